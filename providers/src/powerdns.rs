@@ -1,0 +1,35 @@
+//! PowerDNS.
+use crate::*;
+use async_trait::async_trait;
+/// PowerDNS.
+pub struct PowerDnsProvider;
+impl PowerDnsProvider {
+    /// Opens it.
+    pub fn new(_: &PowerDnsConfig) -> Result<Self, BuildError> {
+        todo!()
+    }
+}
+#[async_trait]
+impl ReadProvider for PowerDnsProvider {
+    fn capabilities(&self) -> Capabilities {
+        todo!()
+    }
+    fn normalize(&self, wish: AnswerSets) -> AnswerSets {
+        wish
+    }
+    async fn zone(&self, _: &DomainName) -> Result<Zone, Fault> {
+        todo!()
+    }
+    async fn read(&self, _: &Zone, _: &[DomainName]) -> Result<Vec<Snapshot>, Fault> {
+        todo!()
+    }
+}
+#[async_trait]
+impl Provider for PowerDnsProvider {
+    async fn swap(&self, _: &Zone, _: &[Swap]) -> Result<Receipt, Fault> {
+        todo!()
+    }
+    async fn settled(&self, _: &Receipt) -> Result<Settled, Fault> {
+        todo!()
+    }
+}
