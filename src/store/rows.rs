@@ -1,0 +1,140 @@
+//! What is kept, as values.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use providers::DomainName;
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{ChannelId, Endpoint, EventKind, Recorded, SavedTracker, TargetId};
+
+/// What is written together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// When, by the wall clock.
+    pub at: Option<Timestamp>,
+    /// Trackers to keep; replaces what was kept of the same endpoint.
+    pub trackers: Vec<(Endpoint, SavedTracker)>,
+    /// Records to keep; replaces what was kept of the same name.
+    pub records: Vec<RecordRow>,
+    /// Changes begun or ended; replaces what was kept of the same id.
+    pub changes: Vec<ChangeRow>,
+    /// Events that happened, each with the channels that must hear of it. An id that is known already is left alone.
+    pub events: Vec<(Recorded, Vec<ChannelId>)>,
+}
+
+/// What is kept of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordRow {
+    /// The name.
+    pub name: DomainName,
+    /// The targets last known to be published, in order of priority.
+    pub current: Vec<TargetId>,
+    /// When the record was last changed by us.
+    pub last_change: Option<Timestamp>,
+    /// The running incident, if there is one.
+    pub incident: Option<String>,
+    /// What was last said of this record and must not be said twice (a withheld change, all down), by topic.
+    pub said: BTreeMap<String, String>,
+}
+
+/// How far a change got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeState {
+    /// About to be written, or written and not yet confirmed.
+    Started,
+    /// Written and confirmed.
+    Completed,
+    /// Given up, or found not to have happened.
+    Failed,
+}
+
+/// One change of a record: written before the effect, closed after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRow {
+    /// Unique for ever.
+    pub id: String,
+    /// The record.
+    pub record: DomainName,
+    /// How far it got.
+    pub state: ChangeState,
+    /// When it was begun.
+    pub started: Timestamp,
+    /// When it was closed.
+    pub ended: Option<Timestamp>,
+    /// What it wants to say once it is completed: kept so that a crash between write and record loses no message.
+    pub completed_event: Recorded,
+    /// The targets published by it.
+    pub targets: Vec<TargetId>,
+    /// The answer it writes.
+    pub after: providers::AnswerSets,
+}
+
+/// Everything that a starting agent wants to know.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// When something was last written; `None` for a new file.
+    pub saved: Option<Timestamp>,
+    /// Trackers by endpoint.
+    pub trackers: BTreeMap<Endpoint, SavedTracker>,
+    /// Records by name.
+    pub records: BTreeMap<DomainName, RecordRow>,
+    /// Changes that were begun and never closed, oldest first.
+    pub open_changes: Vec<ChangeRow>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Not delivered yet.
+    Pending,
+    /// Delivered.
+    Delivered,
+    /// Given up: the dead letter. `deliveries retry` sends it again.
+    Dead,
+}
+
+/// One event on its way to one channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Delivery {
+    /// Its number.
+    pub id: i64,
+    /// The channel.
+    pub channel: ChannelId,
+    /// The event.
+    pub event: Recorded,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// When it was put into the outbox.
+    pub created: Timestamp,
+    /// When it is tried next, if pending.
+    pub next_attempt: Option<Timestamp>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What the last attempt said.
+    pub last_error: Option<String>,
+}
+
+impl Delivery {
+    /// The kind of its event.
+    pub fn kind(&self) -> EventKind {
+        self.event.event.kind
+    }
+}
+
+/// One attempt of a delivery, for the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it was delivered.
+    pub delivered: bool,
+    /// The status code, where there was one.
+    pub status: Option<u16>,
+    /// What went wrong, without secrets; the first 512 characters.
+    pub error: Option<String>,
+    /// How long it took, ms.
+    pub took_ms: u64,
+}
