@@ -2,17 +2,48 @@
 //!
 //! Invariant: nothing here reads a clock, opens a socket, logs, counts a metric or knows tokio.
 //! Time is an argument, the next wake-up is a return value, effects are data. `tests/tidy.rs` holds this.
+//!
+//! | room | what is judged there |
+//! |---|---|
+//! | [`Tracker`] | one endpoint's outcomes -> verdict |
+//! | [`Targets`] | verdicts of endpoints -> of addresses, families, targets |
+//! | [`Sight`] | witnesses -> are we cut off ourselves? |
+//! | [`select`] | verdicts, what is published -> what should be, or why to hold |
+//! | [`judge`] | what should be, what was read -> in sync, write, or refused by a [`Guard`] |
+//! | [`Decision`] | all of it as one state machine: [`Input`] -> [`Effect`]s |
 
+mod effect;
+mod engine;
 mod event;
+mod guard;
 mod health;
 mod ids;
 mod observation;
+mod plan;
 mod policy;
+mod reconcile;
+mod record;
+mod report;
+mod say;
+mod select;
+mod sight;
+mod targets;
 mod time;
 
+pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
+pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
+pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
 pub use observation::{Endpoint, Observation, Outcome, Sighting, Timings};
+pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};
+pub use report::{
+    ChangeReport, EndpointReport, RecordReport, RecordStatus, Report, ServerReport, TargetReport,
+    WitnessReport,
+};
+pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
+pub use sight::{Sight, SightChange};
+pub use targets::{Counted, Targets, human};
 pub use time::{Moment, Now};

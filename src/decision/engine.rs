@@ -1,0 +1,567 @@
+//! The state machine of the whole agent: events in, effects out. It owns every verdict and every record's state;
+//! `reconcile.rs` has the part that follows a reading or a write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use providers::{AnswerSets, DomainName, RecordSet, RecordType};
+
+use super::record::{Phase, RecordState};
+use super::select::{Current, View, failback_due_at, select};
+use super::{
+    Effect, Endpoint, Event, EventKind, Hold, Input, Moment, Now, Pace, Policy, ProviderFace, ProviderId,
+    RecordPolicy, SavedTracker, Selection, Severity, Sight, SightChange, Sighting, TargetId, Targets,
+    Verdict, Wish, Work, human, say,
+};
+
+/// What an earlier run left behind.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// Trackers by endpoint.
+    pub trackers: BTreeMap<Endpoint, SavedTracker>,
+    /// Records by name.
+    pub records: BTreeMap<DomainName, SavedRecord>,
+    /// Changes that were begun and never closed: they may have happened.
+    pub unconfirmed: BTreeMap<DomainName, Work>,
+}
+
+/// What is kept of a record between two runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SavedRecord {
+    /// The targets that served.
+    pub current: Vec<TargetId>,
+    /// When we last changed it.
+    pub last_change: Option<Moment>,
+    /// The running incident.
+    pub incident: Option<String>,
+    /// What was said and must not be said twice.
+    pub said: BTreeMap<String, String>,
+}
+
+/// How the decision is used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Decide, and write nothing: what would be written is kept as pending.
+    pub dry: bool,
+    /// Verdicts stay valid for at least this long without a probe: the age limit of a one-shot run.
+    pub stale_floor: Duration,
+    /// A one-shot run: a target that was probed and of which nothing can be known is not waited for.
+    pub one_shot: bool,
+}
+
+/// All judgement over one configuration.
+#[derive(Debug)]
+pub struct Decision {
+    pub(super) policy: Policy,
+    pub(super) faces: BTreeMap<ProviderId, ProviderFace>,
+    pub(super) options: Options,
+    pub(super) targets: Targets,
+    pub(super) sight: Sight,
+    pub(super) records: BTreeMap<DomainName, RecordState>,
+    /// Providers with faults: since when, how many in a row, and whether it was told.
+    pub(super) troubles: BTreeMap<ProviderId, (Moment, u32, bool)>,
+    /// The running incident of each target that is not well.
+    pub(super) incidents: BTreeMap<TargetId, String>,
+    /// The verdict last told of each target.
+    told: BTreeMap<TargetId, Verdict>,
+    by_target: BTreeMap<TargetId, Vec<DomainName>>,
+    unsettled: BTreeSet<Endpoint>,
+    witness_pace: Pace,
+    settles_until: Moment,
+    settled_reviewed: bool,
+    next_sweep: Moment,
+}
+
+/// How often endpoints are looked through for silence.
+const SWEEP: Duration = Duration::from_secs(1);
+
+impl Decision {
+    /// A decision over this policy, with what an earlier run left behind.
+    pub fn new(
+        policy: Policy,
+        faces: BTreeMap<ProviderId, ProviderFace>,
+        options: Options,
+        saved: Saved,
+        now: &Now,
+    ) -> Self {
+        let targets = Targets::new(&policy, &saved.trackers, now);
+        let sight = Sight::new(&policy.witnesses);
+        let mut by_target: BTreeMap<TargetId, Vec<DomainName>> = BTreeMap::new();
+        for record in policy.records.values() {
+            for target in record.targets() {
+                by_target.entry(target.clone()).or_default().push(record.name.clone());
+            }
+        }
+        let told = saved_verdicts(&saved.trackers);
+        let Saved { records: mut kept, mut unconfirmed, .. } = saved;
+        let records = policy.records.keys().map(|name| {
+            let SavedRecord { current, last_change, incident, said } = kept.remove(name).unwrap_or_default();
+            let phase = unconfirmed.remove(name).map_or(Phase::Idle, |work| Phase::Confirming {
+                work: Box::new(work),
+                acknowledged: false,
+                tries: 0,
+            });
+            (
+                name.clone(),
+                RecordState { current, phase, last_change, incident, said, ..RecordState::default() },
+            )
+        });
+        Decision {
+            records: records.collect(),
+            settles_until: now.moment + policy.startup_grace,
+            settled_reviewed: false,
+            next_sweep: now.moment + SWEEP,
+            witness_pace: Pace::Steady,
+            unsettled: targets.iter().filter(|(_, t)| !t.is_settled()).map(|(e, _)| e.clone()).collect(),
+            incidents: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            policy,
+            faces,
+            options,
+            targets,
+            sight,
+            told,
+            by_target,
+        }
+    }
+
+    /// What is to be done first: read what is published, and go on where an earlier run was unsettled.
+    pub fn start(&mut self, now: &Now) -> Vec<Effect> {
+        let mut out: Vec<Effect> =
+            self.unsettled.iter().map(|endpoint| Effect::Pace(endpoint.clone(), Pace::Fast)).collect();
+        self.review_witness_pace(&mut out);
+        for name in self.records.keys().cloned().collect::<Vec<_>>() {
+            let state = self.state(&name);
+            if state.phase == Phase::Idle {
+                state.phase = Phase::Reading;
+            }
+            state.hold = Some(Hold::Unread);
+            out.push(Effect::Read(name));
+        }
+        let _ = now;
+        out
+    }
+
+    /// Takes one event in and says what is to be done about it. The same state and the same input give the same
+    /// effects, in the same order.
+    #[must_use]
+    pub fn handle(&mut self, now: &Now, input: Input) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match input {
+            Input::Observed(observation) => self.observed(now, &observation, &mut out),
+            Input::Witnessed(sighting) => self.witnessed(now, &sighting, &mut out),
+            Input::Read { record, result } if self.records.contains_key(&record) => {
+                self.on_read(now, &record, result, &mut out);
+            }
+            Input::Written { record, result } if self.records.contains_key(&record) => {
+                self.on_written(now, &record, result, &mut out);
+            }
+            Input::LookDue { record } if self.records.contains_key(&record) => {
+                out.push(Effect::Look(record.clone()));
+                if self.state(&record).is_ready(now.moment) {
+                    self.begin_read(&record, &mut out);
+                }
+            }
+            Input::Looked { record, servers } if self.records.contains_key(&record) => {
+                self.on_looked(now, &record, servers, &mut out);
+            }
+            Input::Propagated { record, change, servers, complete } if self.records.contains_key(&record) => {
+                self.on_propagated(now, &record, &change, servers, complete, &mut out);
+            }
+            Input::Failback { record } if self.records.contains_key(&record) => {
+                self.state(&record).failback_asked = true;
+                self.evaluate(now, &record, &mut out);
+            }
+            Input::Tick => self.tick(now, &mut out),
+            // A record that was configured when this was asked for, and no longer is.
+            Input::Read { .. }
+            | Input::Written { .. }
+            | Input::LookDue { .. }
+            | Input::Looked { .. }
+            | Input::Propagated { .. }
+            | Input::Failback { .. } => {}
+        }
+        out
+    }
+
+    /// When [`Input::Tick`] is due next.
+    pub fn next_wakeup(&self, now: Moment) -> Moment {
+        let view = self.view(now);
+        let records = self.policy.records.values().filter_map(|record| {
+            let state = self.records.get(&record.name)?;
+            let failback = (state.phase == Phase::Idle)
+                .then(|| failback_due_at(&view, record, &state.current))
+                .flatten()
+                .filter(|due| *due > now);
+            state.retry_at.into_iter().chain(failback).min()
+        });
+        let grace = (!self.settled_reviewed).then_some(self.settles_until);
+        records.chain(grace).fold(self.next_sweep, Moment::min)
+    }
+
+    pub(super) fn state(&mut self, name: &DomainName) -> &mut RecordState {
+        self.records.get_mut(name).expect("every caller has found the record")
+    }
+
+    pub(super) fn view(&self, now: Moment) -> View<'_> {
+        View {
+            now,
+            policy: &self.policy,
+            targets: &self.targets,
+            sight: &self.sight,
+            settles_until: self.settles_until,
+            one_shot: self.options.one_shot,
+        }
+    }
+
+    pub(super) fn record(&self, name: &DomainName) -> &RecordPolicy {
+        self.policy.records.get(name).expect("records and their policies have the same names")
+    }
+
+    fn observed(&mut self, now: &Now, observation: &super::Observation, out: &mut Vec<Effect>) {
+        if !self.sight.counts(observation.started) {
+            return;
+        }
+        let counted = self.targets.count(observation, &self.policy, self.options.stale_floor);
+        let endpoint = &observation.endpoint;
+        if counted.first_failure {
+            if !self.policy.witnesses.is_empty() {
+                out.push(Effect::ProbeWitnesses);
+            }
+            self.probe_fellows(endpoint, out);
+        }
+        if counted.settled_changed {
+            let settled = self.targets.tracker(endpoint).is_some_and(super::Tracker::is_settled);
+            if settled {
+                self.unsettled.remove(endpoint);
+            } else {
+                self.unsettled.insert(endpoint.clone());
+            }
+            out.push(Effect::Pace(endpoint.clone(), if settled { Pace::Steady } else { Pace::Fast }));
+            self.review_witness_pace(out);
+        }
+        if counted.verdict_changed {
+            self.review_target(now, &endpoint.target.clone(), false, out);
+        } else if observation.outcome == super::Outcome::Pass {
+            self.review_verifying(now, &endpoint.target, out);
+        }
+    }
+
+    /// A pass may be the proof that a change waits for.
+    fn review_verifying(&mut self, now: &Now, target: &TargetId, out: &mut Vec<Effect>) {
+        let waits = |name: &&DomainName| {
+            self.records.get(*name).is_some_and(|state| matches!(state.hold, Some(Hold::Verifying { .. })))
+        };
+        let waiting: Vec<DomainName> =
+            self.by_target.get(target).into_iter().flatten().filter(waits).cloned().collect();
+        for name in waiting {
+            self.evaluate(now, &name, out);
+        }
+    }
+
+    /// Whatever may be published instead of a failing endpoint must prove that it works since now: see
+    /// [`Hold::Verifying`].
+    fn probe_fellows(&self, failing: &Endpoint, out: &mut Vec<Effect>) {
+        let records = self.by_target.get(&failing.target).into_iter().flatten();
+        let fellows: BTreeSet<&TargetId> = records.flat_map(|name| self.record(name).targets()).collect();
+        for target in fellows {
+            out.extend(
+                self.targets
+                    .endpoints(target)
+                    .filter(|(endpoint, _)| *endpoint != failing)
+                    .map(|(endpoint, _)| Effect::Probe(endpoint.clone())),
+            );
+        }
+    }
+
+    fn witnessed(&mut self, now: &Now, sighting: &Sighting, out: &mut Vec<Effect>) {
+        match self.sight.count(sighting) {
+            Some(SightChange::WentBlind) => {
+                let mut event = Event::new(
+                    EventKind::AgentBlind,
+                    now.wall,
+                    "this agent is cut off: none of its witnesses answers; it counts nothing and writes nothing",
+                );
+                event.reason = Some(format!("{}: {}", sighting.witness, sighting.outcome.reason()));
+                event.next = Some("every record stays as it is until a witness answers again".into());
+                out.push(Effect::Say(Box::new(event), None));
+                self.evaluate_all(now, out);
+            }
+            Some(SightChange::Sighted { since }) => self.sighted(now, since, out),
+            None => {}
+        }
+        self.review_witness_pace(out);
+        // A witness that vouches turns a doubtful Down into a real one.
+        let waiting: Vec<TargetId> = self
+            .policy
+            .targets
+            .keys()
+            .filter(|t| self.told.get(*t) != Some(&Verdict::Down))
+            .cloned()
+            .collect();
+        for target in waiting {
+            if self.verdict(&target) == Verdict::Down {
+                self.review_target(now, &target, false, out);
+            }
+        }
+    }
+
+    fn sighted(&mut self, now: &Now, since: Moment, out: &mut Vec<Effect>) {
+        // What was counted on the way into blindness may be our own trouble: every verdict is formed anew.
+        self.targets.forget();
+        self.settles_until = now.moment + self.policy.startup_grace;
+        self.settled_reviewed = false;
+        for endpoint in std::mem::take(&mut self.unsettled) {
+            out.push(Effect::Pace(endpoint, Pace::Steady));
+        }
+        let mut event = Event::new(
+            EventKind::AgentSighted,
+            now.wall,
+            format!(
+                "this agent sees again after {}; verdicts are formed anew",
+                human(now.moment.since(since))
+            ),
+        );
+        event.since = Some(now.wall_of(since));
+        out.push(Effect::Say(Box::new(event), None));
+        out.push(Effect::ProbeTargets);
+        self.evaluate_all(now, out);
+    }
+
+    fn review_witness_pace(&mut self, out: &mut Vec<Effect>) {
+        let doubtful = self.sight.is_doubtful() || !self.unsettled.is_empty();
+        let pace = if doubtful { Pace::Fast } else { Pace::Steady };
+        if pace != self.witness_pace {
+            self.witness_pace = pace;
+            out.extend(self.policy.witnesses.iter().map(|w| Effect::WitnessPace(w.clone(), pace)));
+        }
+    }
+
+    pub(super) fn verdict(&self, target: &TargetId) -> Verdict {
+        self.targets.target(target, &self.policy, &self.sight)
+    }
+
+    /// Tells a target's new verdict, once, and looks at its records again.
+    fn review_target(&mut self, now: &Now, target: &TargetId, silent: bool, out: &mut Vec<Effect>) {
+        let verdict = self.verdict(target);
+        let told = self.told.get(target).copied();
+        let news = match (told, verdict) {
+            (Some(before), verdict) if before == verdict => false,
+            // The first verdict is no news, unless it is bad.
+            (None, Verdict::Up) => false,
+            // A verdict that ends in silence is news; one that is formed anew after blindness is not.
+            (_, Verdict::Unknown) => silent && told.is_some(),
+            _ => true,
+        };
+        if verdict != Verdict::Unknown || news {
+            self.told.insert(target.clone(), verdict);
+        }
+        if verdict == Verdict::Down && !self.incidents.contains_key(target) {
+            let at = now.wall.strftime("%Y%m%dT%H%M%SZ");
+            self.incidents.insert(target.clone(), format!("{target}-{at}"));
+        }
+        if news {
+            let mut event =
+                say::target_changed(now, target, verdict, &self.targets, &self.policy, &self.sight);
+            event.incident = self.incidents.get(target).cloned();
+            if verdict == Verdict::Up {
+                self.incidents.remove(target);
+            }
+            out.push(Effect::Say(Box::new(event), None));
+        }
+        out.push(Effect::KeepTarget(target.clone()));
+        for name in self.by_target.get(target).cloned().unwrap_or_default() {
+            self.evaluate(now, &name, out);
+        }
+    }
+
+    fn tick(&mut self, now: &Now, out: &mut Vec<Effect>) {
+        if now.moment >= self.next_sweep {
+            self.next_sweep = now.moment + SWEEP;
+            if self.sight.blind_since().is_none() {
+                for target in self.targets.expire(now.moment, &self.policy, self.options.stale_floor) {
+                    self.review_target(now, &target, true, out);
+                }
+            }
+        }
+        if !self.settled_reviewed && now.moment >= self.settles_until {
+            self.settled_reviewed = true;
+        }
+        for name in self.records.keys().cloned().collect::<Vec<_>>() {
+            self.evaluate(now, &name, out);
+        }
+    }
+
+    fn evaluate_all(&mut self, now: &Now, out: &mut Vec<Effect>) {
+        for name in self.records.keys().cloned().collect::<Vec<_>>() {
+            self.evaluate(now, &name, out);
+        }
+    }
+
+    /// What should be published now, by what is known.
+    pub(super) fn selection(&self, now: Moment, name: &DomainName) -> Selection {
+        let Some(state) = self.records.get(name) else { return Selection::Hold(Hold::Unread) };
+        if state.snapshot.is_none() {
+            return Selection::Hold(Hold::Unread);
+        }
+        let addresses = state.addresses();
+        let current =
+            Current { targets: &state.current, addresses: &addresses, failback_asked: state.failback_asked };
+        select(&self.view(now), self.record(name), current)
+    }
+
+    /// The record sets of a wish, as the provider would store them.
+    pub(super) fn stored_form(&self, record: &RecordPolicy, wish: &Wish) -> AnswerSets {
+        let sets = super::answer_sets(&wish.addresses, record.ttl);
+        match self.faces.get(&record.provider) {
+            Some(face) => (face.normalize)(sets),
+            None => sets,
+        }
+    }
+
+    /// Looks at one record by what is known, and begins a reading where something may have to be written. Nothing
+    /// is ever written from here: that takes a fresh reading.
+    pub(super) fn evaluate(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
+        let state = self.state(name);
+        if let Phase::Confirming { .. } = state.phase {
+            if state.retry_at.is_some_and(|at| now.moment >= at) {
+                state.retry_at = None;
+                out.push(Effect::Read(name.clone()));
+            }
+            return;
+        }
+        if state.phase != Phase::Idle {
+            return;
+        }
+        match self.selection(now.moment, name) {
+            Selection::Hold(hold) => {
+                self.enter_hold(now, name, hold, out);
+                let unread = self.state(name).snapshot.is_none();
+                if unread && self.state(name).is_ready(now.moment) {
+                    self.begin_read(name, out);
+                }
+            }
+            Selection::Serve(wish) => {
+                let after = self.stored_form(self.record(name), &wish);
+                let state = self.state(name);
+                if state.refused.as_ref().is_some_and(|refused| *refused != wish) && state.faults == 0 {
+                    state.retry_at = None;
+                }
+                let in_sync = state.snapshot.as_ref().is_some_and(|snapshot| snapshot.holds(&after));
+                state.hold = None;
+                state.wish = Some(wish);
+                if in_sync {
+                    self.enter_sync(name);
+                } else if self.state(name).is_ready(now.moment) && self.state(name).pending.is_none() {
+                    self.begin_read(name, out);
+                }
+            }
+        }
+    }
+
+    pub(super) fn begin_read(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
+        let state = self.state(name);
+        state.phase = Phase::Reading;
+        state.retry_at = None;
+        out.push(Effect::Read(name.clone()));
+    }
+
+    pub(super) fn enter_sync(&mut self, name: &DomainName) {
+        let state = self.state(name);
+        state.refusal = None;
+        state.refused = None;
+        for topic in ["withheld", "failed", "drift", "all_down"] {
+            state.said.remove(topic);
+        }
+        if state.faults == 0 {
+            state.retry_at = None;
+        }
+    }
+
+    pub(super) fn enter_hold(&mut self, now: &Now, name: &DomainName, hold: Hold, out: &mut Vec<Effect>) {
+        let record = self.record(name).clone();
+        let state = self.records.get_mut(name).expect("every caller has found the record");
+        state.wish = None;
+        state.refusal = None;
+        let all_down = hold == Hold::AllDown;
+        let verify = match &hold {
+            Hold::Verifying { target } if state.hold.as_ref() != Some(&hold) => Some(target.clone()),
+            _ => None,
+        };
+        state.hold = Some(hold);
+        if let Some(target) = verify {
+            out.extend(self.targets.endpoints(&target).map(|(endpoint, _)| Effect::Probe(endpoint.clone())));
+        }
+        let state = self.records.get_mut(name).expect("every caller has found the record");
+        if all_down && state.says_anew("all_down", "all_down") {
+            let current =
+                state.snapshot.as_ref().map(|s| say::side(&self.policy, &record, s)).unwrap_or_default();
+            let mut event = say::all_down(now, &record, &self.targets, current);
+            event.incident = self.incident_of(name);
+            out.push(Effect::Say(Box::new(event), None));
+            out.push(Effect::KeepRecord(name.clone()));
+        }
+    }
+
+    /// The incident a record's events belong to: its own, else that of its best target that is not well.
+    pub(super) fn incident_of(&self, name: &DomainName) -> Option<String> {
+        let own = self.records.get(name).and_then(|state| state.incident.clone());
+        own.or_else(|| self.record(name).targets().find_map(|target| self.incidents.get(target).cloned()))
+    }
+
+    /// What should be kept of a target's endpoints.
+    pub fn saved_target<'a>(
+        &'a self,
+        target: &'a TargetId,
+        now: &'a Now,
+    ) -> impl Iterator<Item = (Endpoint, SavedTracker)> + 'a {
+        self.targets.endpoints(target).map(move |(endpoint, tracker)| (endpoint.clone(), tracker.save(now)))
+    }
+
+    /// What should be kept of every endpoint.
+    pub fn saved_trackers(&self, now: &Now) -> Vec<(Endpoint, SavedTracker)> {
+        self.targets.iter().map(|(endpoint, tracker)| (endpoint.clone(), tracker.save(now))).collect()
+    }
+
+    /// What should be kept of a record.
+    pub fn saved_record(&self, name: &DomainName) -> Option<SavedRecord> {
+        self.records.get(name).map(|state| SavedRecord {
+            current: state.current.clone(),
+            last_change: state.last_change,
+            incident: state.incident.clone(),
+            said: state.said.clone(),
+        })
+    }
+
+    /// Every record's name.
+    pub fn record_names(&self) -> impl Iterator<Item = &DomainName> {
+        self.records.keys()
+    }
+}
+
+/// The verdicts that an earlier run has told already: one for a target whose kept trackers agree.
+fn saved_verdicts(trackers: &BTreeMap<Endpoint, SavedTracker>) -> BTreeMap<TargetId, Verdict> {
+    let mut told: BTreeMap<TargetId, Verdict> = BTreeMap::new();
+    for (endpoint, saved) in trackers.iter().filter(|(_, saved)| saved.verdict != Verdict::Unknown) {
+        let entry = told.entry(endpoint.target.clone()).or_insert(saved.verdict);
+        if saved.verdict == Verdict::Up {
+            *entry = Verdict::Up;
+        }
+    }
+    told
+}
+
+/// Values of record sets as a person reads them.
+pub(super) fn values_of(sets: &BTreeMap<RecordType, RecordSet>) -> String {
+    if sets.is_empty() {
+        return "nothing".into();
+    }
+    let ttls: BTreeSet<String> = sets.values().map(|set| set.ttl.to_string()).collect();
+    let values: Vec<String> = sets.values().flat_map(|set| set.values.to_strings()).collect();
+    format!("{} (TTL {})", values.join(", "), ttls.into_iter().collect::<Vec<_>>().join(" and "))
+}
+
+/// The severity of news about a provider.
+pub(super) const fn provider_severity(needs_person: bool) -> Severity {
+    if needs_person { Severity::Critical } else { Severity::Warning }
+}

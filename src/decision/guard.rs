@@ -1,0 +1,227 @@
+//! Guards: pure functions that may refuse a change, each by its name and with the remedy.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use providers::{AnswerSets, DomainName, RecordType, Snapshot, Ttl, Values};
+use serde::Serialize;
+
+use super::{Moment, RecordPolicy, TargetId, Verdict, Wish, human};
+
+/// The guards, by their stable names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// The name holds a value that is none of its targets', or does not exist.
+    Foreign,
+    /// The last change was too short a time ago.
+    HoldDown,
+    /// An address that would be added is not known to work.
+    UnverifiedTarget,
+    /// What would be left of the name does not work in any family.
+    Family,
+    /// The provider cannot do it in one transaction.
+    Capability,
+}
+
+impl Guard {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Guard::Foreign => "foreign",
+            Guard::HoldDown => "hold_down",
+            Guard::UnverifiedTarget => "unverified_target",
+            Guard::Family => "family",
+            Guard::Capability => "capability",
+        }
+    }
+}
+
+/// A change that was computed and withheld, and the guard that withheld it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The guard.
+    pub guard: Guard,
+    /// What it saw.
+    pub text: String,
+    /// What a person can do.
+    pub remedy: String,
+    /// When it will let the change through by itself, if it will.
+    #[serde(skip)]
+    pub until: Option<Moment>,
+}
+
+/// What the guards look at.
+pub(super) struct Case<'a> {
+    /// The time.
+    pub(super) now: Moment,
+    /// The settings of the record.
+    pub(super) record: &'a RecordPolicy,
+    /// What the name holds.
+    pub(super) snapshot: &'a Snapshot,
+    /// What it should hold.
+    pub(super) wish: &'a Wish,
+    /// The same as record sets, as the provider would store them.
+    pub(super) after: &'a AnswerSets,
+    /// Whose address it is, among the record's targets.
+    pub(super) owner: &'a dyn Fn(IpAddr) -> Option<TargetId>,
+    /// The verdict of an address of the record's targets.
+    pub(super) verdict: &'a dyn Fn(&TargetId, IpAddr) -> Verdict,
+    /// When the record was last changed by us.
+    pub(super) last_change: Option<Moment>,
+    /// Does the provider change all record sets of a name in one transaction?
+    pub(super) atomic_name: bool,
+}
+
+/// Asks every guard; those that need a person come before those that only need time.
+pub(super) fn check(case: &Case<'_>) -> Result<(), Refusal> {
+    foreign(case)?;
+    capability(case)?;
+    unverified_target(case)?;
+    family(case)?;
+    hold_down(case)
+}
+
+/// `foreign`: never touch what is not ours, never make what is not asked for.
+fn foreign(case: &Case<'_>) -> Result<(), Refusal> {
+    let name = &case.record.name;
+    if case.snapshot.is_missing() {
+        if case.record.create {
+            return Ok(());
+        }
+        return Err(Refusal {
+            guard: Guard::Foreign,
+            text: format!("{name} does not exist at the provider, and this record may not be created"),
+            remedy: format!("make the record by hand, or add `create: true` to the record {name}"),
+            until: None,
+        });
+    }
+    let strangers = foreign_values(case.record, case.snapshot, case.owner);
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal {
+        guard: Guard::Foreign,
+        text: format!("{name} holds {}, which is no target of this record", strangers.join(", ")),
+        remedy: format!(
+            "if it may be replaced, add `adopt: [{}]` to the record {name}; else correct the record by hand",
+            strangers.iter().map(|v| format!("\"{v}\"")).collect::<Vec<_>>().join(", ")
+        ),
+        until: None,
+    })
+}
+
+/// The values at a name that are none of its targets' and not named in `adopt`, sorted.
+pub fn foreign_values(
+    record: &RecordPolicy,
+    snapshot: &Snapshot,
+    owner: &dyn Fn(IpAddr) -> Option<TargetId>,
+) -> Vec<String> {
+    let mut strangers: Vec<String> = snapshot
+        .addresses()
+        .into_iter()
+        .filter(|address| owner(*address).is_none() && !record.adopt.contains(address))
+        .map(|address| address.to_string())
+        .collect();
+    strangers.extend(
+        snapshot.cname().filter(|name| !record.adopt_names.contains(name)).map(DomainName::to_string),
+    );
+    strangers
+}
+
+/// `capability`: a change of several record sets needs a provider that makes it in one transaction.
+fn capability(case: &Case<'_>) -> Result<(), Refusal> {
+    let differing = RecordType::ANSWER
+        .into_iter()
+        .filter(|kind| case.snapshot.sets.get(kind) != case.after.get(*kind))
+        .count();
+    if case.atomic_name || differing <= 1 {
+        return Ok(());
+    }
+    Err(Refusal {
+        guard: Guard::Capability,
+        text: format!(
+            "{} needs {differing} record sets changed together, and its provider changes them one by one",
+            case.record.name
+        ),
+        remedy: "use targets of one family only, or a provider that is atomic over several record sets"
+            .into(),
+        until: None,
+    })
+}
+
+/// `unverified_target`: never to an address that is not known to work. What is published already may stay.
+fn unverified_target(case: &Case<'_>) -> Result<(), Refusal> {
+    let published: BTreeSet<IpAddr> = case.snapshot.addresses().into_iter().collect();
+    for address in case.wish.addresses.iter().filter(|address| !published.contains(*address)) {
+        let owner = (case.owner)(*address);
+        let verdict = owner.as_ref().map_or(Verdict::Unknown, |target| (case.verdict)(target, *address));
+        if verdict != Verdict::Up {
+            let whose = owner.map_or_else(|| "nobody's".to_owned(), |target| format!("{target}'s"));
+            return Err(Refusal {
+                guard: Guard::UnverifiedTarget,
+                text: format!("{whose} address {address} is {}, not up", verdict.as_str()),
+                remedy: "nothing to do: the change follows when the target passes its checks".into(),
+                until: None,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `family`: a family may go only while some address that stays is known to work.
+fn family(case: &Case<'_>) -> Result<(), Refusal> {
+    let loses = |kind| case.snapshot.sets.contains_key(&kind) && case.after.get(kind).is_none();
+    let lost = [RecordType::A, RecordType::Aaaa].into_iter().find(|kind| loses(*kind));
+    let works = |address: &IpAddr| {
+        (case.owner)(*address).is_some_and(|target| (case.verdict)(&target, *address) == Verdict::Up)
+    };
+    match lost {
+        Some(kind) if !case.wish.addresses.iter().any(works) => Err(Refusal {
+            guard: Guard::Family,
+            text: format!(
+                "{} would lose its {kind} record set, and nothing that stays is known to work",
+                case.record.name
+            ),
+            remedy: "nothing to do: the change follows when an address that stays passes its checks".into(),
+            until: None,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// `hold_down`: resolvers cache for the TTL, so faster changes only add confusion.
+fn hold_down(case: &Case<'_>) -> Result<(), Refusal> {
+    let Some(last) = case.last_change else { return Ok(()) };
+    let until = last + case.record.hold_down;
+    if case.now >= until {
+        return Ok(());
+    }
+    Err(Refusal {
+        guard: Guard::HoldDown,
+        text: format!(
+            "{} was changed {} ago; hold_down allows the next change {} after the last one",
+            case.record.name,
+            human(case.now.since(last)),
+            human(case.record.hold_down)
+        ),
+        remedy: format!("nothing to do: the change follows in {}", human(until.since(case.now))),
+        until: Some(until),
+    })
+}
+
+/// The record sets that publish these addresses.
+pub fn answer_sets(addresses: &providers::NonEmpty<IpAddr>, ttl: Ttl) -> AnswerSets {
+    let v4 = addresses.iter().filter_map(|a| match a {
+        IpAddr::V4(v4) => Some(*v4),
+        IpAddr::V6(_) => None,
+    });
+    let v6 = addresses.iter().filter_map(|a| match a {
+        IpAddr::V6(v6) => Some(*v6),
+        IpAddr::V4(_) => None,
+    });
+    let a = providers::NonEmpty::new(v4).map(Values::A);
+    let aaaa = providers::NonEmpty::new(v6).map(Values::Aaaa);
+    let sets = a.into_iter().chain(aaaa).map(|values| providers::RecordSet::new(ttl, values));
+    AnswerSets::new(sets).expect("at least one address, each family once, and no CNAME")
+}

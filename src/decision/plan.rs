@@ -1,0 +1,81 @@
+//! From a wish and what was read to the change that is due, if any.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use providers::{AnswerSets, Snapshot, Swap};
+
+use super::guard::{self, Case, Refusal};
+use super::{Moment, Policy, RecordPolicy, Sight, TargetId, Targets, Wish};
+
+/// What is to be done about one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// The name holds the wish.
+    InSync,
+    /// This must be written.
+    Write(Swap),
+    /// It must be written, and a guard withholds it.
+    Refused {
+        /// The guard and the remedy.
+        refusal: Refusal,
+        /// What would have been written.
+        withheld: Swap,
+    },
+}
+
+/// What [`judge`] looks at beside the wish and the snapshot.
+pub struct Bench<'a> {
+    /// The time.
+    pub now: Moment,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The record's.
+    pub record: &'a RecordPolicy,
+    /// The verdicts.
+    pub targets: &'a Targets,
+    /// Our own sight.
+    pub sight: &'a Sight,
+    /// When the record was last changed by us.
+    pub last_change: Option<Moment>,
+    /// Does the provider change all record sets of a name in one transaction?
+    pub atomic_name: bool,
+}
+
+/// Compares, then asks the guards. `after` is the wish as the provider would store it
+/// ([`ReadProvider::normalize`](providers::ReadProvider::normalize)).
+pub fn judge(bench: &Bench<'_>, wish: &Wish, snapshot: &Snapshot, after: AnswerSets) -> Judgement {
+    if snapshot.holds(&after) {
+        return Judgement::InSync;
+    }
+    let verdict = guard::check(&Case {
+        now: bench.now,
+        record: bench.record,
+        snapshot,
+        wish,
+        after: &after,
+        owner: &|address| owner_of(bench.policy, bench.record, address),
+        verdict: &|target, address| bench.targets.address(target, address, bench.sight),
+        last_change: bench.last_change,
+        atomic_name: bench.atomic_name,
+    });
+    let swap = Swap { before: snapshot.clone(), after };
+    match verdict {
+        Ok(()) => Judgement::Write(swap),
+        Err(refusal) => Judgement::Refused { refusal, withheld: swap },
+    }
+}
+
+/// Whose address it is among a record's targets; the best one's where several have it.
+pub fn owner_of(policy: &Policy, record: &RecordPolicy, address: IpAddr) -> Option<TargetId> {
+    let has =
+        |target: &&TargetId| policy.targets.get(*target).is_some_and(|t| t.addresses.contains(&address));
+    record.targets().find(has).cloned()
+}
+
+/// The targets whose addresses are among these, in order of priority.
+pub fn owners(policy: &Policy, record: &RecordPolicy, addresses: &BTreeSet<IpAddr>) -> Vec<TargetId> {
+    let published: BTreeSet<TargetId> =
+        addresses.iter().filter_map(|address| owner_of(policy, record, *address)).collect();
+    record.targets().filter(|target| published.contains(*target)).cloned().collect()
+}

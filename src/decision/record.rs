@@ -1,0 +1,126 @@
+//! What is known of one record, and how far its reconciliation has come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use providers::{Fault, RecordSet, RecordType, Snapshot};
+
+use super::{Hold, Moment, Refusal, TargetId, Wish, Work};
+
+/// How far the reconciliation of a record has come.
+///
+/// ```text
+/// Idle -> Reading -> (in sync | refused | held) -> Idle
+///                 -> Writing -> Confirming -> Idle
+/// ```
+/// Every step that can fail leads back to Reading: nothing is ever written on an old picture.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Phase {
+    /// Nothing under way.
+    #[default]
+    Idle,
+    /// Waiting for what the provider holds.
+    Reading,
+    /// Waiting for the end of a write.
+    Writing(Box<Work>),
+    /// Written, or perhaps written; waiting for the proof.
+    Confirming {
+        /// What was written.
+        work: Box<Work>,
+        /// The provider said that it was.
+        acknowledged: bool,
+        /// Readings that contradicted it so far.
+        tries: u32,
+    },
+}
+
+/// One record.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RecordState {
+    /// The targets that serve now, in order of priority.
+    pub(super) current: Vec<TargetId>,
+    /// What the provider held when it was last read.
+    pub(super) snapshot: Option<Snapshot>,
+    /// What should be there as far as we know: our last confirmed change, or the first reading.
+    pub(super) settled: Option<BTreeMap<RecordType, RecordSet>>,
+    pub(super) phase: Phase,
+    /// No reading or writing before this.
+    pub(super) retry_at: Option<Moment>,
+    /// Faults in a row.
+    pub(super) faults: u32,
+    /// The last of them.
+    pub(super) fault: Option<Fault>,
+    /// Conflicts in a row.
+    pub(super) conflicts: u32,
+    /// When the record was last changed by us.
+    pub(super) last_change: Option<Moment>,
+    pub(super) failback_asked: bool,
+    pub(super) incident: Option<String>,
+    /// What was said and must not be said twice, by topic.
+    pub(super) said: BTreeMap<String, String>,
+    pub(super) wish: Option<Wish>,
+    pub(super) hold: Option<Hold>,
+    pub(super) refusal: Option<Refusal>,
+    /// The wish that was refused: another one may be tried at once.
+    pub(super) refused: Option<Wish>,
+    /// In a dry run: what would be written.
+    pub(super) pending: Option<Box<Work>>,
+    /// Changes confirmed in this run.
+    pub(super) changes: u32,
+    /// What each authoritative server served when last asked, and how often in a row it was not what the provider holds.
+    pub(super) live: BTreeMap<String, (super::Seen, u32)>,
+    /// A change is on its way to the authoritative servers.
+    pub(super) propagating: Option<String>,
+    /// Until when caches may hold the old answer.
+    pub(super) effective_by: Option<Moment>,
+}
+
+/// Conflicts in a row that are read again at once; after that the usual back-off.
+pub(super) const CONFLICTS_AT_ONCE: u32 = 3;
+/// Readings that may contradict a write before it counts as failed: a provider's readers can be late.
+pub(super) const CONFIRM_TRIES: u32 = 6;
+/// The longest pause between two attempts, and between two looks at a refused wish.
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(30);
+/// The longest a provider may make us wait in one go, whatever its Retry-After says.
+const THROTTLE_MAX: Duration = Duration::from_mins(5);
+
+impl RecordState {
+    /// The addresses that are published, as last read.
+    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.snapshot.iter().flat_map(Snapshot::addresses).collect()
+    }
+
+    /// May something be begun now?
+    pub(super) fn is_ready(&self, now: Moment) -> bool {
+        self.phase == Phase::Idle && self.retry_at.is_none_or(|at| now >= at)
+    }
+
+    /// Has this topic been told in these words already? Remembers it.
+    pub(super) fn says_anew(&mut self, topic: &str, words: &str) -> bool {
+        if self.said.get(topic).is_some_and(|known| known == words) {
+            return false;
+        }
+        self.said.insert(topic.to_owned(), words.to_owned());
+        true
+    }
+
+    /// A fault: when to try again. 1 s, 2 s, 4 s … 30 s, or as the provider asks.
+    pub(super) fn back_off(&mut self, now: Moment, fault: Fault) {
+        self.faults = self.faults.saturating_add(1);
+        let usual = Duration::from_secs(1 << self.faults.saturating_sub(1).min(5)).min(RETRY_MAX);
+        let pause = match &fault {
+            Fault::Throttled { after: Some(after), .. } => (*after).clamp(usual, THROTTLE_MAX.max(usual)),
+            _ => usual,
+        };
+        self.retry_at = Some(now + pause);
+        self.fault = Some(fault);
+    }
+
+    /// Something worked: the next fault is the first again.
+    pub(super) fn calm(&mut self) {
+        self.faults = 0;
+        self.fault = None;
+        self.retry_at = None;
+    }
+}

@@ -1,0 +1,340 @@
+//! What is known, as a report: for `status`, `plan` and `once`, for people and in a stable JSON form.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use providers::{Change, DomainName};
+use serde::{Deserialize, Serialize};
+
+use super::record::Phase;
+use super::select::failback_due_at;
+use super::{
+    CheckId, Decision, Moment, Motive, Now, Outcome, ProviderId, TargetId, Verdict, WitnessId, human, say,
+};
+
+/// Everything that is known now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// When the report was made.
+    pub time: Timestamp,
+    /// Since when the agent is cut off, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind_since: Option<Timestamp>,
+    /// The records, by name.
+    pub records: Vec<RecordReport>,
+    /// The targets, by name.
+    pub targets: Vec<TargetReport>,
+    /// The witnesses, by name.
+    pub witnesses: Vec<WitnessReport>,
+}
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordStatus {
+    /// It holds what it should.
+    InSync,
+    /// In a dry run: a change would be written.
+    Pending,
+    /// A change is being written or proved.
+    Changing,
+    /// It is left as it is; `reason` says why.
+    Holding,
+    /// A change is due and a guard withholds it.
+    Refused,
+    /// The provider cannot be read or written.
+    Failed,
+    /// It has not been looked at yet.
+    Unread,
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordReport {
+    /// The name.
+    pub name: DomainName,
+    /// Where it is written.
+    pub provider: ProviderId,
+    /// Where it stands.
+    pub status: RecordStatus,
+    /// The targets that serve now.
+    pub targets: Vec<TargetId>,
+    /// What is published, as last read.
+    pub values: Vec<String>,
+    /// The published TTL in seconds; the longest where the families differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u32>,
+    /// Why it stands there.
+    pub reason: String,
+    /// The guard that withholds a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
+    /// What a person can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// What would be, or is being, written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeReport>,
+    /// When we last changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<Timestamp>,
+    /// When the last cache that holds an older answer will have dropped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_by: Option<Timestamp>,
+    /// Changes written and confirmed since the agent started.
+    pub changes_made: u32,
+    /// What happens next by itself, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// What the authoritative servers were last seen to serve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<ServerReport>,
+}
+
+/// A change that would be, or is being, written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeReport {
+    /// `failover`, `failback` or `adjust`.
+    pub kind: String,
+    /// The targets that would serve.
+    pub targets: Vec<TargetId>,
+    /// Record sets before and after, sorted by type.
+    pub changes: Vec<Change>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// By when caches would have dropped the old answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_by: Option<Timestamp>,
+}
+
+/// One authoritative server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// Its name and address.
+    pub server: String,
+    /// What it serves, or why that is not known.
+    pub serves: String,
+    /// Does it serve what the provider holds?
+    pub agrees: bool,
+}
+
+/// One target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetReport {
+    /// The target.
+    pub name: TargetId,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// What is probed of it.
+    pub endpoints: Vec<EndpointReport>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointReport {
+    /// The address.
+    pub address: IpAddr,
+    /// The check.
+    pub check: CheckId,
+    /// The verdict of this address by this check.
+    pub verdict: Verdict,
+    /// Failures counted.
+    pub failures: u32,
+    /// Passes in a row.
+    pub passes: u32,
+    /// When it was probed last in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
+    /// What that probe said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+/// One witness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessReport {
+    /// The witness.
+    pub name: WitnessId,
+    /// Was it seen when last probed? Absent before the first probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<bool>,
+}
+
+impl Decision {
+    /// What is known now.
+    pub fn report(&self, now: &Now) -> Report {
+        Report {
+            time: now.wall,
+            blind_since: self.sight.blind_since().map(|m| now.wall_of(m)),
+            records: self.records.keys().map(|name| self.record_report(now, name)).collect(),
+            targets: self.policy.targets.keys().map(|id| self.target_report(now, id)).collect(),
+            witnesses: self
+                .sight
+                .witnesses()
+                .map(|(id, seen)| WitnessReport { name: id.clone(), seen })
+                .collect(),
+        }
+    }
+
+    fn target_report(&self, now: &Now, id: &TargetId) -> TargetReport {
+        let endpoints = self.targets.endpoints(id).map(|(endpoint, tracker)| {
+            let last = self.targets.last(endpoint);
+            EndpointReport {
+                address: endpoint.address,
+                check: endpoint.check.clone(),
+                verdict: tracker.verdict(),
+                failures: tracker.failures(),
+                passes: tracker.passes(),
+                last: last.map(|(at, _)| now.wall_of(*at)),
+                outcome: last.map(|(_, outcome)| outcome.clone()),
+            }
+        });
+        TargetReport {
+            name: id.clone(),
+            verdict: self.verdict(id),
+            since: self.targets.since(id, &self.policy, &self.sight).map(|m| now.wall_of(m)),
+            endpoints: endpoints.collect(),
+        }
+    }
+
+    fn record_report(&self, now: &Now, name: &DomainName) -> RecordReport {
+        let record = self.record(name);
+        let state = &self.records[name];
+        let (status, reason) = self.standing(now.moment, name);
+        let side = state.snapshot.as_ref().map(|s| say::side(&self.policy, record, s)).unwrap_or_default();
+        let work = match &state.phase {
+            Phase::Writing(work) | Phase::Confirming { work, .. } => Some(work),
+            Phase::Idle | Phase::Reading => state.pending.as_ref(),
+        };
+        let held = state.snapshot.as_ref().map(|s| &s.sets);
+        RecordReport {
+            name: name.clone(),
+            provider: record.provider.clone(),
+            status,
+            targets: side.targets,
+            values: side.values,
+            ttl: state
+                .snapshot
+                .as_ref()
+                .and_then(providers::Snapshot::longest_ttl)
+                .map(providers::Ttl::seconds),
+            reason,
+            guard: state.refusal.as_ref().map(|r| r.guard.as_str().to_owned()),
+            remedy: state.refusal.as_ref().map(|r| r.remedy.clone()),
+            change: work.map(|work| ChangeReport {
+                kind: kind(work.motive).to_owned(),
+                targets: work.targets.clone(),
+                changes: work.swap.changes(),
+                reason: work.completed.reason.clone(),
+                effective_by: work.completed.effective_by,
+            }),
+            last_change: state.last_change.map(|m| now.wall_of(m)),
+            effective_by: state.effective_by.map(|m| now.wall_of(m)),
+            changes_made: state.changes,
+            next: self.next_step(now.moment, name),
+            servers: state
+                .live
+                .iter()
+                .map(|(server, (seen, _))| ServerReport {
+                    server: server.clone(),
+                    serves: match seen {
+                        Ok(sets) => super::engine::values_of(sets),
+                        Err(why) => format!("unknown: {why}"),
+                    },
+                    agrees: matches!((seen, held), (Ok(sets), Some(held)) if sets == held),
+                })
+                .collect(),
+        }
+    }
+
+    /// Where a record stands, and why.
+    fn standing(&self, now: Moment, name: &DomainName) -> (RecordStatus, String) {
+        let state = &self.records[name];
+        if matches!(state.phase, Phase::Writing(_) | Phase::Confirming { .. }) {
+            return (RecordStatus::Changing, "a change is being written".into());
+        }
+        if let Some(fault) = &state.fault {
+            return (RecordStatus::Failed, fault.to_string());
+        }
+        if let Some(work) = &state.pending {
+            return (RecordStatus::Pending, work.completed.reason.clone().unwrap_or_default());
+        }
+        if let Some(refusal) = &state.refusal {
+            return (RecordStatus::Refused, refusal.text.clone());
+        }
+        match &state.hold {
+            Some(super::Hold::Unread) => return (RecordStatus::Unread, super::Hold::Unread.text()),
+            Some(hold) => return (RecordStatus::Holding, hold.text()),
+            None => {}
+        }
+        let Some(wish) = &state.wish else { return (RecordStatus::Unread, super::Hold::Unread.text()) };
+        let names = wish.targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ");
+        let since = wish.targets.first().and_then(|t| self.targets.since(t, &self.policy, &self.sight));
+        let held = since.map_or_else(String::new, |s| format!(" for {}", human(now.since(s))));
+        (RecordStatus::InSync, format!("{names} has been up{held}"))
+    }
+
+    /// The next thing that can happen by itself.
+    fn next_step(&self, now: Moment, name: &DomainName) -> Option<String> {
+        let state = &self.records[name];
+        let record = self.record(name);
+        if state.fault.is_some() {
+            return state.retry_at.map(|at| format!("tried again in {}", human(at.since(now))));
+        }
+        if let Some(refusal) = &state.refusal {
+            return refusal.until.map(|at| format!("allowed in {}", human(at.since(now))));
+        }
+        let due = failback_due_at(&self.view(now), record, &state.current)?;
+        Some(format!("failback to the better target in {}", human(due.since(now))))
+    }
+
+    /// Is there nothing left to find out or to do right now? A one-shot run ends here.
+    ///
+    /// Every endpoint was probed in this run, no failure waits for its confirmation, no Down for a witness, and
+    /// every record is in sync, held, refused, pending, or fails in a way that time alone will not mend.
+    pub fn is_quiescent(&self) -> bool {
+        let blind = self.sight.blind_since().is_some();
+        let confirmed =
+            |(endpoint, tracker): (&super::Endpoint, &super::Tracker)| match self.targets.last(endpoint) {
+                None => false,
+                Some((_, Outcome::Fail(_))) => tracker.verdict() == Verdict::Down,
+                Some(_) => true,
+            };
+        let probed = blind
+            || (self.targets.iter().all(confirmed)
+                && !self.policy.targets.keys().any(|t| self.targets.awaits_witness(t, &self.sight)));
+        probed && self.records.values().all(|state| self.is_at_rest(state))
+    }
+
+    fn is_at_rest(&self, state: &super::record::RecordState) -> bool {
+        if state.phase != Phase::Idle {
+            return false;
+        }
+        if let Some(fault) = &state.fault {
+            return !fault.is_transient();
+        }
+        state.snapshot.is_some()
+            && (state.pending.is_some()
+                || state.refusal.is_some()
+                || state.hold.as_ref().is_some_and(|hold| !matches!(hold, super::Hold::Verifying { .. }))
+                || self.is_in_sync(state))
+    }
+
+    fn is_in_sync(&self, state: &super::record::RecordState) -> bool {
+        let (Some(snapshot), Some(wish)) = (&state.snapshot, &state.wish) else { return false };
+        let record = self.record(&snapshot.name);
+        snapshot.holds(&self.stored_form(record, wish))
+    }
+}
+
+fn kind(motive: Motive) -> &'static str {
+    match motive {
+        Motive::Failover => "failover",
+        Motive::Failback => "failback",
+        Motive::Stay => "adjust",
+    }
+}

@@ -1,0 +1,277 @@
+//! Which targets should serve a record.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use providers::NonEmpty;
+use serde::Serialize;
+
+use super::{FailbackMode, Moment, Policy, RecordPolicy, Serve, Sight, TargetId, Targets, Verdict};
+
+/// What should be published, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The addresses to publish; at least one, by type.
+    pub addresses: NonEmpty<IpAddr>,
+    /// The targets they belong to, in order of priority.
+    pub targets: Vec<TargetId>,
+    /// Why it should be so.
+    pub motive: Motive,
+}
+
+/// Why an answer is wished for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Motive {
+    /// The targets that served do not work.
+    Failover,
+    /// A better target has recovered.
+    Failback,
+    /// They are the right ones already; details may differ (a pool's member, a TTL, a new record).
+    Stay,
+}
+
+/// Why a record is left as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "hold", rename_all = "snake_case")]
+pub enum Hold {
+    /// What is published has not been read yet.
+    Unread,
+    /// These targets have no verdict yet, and the grace time is not over.
+    Settling {
+        /// The targets.
+        waiting_for: Vec<TargetId>,
+    },
+    /// The agent is cut off itself.
+    Blind,
+    /// A target is Down, and no witness was seen alive since its first failure.
+    AwaitingWitness {
+        /// The target.
+        target: TargetId,
+    },
+    /// A change is due, and a target that would serve has not been seen to work since the trouble began.
+    Verifying {
+        /// The target.
+        target: TargetId,
+    },
+    /// Every target is Down.
+    AllDown,
+    /// No target is known to work, and not all are known to be Down.
+    NoneUp,
+}
+
+impl Hold {
+    /// For people.
+    pub fn text(&self) -> String {
+        match self {
+            Hold::Unread => "what is published has not been read yet".into(),
+            Hold::Settling { waiting_for } => format!("no verdict yet of {}", list(waiting_for)),
+            Hold::Blind => {
+                "blind: none of the witnesses answers, so nothing is counted and nothing is written".into()
+            }
+            Hold::AwaitingWitness { target } => {
+                format!(
+                    "{target} fails, but no witness was seen alive since its first failure: it may be our own uplink"
+                )
+            }
+            Hold::Verifying { target } => {
+                format!("a change is due; {target} must first pass a probe begun after the trouble")
+            }
+            Hold::AllDown => "all targets are down: the record stays as it is".into(),
+            Hold::NoneUp => "no target is known to work: the record stays as it is".into(),
+        }
+    }
+}
+
+/// What [`select`] says: an answer, or the reason to leave the record as it is. There is no empty answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// This should be published.
+    Serve(Wish),
+    /// Leave it.
+    Hold(Hold),
+}
+
+/// What selection looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The time.
+    pub now: Moment,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The verdicts.
+    pub targets: &'a Targets,
+    /// Our own sight.
+    pub sight: &'a Sight,
+    /// Until when records are held while a target has no verdict.
+    pub settles_until: Moment,
+    /// A one-shot run: see [`Options`](super::Options).
+    pub one_shot: bool,
+}
+
+/// What is published now, as far as selection cares.
+#[derive(Clone, Copy, Debug)]
+pub struct Current<'a> {
+    /// The targets that serve, in order of priority; empty when the record is missing or nobody's.
+    pub targets: &'a [TargetId],
+    /// The addresses that are published.
+    pub addresses: &'a BTreeSet<IpAddr>,
+    /// A person said `failback`.
+    pub failback_asked: bool,
+}
+
+impl View<'_> {
+    fn verdict(&self, target: &TargetId) -> Verdict {
+        self.targets.target(target, self.policy, self.sight)
+    }
+
+    fn up_for(&self, target: &TargetId) -> std::time::Duration {
+        let since = self.targets.since(target, self.policy, self.sight);
+        since.map_or(std::time::Duration::ZERO, |since| self.now.since(since))
+    }
+}
+
+/// Chooses: the lowest tier with an Up target; but stay where we are unless the current targets are Down, or
+/// a better tier is due for failback.
+pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> Selection {
+    if view.sight.blind_since().is_some() {
+        return Selection::Hold(Hold::Blind);
+    }
+    let unknown: Vec<TargetId> =
+        record.targets().filter(|t| view.verdict(t) == Verdict::Unknown).cloned().collect();
+    let waits_for_witness = unknown.iter().find(|target| view.targets.awaits_witness(target, view.sight));
+    if let Some(target) = waits_for_witness
+        && (current.targets.is_empty() || current.targets.contains(target))
+    {
+        return Selection::Hold(Hold::AwaitingWitness { target: target.clone() });
+    }
+    let waiting_for: Vec<TargetId> = unknown
+        .into_iter()
+        .filter(|target| !(view.one_shot && view.targets.is_inscrutable(target)))
+        .collect();
+    if view.now < view.settles_until && !waiting_for.is_empty() {
+        return Selection::Hold(Hold::Settling { waiting_for });
+    }
+    let Some(best) = record.tiers.iter().position(|tier| tier.iter().any(|t| view.verdict(t) == Verdict::Up))
+    else {
+        let all_down = record.targets().all(|t| view.verdict(t) == Verdict::Down);
+        return Selection::Hold(if all_down { Hold::AllDown } else { Hold::NoneUp });
+    };
+    let (tier, motive) = choose_tier(view, record, current, best);
+    let Some(wish) = wish(view, record, current, tier, motive) else { return Selection::Hold(Hold::NoneUp) };
+    match unverified(view, current, &wish) {
+        Some(target) => Selection::Hold(Hold::Verifying { target }),
+        None => Selection::Serve(wish),
+    }
+}
+
+/// The first target of a wish that is not known to work *now*. A verdict can be older than the trouble: when two
+/// hosts die together, the one that is probed later still counts as Up. So a change that some failure asks for
+/// waits until everything it would publish has passed since that failure; and nothing is added in doubt.
+///
+/// This also keeps the families of one host together: when its IPv4 goes Down while its IPv6 has begun to fail,
+/// there is one change, not a first one that leaves a dying AAAA alone and a second one withheld by `hold_down`.
+fn unverified(view: &View<'_>, current: Current<'_>, wish: &Wish) -> Option<TargetId> {
+    let trouble = current
+        .targets
+        .iter()
+        .filter_map(|target| view.targets.trouble_since(target, current.addresses, view.sight))
+        .min();
+    wish.targets.iter().find(|target| !is_verified(view, current, wish, target, trouble)).cloned()
+}
+
+fn is_verified(
+    view: &View<'_>,
+    current: Current<'_>,
+    wish: &Wish,
+    target: &TargetId,
+    trouble: Option<Moment>,
+) -> bool {
+    let own = view.policy.targets.get(target).map(|t| &t.addresses);
+    wish.addresses.iter().filter(|address| own.is_some_and(|own| own.contains(*address))).all(|address| {
+        let stays = current.addresses.contains(address);
+        let unknown = view.targets.address(target, *address, view.sight) == Verdict::Unknown;
+        // What is published and of which nothing can be known stays; what stays needs proof only in trouble.
+        (stays && (trouble.is_none() || unknown)) || view.targets.is_verified(target, *address, trouble)
+    })
+}
+
+fn choose_tier(view: &View<'_>, record: &RecordPolicy, current: Current<'_>, best: usize) -> (usize, Motive) {
+    let held_tier = current
+        .targets
+        .iter()
+        .filter(|target| view.verdict(target) != Verdict::Down)
+        .filter_map(|target| record.tier_of(target))
+        .min();
+    match held_tier {
+        None if current.targets.is_empty() => (best, Motive::Stay),
+        None => (best, Motive::Failover),
+        Some(held) if best < held && failback_is_due(view, record, current, best) => (best, Motive::Failback),
+        Some(held) => (held, Motive::Stay),
+    }
+}
+
+fn failback_is_due(view: &View<'_>, record: &RecordPolicy, current: Current<'_>, tier: usize) -> bool {
+    current.failback_asked
+        || (record.failback == FailbackMode::Auto
+            && record.tiers[tier].iter().any(|target| {
+                view.verdict(target) == Verdict::Up && view.up_for(target) >= record.failback_after
+            }))
+}
+
+/// When a failback becomes due by itself, if one is under way.
+pub(super) fn failback_due_at(
+    view: &View<'_>,
+    record: &RecordPolicy,
+    current: &[TargetId],
+) -> Option<Moment> {
+    let held = current.iter().filter_map(|target| record.tier_of(target)).min()?;
+    if record.failback != FailbackMode::Auto {
+        return None;
+    }
+    let better = record.tiers[..held].iter().flatten().filter(|target| view.verdict(target) == Verdict::Up);
+    better
+        .filter_map(|target| view.targets.since(target, view.policy, view.sight))
+        .map(|since| since + record.failback_after)
+        .min()
+}
+
+/// The answer of one tier: its Up targets' Up addresses, and of those that serve already also the addresses
+/// of which nothing is known (unknown blocks nobody, and removes nobody).
+fn wish(
+    view: &View<'_>,
+    record: &RecordPolicy,
+    current: Current<'_>,
+    tier: usize,
+    motive: Motive,
+) -> Option<Wish> {
+    let serves = |target: &&TargetId| current.targets.contains(target);
+    let alive = |target: &&TargetId| {
+        view.verdict(target) == Verdict::Up || (serves(target) && view.verdict(target) == Verdict::Unknown)
+    };
+    let candidates: Vec<&TargetId> = record.tiers[tier].iter().filter(alive).collect();
+    let chosen: Vec<&TargetId> = match record.serve {
+        Serve::All => candidates,
+        Serve::First => {
+            let sticky = candidates.iter().copied().find(serves);
+            sticky.or_else(|| candidates.first().copied()).into_iter().collect()
+        }
+    };
+    let addresses = chosen.iter().flat_map(|target| {
+        let all = view.policy.targets.get(*target).map(|t| t.addresses.iter()).into_iter().flatten();
+        all.filter(|address| match view.targets.address(target, **address, view.sight) {
+            Verdict::Up => true,
+            Verdict::Unknown => serves(target) && current.addresses.contains(*address),
+            Verdict::Down => false,
+        })
+    });
+    Some(Wish {
+        addresses: NonEmpty::new(addresses.copied())?,
+        targets: chosen.into_iter().cloned().collect(),
+        motive,
+    })
+}
+
+fn list(targets: &[TargetId]) -> String {
+    targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,276 @@
+//! From the verdicts of endpoints to those of addresses, families and targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{
+    Endpoint, Moment, Now, Observation, Outcome, Policy, SavedTracker, Sight, TargetId, Tracker, Verdict,
+};
+
+/// The health of every target.
+///
+/// | of | Down | Up | Unknown |
+/// |---|---|---|---|
+/// | address | one check is Down | every check is Up | else |
+/// | family, target | none is Up and one is Down | one is Up | else |
+///
+/// A family of which nothing is known does not save a target whose other family is Down: a machine
+/// without IPv6 must still fail over. And a Down counts only once a witness was seen alive since the first
+/// failure that led to it; until then it is Unknown here, so that a cut uplink never looks like a dead primary.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    trackers: BTreeMap<Endpoint, Tracker>,
+    last: BTreeMap<Endpoint, (Moment, Outcome)>,
+}
+
+/// What an observation changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// The endpoint's verdict is another one now.
+    pub verdict_changed: bool,
+    /// This is the first failure after calm.
+    pub first_failure: bool,
+    /// Whether the endpoint is settled changed.
+    pub settled_changed: bool,
+}
+
+impl Targets {
+    /// Trackers for every endpoint of the policy, those known from an earlier run with what was kept.
+    pub fn new(policy: &Policy, saved: &BTreeMap<Endpoint, SavedTracker>, now: &Now) -> Self {
+        let mut targets = Targets::default();
+        for (id, target) in &policy.targets {
+            for (check, address) in target
+                .checks
+                .keys()
+                .flat_map(|check| target.addresses.iter().map(move |address| (check, address)))
+            {
+                let endpoint = Endpoint { target: id.clone(), check: check.clone(), address: *address };
+                let tracker = saved.get(&endpoint).map(|s| Tracker::restore(s, now)).unwrap_or_default();
+                targets.trackers.insert(endpoint, tracker);
+            }
+        }
+        targets
+    }
+
+    /// Counts one observation that [`Sight`] allows to count.
+    ///
+    /// One that took far longer than its check allows says more of us than of the target (a frozen process, a
+    /// suspended machine) and counts for nothing. After a silence that ended the verdict, counting starts anew.
+    pub fn count(
+        &mut self,
+        observation: &Observation,
+        policy: &Policy,
+        stale_floor: std::time::Duration,
+    ) -> Counted {
+        let Some(check) = policy
+            .targets
+            .get(&observation.endpoint.target)
+            .and_then(|t| t.checks.get(&observation.endpoint.check))
+        else {
+            return Counted::default();
+        };
+        let Some(tracker) = self.trackers.get_mut(&observation.endpoint) else { return Counted::default() };
+        let took = observation.ended.since(observation.started);
+        let outcome = if took > check.timeout + OWN_SLACK {
+            Outcome::Unknown(format!("the agent itself stood still for {}", human(took)))
+        } else {
+            observation.outcome.clone()
+        };
+        let (was_settled, had_failed, before) =
+            (tracker.is_settled(), tracker.first_failure(), tracker.verdict());
+        tracker.expire(observation.started, check.stale_after().max(stale_floor));
+        tracker.count(observation.ended, &outcome, check.thresholds);
+        let counted = Counted {
+            verdict_changed: tracker.verdict() != before,
+            first_failure: had_failed.is_none() && tracker.first_failure().is_some(),
+            settled_changed: tracker.is_settled() != was_settled,
+        };
+        self.last.insert(observation.endpoint.clone(), (observation.ended, outcome));
+        counted
+    }
+
+    /// Forgets every verdict: what comes next is judged anew.
+    pub fn forget(&mut self) {
+        self.trackers.values_mut().for_each(Tracker::forget);
+    }
+
+    /// Ends the verdicts of endpoints that have been silent for too long. Returns their targets.
+    pub fn expire(
+        &mut self,
+        now: Moment,
+        policy: &Policy,
+        stale_floor: std::time::Duration,
+    ) -> BTreeSet<TargetId> {
+        let mut lost = BTreeSet::new();
+        for (endpoint, tracker) in &mut self.trackers {
+            let check = policy.targets.get(&endpoint.target).and_then(|t| t.checks.get(&endpoint.check));
+            if check.is_some_and(|check| tracker.expire(now, check.stale_after().max(stale_floor))) {
+                lost.insert(endpoint.target.clone());
+            }
+        }
+        lost
+    }
+
+    /// The tracker of an endpoint.
+    pub fn tracker(&self, endpoint: &Endpoint) -> Option<&Tracker> {
+        self.trackers.get(endpoint)
+    }
+
+    /// Every endpoint with its tracker, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Endpoint, &Tracker)> {
+        self.trackers.iter()
+    }
+
+    /// The endpoints of one target.
+    pub fn endpoints<'a>(
+        &'a self,
+        target: &'a TargetId,
+    ) -> impl Iterator<Item = (&'a Endpoint, &'a Tracker)> {
+        // Endpoints sort by target first, so a target's are one range.
+        let first = Endpoint { target: target.clone(), check: "".into(), address: UNSPECIFIED };
+        self.trackers.range(first..).take_while(move |(endpoint, _)| endpoint.target == *target)
+    }
+
+    /// The last word on an endpoint in this run.
+    pub fn last(&self, endpoint: &Endpoint) -> Option<&(Moment, Outcome)> {
+        self.last.get(endpoint)
+    }
+
+    /// The verdict of one address.
+    pub fn address(&self, target: &TargetId, address: IpAddr, sight: &Sight) -> Verdict {
+        let mut all_up = true;
+        let mut any = false;
+        let mut down = false;
+        for (_, tracker) in self.endpoints(target).filter(|(e, _)| e.address == address) {
+            any = true;
+            all_up &= tracker.verdict() == Verdict::Up;
+            down |= tracker.verdict() == Verdict::Down
+                && sight.vouches_since(tracker.first_failure().unwrap_or(Moment::ZERO));
+        }
+        match (any, down, all_up) {
+            (true, true, _) => Verdict::Down,
+            (true, false, true) => Verdict::Up,
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// The verdict of one family of a target; `None` if the target has no such address.
+    pub fn family(&self, target: &TargetId, v6: bool, policy: &Policy, sight: &Sight) -> Option<Verdict> {
+        let addresses = &policy.targets.get(target)?.addresses;
+        any_up_then_down(
+            addresses.iter().filter(|a| a.is_ipv6() == v6).map(|a| self.address(target, *a, sight)),
+        )
+    }
+
+    /// The verdict of a target.
+    pub fn target(&self, target: &TargetId, policy: &Policy, sight: &Sight) -> Verdict {
+        let families = [false, true].into_iter().filter_map(|v6| self.family(target, v6, policy, sight));
+        any_up_then_down(families).unwrap_or_default()
+    }
+
+    /// Is the target Down by its own probes while no witness has vouched for us yet?
+    pub fn awaits_witness(&self, target: &TargetId, sight: &Sight) -> bool {
+        self.endpoints(target).any(|(_, tracker)| {
+            tracker.verdict() == Verdict::Down
+                && !sight.vouches_since(tracker.first_failure().unwrap_or(Moment::ZERO))
+        })
+    }
+
+    /// Is an address known to work: Up, and its last probe by every check a pass that ended at or after `since`?
+    pub fn is_verified(&self, target: &TargetId, address: IpAddr, since: Option<Moment>) -> bool {
+        self.endpoints(target).filter(|(e, _)| e.address == address).all(|(endpoint, tracker)| {
+            let passed = self.last.get(endpoint).filter(|(_, outcome)| *outcome == Outcome::Pass);
+            tracker.verdict() == Verdict::Up
+                && passed.is_some_and(|(at, _)| since.is_none_or(|since| *at >= since))
+        })
+    }
+
+    /// When the first failure was seen of those addresses of a target that are Down; `None` if none of them is.
+    pub fn trouble_since(
+        &self,
+        target: &TargetId,
+        addresses: &BTreeSet<IpAddr>,
+        sight: &Sight,
+    ) -> Option<Moment> {
+        let down = addresses.iter().filter(|address| self.address(target, **address, sight) == Verdict::Down);
+        down.flat_map(|address| self.endpoints(target).filter(move |(e, _)| e.address == *address))
+            .filter_map(|(_, tracker)| tracker.first_failure())
+            .min()
+    }
+
+    /// Was every endpoint of the target probed in this run, with no count under way? If its verdict is Unknown then,
+    /// more of the same probes will not tell.
+    pub fn is_inscrutable(&self, target: &TargetId) -> bool {
+        self.endpoints(target).all(|(e, tracker)| {
+            self.last.contains_key(e) && !(tracker.verdict() == Verdict::Unknown && tracker.failures() > 0)
+        })
+    }
+
+    /// Since when the target's verdict holds: for Up the longest-standing address that is Up, for Down the
+    /// latest to go.
+    pub fn since(&self, target: &TargetId, policy: &Policy, sight: &Sight) -> Option<Moment> {
+        let verdict = self.target(target, policy, sight);
+        let addresses = &policy.targets.get(target)?.addresses;
+        let of_address = |address: &IpAddr| {
+            let held =
+                self.endpoints(target).filter(|(e, t)| e.address == *address && t.verdict() == verdict);
+            held.filter_map(|(_, tracker)| tracker.since()).reduce(if verdict == Verdict::Up {
+                Moment::max
+            } else {
+                Moment::min
+            })
+        };
+        let held =
+            addresses.iter().filter(|a| self.address(target, **a, sight) == verdict).filter_map(of_address);
+        held.reduce(if verdict == Verdict::Up { Moment::min } else { Moment::max })
+    }
+
+    /// When the first of the failures that count against a target was seen.
+    pub fn first_failure(&self, target: &TargetId) -> Option<Moment> {
+        self.endpoints(target).filter_map(|(_, tracker)| tracker.first_failure()).min()
+    }
+
+    /// What was seen last of a target that is no pass, for people: the reason of the endpoint that failed last.
+    pub fn complaint(&self, target: &TargetId) -> Option<String> {
+        let failing = self.endpoints(target).filter_map(|(endpoint, _)| {
+            let (at, outcome) = self.last.get(endpoint)?;
+            (*outcome != Outcome::Pass).then_some((*at, endpoint, outcome))
+        });
+        failing.max_by_key(|(at, ..)| *at).map(|(_, endpoint, outcome)| {
+            let several = self.endpoints(target).count() > 1;
+            if several {
+                format!("{} {}: {}", endpoint.check, endpoint.address, outcome.reason())
+            } else {
+                outcome.reason().to_owned()
+            }
+        })
+    }
+}
+
+/// How much longer than its timeout a probe may take before we blame ourselves: the timer and the scheduler
+/// of a busy machine are late by milliseconds, a frozen one by seconds.
+const OWN_SLACK: std::time::Duration = std::time::Duration::from_secs(2);
+/// Sorts before every address.
+const UNSPECIFIED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
+fn any_up_then_down(verdicts: impl Iterator<Item = Verdict>) -> Option<Verdict> {
+    verdicts.reduce(|so_far, next| match (so_far, next) {
+        (Verdict::Up, _) | (_, Verdict::Up) => Verdict::Up,
+        (Verdict::Down, _) | (_, Verdict::Down) => Verdict::Down,
+        _ => Verdict::Unknown,
+    })
+}
+
+/// A duration as a person says it: `850 ms`, `4 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn human(duration: std::time::Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..=9 if duration.subsec_millis() >= 50 => format!("{:.1} s", duration.as_secs_f64()),
+        1..=119 => format!("{seconds} s"),
+        120..=7199 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        120..=7199 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ if seconds % 3600 < 60 => format!("{} h", seconds / 3600),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}

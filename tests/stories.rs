@@ -1,0 +1,343 @@
+//! Stories: what the decision does, told in text files that a person can read and write.
+//!
+//! A file in `tests/stories/` has settings first, then a line for each step: seconds, what happens, `->`, what
+//! follows. The provider answers at once. `UPDATE_STORIES=1 cargo test --test stories` rewrites what follows;
+//! commit that only if you understand what caused the difference.
+//!
+//! ```text
+//! record www a b        one tier per word; a+b makes one tier of two; options: all, manual, create, ttl=300 ...
+//! target a 192.0.2.1    its addresses
+//! witness w
+//! is 192.0.2.1          what the provider holds at the start (none: the record is missing)
+//! 10 a- w+              a fails, the witness is seen; a4-/a6-: one family only; a?: unknown
+//! 20 set 192.0.2.9      somebody changes the record by hand (`gone`: deletes it; `ttl 300`)
+//! 30 write conflict     the next write ends so (conflict, lost, unknown, unavailable, auth); `read` likewise
+//! 40 failback           a person asks for it
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use failover::decision::{
+    CheckPolicy, Decision, Effect, Endpoint, Event, FailbackMode, Input, Moment, Now, Observation, Options,
+    Outcome, Policy, ProviderFace, RecordPolicy, Saved, Serve, Sighting, TargetPolicy, Thresholds, Timings,
+    answer_sets,
+};
+use providers::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Snapshot, Ttl, Version};
+
+struct World {
+    decision: Decision,
+    policy: Policy,
+    record: DomainName,
+    micros: i64,
+    held: BTreeMap<RecordType, RecordSet>,
+    write_faults: VecDeque<String>,
+    read_faults: VecDeque<String>,
+    writes: u32,
+    told: Vec<String>,
+}
+
+fn name() -> DomainName {
+    "www.example.com".parse().unwrap()
+}
+
+fn sets(values: &[&str], ttl: u32) -> BTreeMap<RecordType, RecordSet> {
+    let addresses: Vec<IpAddr> = values.iter().map(|v| v.parse().expect("an address")).collect();
+    NonEmpty::new(addresses)
+        .map(|set| answer_sets(&set, Ttl(ttl)).iter().map(|s| (s.record_type(), s.clone())).collect())
+        .unwrap_or_default()
+}
+
+impl World {
+    fn now(&self) -> Now {
+        let start: jiff::Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        Now {
+            moment: Moment::from_micros(self.micros),
+            wall: start + Duration::from_micros(self.micros as u64),
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        let effects = self.decision.handle(&self.now(), input);
+        self.play(effects);
+    }
+
+    fn play(&mut self, effects: Vec<Effect>) {
+        let mut todo: VecDeque<Effect> = effects.into();
+        while let Some(effect) = todo.pop_front() {
+            let answer = match effect {
+                Effect::Read(record) => {
+                    let snapshot = Snapshot {
+                        name: record.clone(),
+                        sets: self.held.clone(),
+                        version: Version::Values,
+                        native: serde_json::Value::Null,
+                    };
+                    let result = match self.read_faults.pop_front() {
+                        Some(fault) => Err(fault_of(&fault)),
+                        None => Ok(snapshot),
+                    };
+                    Input::Read { record, result }
+                }
+                Effect::Write(work) => {
+                    let result = self.write(&work.swap.before.sets, &work.swap.after);
+                    Input::Written { record: self.record.clone(), result }
+                }
+                Effect::Say(event, _) => {
+                    self.tell(&event);
+                    continue;
+                }
+                _ => continue,
+            };
+            todo.extend(self.decision.handle(&self.now(), answer));
+        }
+    }
+
+    fn write(
+        &mut self,
+        before: &BTreeMap<RecordType, RecordSet>,
+        after: &providers::AnswerSets,
+    ) -> Result<(), Fault> {
+        let fault = self.write_faults.pop_front();
+        if matches!(fault.as_deref(), Some("conflict" | "lost" | "unavailable" | "auth")) {
+            return Err(fault_of(fault.as_deref().unwrap()));
+        }
+        if self.held != *before {
+            return Err(Fault::Conflict("it holds something else".into()));
+        }
+        self.held = after.iter().map(|set| (set.record_type(), set.clone())).collect();
+        self.writes += 1;
+        self.told.push(format!("write {after}"));
+        match fault {
+            Some(fault) => Err(fault_of(&fault)),
+            None => Ok(()),
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let mut line = event.kind.as_str().to_owned();
+        if let (Some(before), Some(after)) = (&event.before, &event.after) {
+            let names = |side: &failover::decision::Side| {
+                if side.targets.is_empty() {
+                    side.values.first().cloned().unwrap_or_else(|| "nothing".into())
+                } else {
+                    side.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")
+                }
+            };
+            let _ = write!(line, " {}>{}", names(before), names(after));
+        } else if let Some(target) = &event.target {
+            let _ = write!(line, " {target}");
+        }
+        if let Some(guard) = &event.guard {
+            let _ = write!(line, " by {guard}");
+        }
+        if !line.contains(".started") {
+            self.told.push(line);
+        }
+    }
+
+    /// Lets time pass, waking the decision whenever it wants to be woken.
+    fn pass_until(&mut self, micros: i64) {
+        for _ in 0..1_000_000 {
+            let wake =
+                self.decision.next_wakeup(Moment::from_micros(self.micros)).micros().max(self.micros + 1);
+            if wake > micros {
+                self.micros = micros;
+                return;
+            }
+            self.micros = wake;
+            self.feed(Input::Tick);
+        }
+        panic!("the decision wants to be woken for ever");
+    }
+
+    fn step(&mut self, words: &str) {
+        let mut words = words.split_whitespace();
+        while let Some(word) = words.next() {
+            match word {
+                "set" => self.held = sets(&words.next().expect("values").split(',').collect::<Vec<_>>(), 60),
+                "gone" => self.held.clear(),
+                "ttl" => {
+                    let ttl = Ttl(words.next().expect("seconds").parse().expect("a number"));
+                    self.held.values_mut().for_each(|set| set.ttl = ttl);
+                }
+                "write" => self.write_faults.push_back(words.next().expect("a fault").into()),
+                "read" => self.read_faults.push_back(words.next().expect("a fault").into()),
+                "look" => self.feed(Input::LookDue { record: self.record.clone() }),
+                "failback" => self.feed(Input::Failback { record: self.record.clone() }),
+                "-" => {}
+                probe => self.probe(probe),
+            }
+        }
+    }
+
+    fn probe(&mut self, word: &str) {
+        let (subject, letter) = word.split_at(word.len() - 1);
+        let outcome = match letter {
+            "+" => Outcome::Pass,
+            "-" => Outcome::Fail("connection refused".into()),
+            "?" => Outcome::Unknown("no route".into()),
+            _ => panic!("{word:?} is no probe"),
+        };
+        let at = Moment::from_micros(self.micros);
+        if self.policy.witnesses.contains(&subject.into()) {
+            let sighting = Sighting { witness: subject.into(), started: at, ended: at, outcome };
+            return self.feed(Input::Witnessed(sighting));
+        }
+        let (target, family) = match subject.strip_suffix(['4', '6']) {
+            Some(target) => (target, Some(subject.ends_with('6'))),
+            None => (subject, None),
+        };
+        let addresses = self.policy.targets[&target.into()].addresses.clone();
+        for address in addresses.into_iter().filter(|a| family.is_none_or(|v6| a.is_ipv6() == v6)) {
+            let endpoint = Endpoint { target: target.into(), check: "web".into(), address };
+            let observation = Observation {
+                endpoint,
+                started: at,
+                ended: at,
+                outcome: outcome.clone(),
+                timings: Timings::default(),
+            };
+            self.feed(Input::Observed(observation));
+        }
+    }
+}
+
+fn fault_of(word: &str) -> Fault {
+    match word {
+        "conflict" => Fault::Conflict("raced".into()),
+        "lost" | "unknown" => Fault::Unknown("no reply".into()),
+        "unavailable" => Fault::Unavailable("refused".into()),
+        "auth" => Fault::Auth("wrong key".into()),
+        other => panic!("{other:?} is no fault"),
+    }
+}
+
+fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
+    let mut policy = Policy { startup_grace: Duration::from_secs(30), ..Policy::default() };
+    let mut held = BTreeMap::new();
+    let check = CheckPolicy {
+        thresholds: Thresholds { fall: 3, rise: 3, clear: 6 },
+        interval: Duration::from_secs(10),
+        fast_interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(3),
+    };
+    for line in lines {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("target") => {
+                let id = words.next().unwrap().into();
+                let addresses = words.map(|w| w.parse().unwrap()).collect();
+                let checks = BTreeMap::from([("web".into(), check)]);
+                policy.targets.insert(id, TargetPolicy { addresses, checks });
+            }
+            Some("witness") => policy.witnesses.extend(words.map(Into::into)),
+            Some("is") => held = sets(&words.collect::<Vec<_>>(), 60),
+            Some("record") => {
+                let mut record = RecordPolicy {
+                    name: name(),
+                    provider: "zone".into(),
+                    ttl: Ttl(60),
+                    tiers: Vec::new(),
+                    serve: Serve::First,
+                    failback: FailbackMode::Auto,
+                    failback_after: Duration::from_mins(1),
+                    hold_down: Duration::from_secs(20),
+                    adopt: BTreeSet::new(),
+                    adopt_names: BTreeSet::new(),
+                    create: false,
+                };
+                for word in words {
+                    match word.split_once('=') {
+                        None if word == "all" => record.serve = Serve::All,
+                        None if word == "manual" => record.failback = FailbackMode::Manual,
+                        None if word == "create" => record.create = true,
+                        None => record.tiers.push(word.split('+').map(Into::into).collect()),
+                        Some(("adopt", value)) => {
+                            record.adopt.insert(value.parse().unwrap());
+                        }
+                        Some(("hold_down", value)) => {
+                            record.hold_down = Duration::from_secs(value.parse().unwrap())
+                        }
+                        Some(("after", value)) => {
+                            record.failback_after = Duration::from_secs(value.parse().unwrap())
+                        }
+                        Some(other) => panic!("{other:?} is no option"),
+                    }
+                }
+                policy.records.insert(record.name.clone(), record);
+            }
+            other => panic!("{other:?} is no setting"),
+        }
+    }
+    (policy, held)
+}
+
+fn is_step(line: &str) -> bool {
+    line.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Plays one file and gives it back with what really followed.
+fn play(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let plain = |line: &&&str| !line.trim().is_empty() && !line.starts_with('#');
+    let set: Vec<&str> = lines.iter().filter(plain).filter(|l| !is_step(l)).copied().collect();
+    let (policy, held) = settings(&set);
+    let face = ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) };
+    let now = Now { moment: Moment::ZERO, wall: "2026-11-22T12:00:00Z".parse().unwrap() };
+    let faces = BTreeMap::from([("zone".into(), face)]);
+    let mut decision = Decision::new(policy.clone(), faces, Options::default(), Saved::default(), &now);
+    let first = decision.start(&now);
+    let mut world = World {
+        decision,
+        policy,
+        record: name(),
+        micros: 0,
+        held,
+        write_faults: VecDeque::new(),
+        read_faults: VecDeque::new(),
+        writes: 0,
+        told: Vec::new(),
+    };
+    world.play(first);
+    let mut out = String::new();
+    for line in lines {
+        if !is_step(line) {
+            let _ = writeln!(out, "{line}");
+            continue;
+        }
+        let script = line.split("->").next().unwrap().trim_end();
+        let (second, words) = script.split_once(' ').expect("seconds, then what happens");
+        world.pass_until(second.parse::<i64>().expect("seconds") * 1_000_000);
+        world.step(words);
+        let told = std::mem::take(&mut world.told).join("; ");
+        let _ = writeln!(out, "{}", format!("{script:<28} -> {told}").trim_end());
+    }
+    out
+}
+
+#[test]
+fn every_story_goes_as_told() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories");
+    let mut wrong = Vec::new();
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 10, "the stories are gone");
+    for file in files {
+        let told = std::fs::read_to_string(&file).unwrap();
+        let went = play(&told);
+        if told == went {
+            continue;
+        }
+        if std::env::var_os("UPDATE_STORIES").is_some() {
+            std::fs::write(&file, went).unwrap();
+        } else {
+            wrong.push(format!("{}\n--- told\n{told}\n--- went\n{went}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
