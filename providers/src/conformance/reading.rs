@@ -1,0 +1,89 @@
+//! What a reader is promised.
+
+use super::ask::{Transport, ask};
+use super::stage::{Stage, a, answer, below, broken};
+use super::{Breach, Fixture, RawSet, Verdict};
+use crate::{Fault, RecordType};
+
+/// A name with nothing is an empty snapshot, not an error: an error would stop the creation of a record.
+pub async fn a_missing_name_is_an_empty_snapshot(fixture: &dyn Fixture) -> Verdict {
+    let stage = Stage::set(fixture, "read-missing", &[]).await?;
+    match stage.read().await? {
+        snapshot if snapshot.is_missing() => Ok(()),
+        snapshot => Err(broken(format!("a missing name reads {}", snapshot.summary()))),
+    }
+}
+
+/// Several names in one call come back in the order asked, the missing ones among them.
+pub async fn names_are_read_in_the_order_asked(fixture: &dyn Fixture) -> Verdict {
+    let last = Stage::set(fixture, "read-z", &[RawSet::new(60, "A", &["192.0.2.1"])]).await?;
+    let gone = last.beside("read-m", &[]).await?;
+    let first = last.beside("read-a", &[RawSet::new(60, "AAAA", &["2001:db8::2"])]).await?;
+    let names = [last.name.clone(), gone.name.clone(), first.name.clone()];
+    let got = last.client.read(&last.zone, &names).await?;
+    let summaries: Vec<String> = got.iter().map(|s| format!("{} {}", s.name, s.summary())).collect();
+    let expected = [
+        format!("{} 192.0.2.1", last.name),
+        format!("{} nothing", gone.name),
+        format!("{} 2001:db8::2", first.name),
+    ];
+    if summaries == expected {
+        Ok(())
+    } else {
+        Err(broken(format!("asked in this order: {expected:?}, got {summaries:?}")))
+    }
+}
+
+/// The zone of a name is the longest suffix that the provider serves; the apex belongs to its own zone.
+pub async fn the_zone_is_the_longest_suffix(fixture: &dyn Fixture) -> Verdict {
+    let client = fixture.client().await;
+    let mut cases = vec![
+        (fixture.zone(), fixture.zone()),
+        (below(fixture, "one"), fixture.zone()),
+        (below(fixture, "three.two.one"), fixture.zone()),
+    ];
+    if let Some(child) = fixture.child_zone() {
+        let inside = format!("one.{child}").parse().expect("a label below a valid zone");
+        cases.push((inside, child));
+    }
+    for (name, expected) in cases {
+        let zone = client.zone(&name).await?;
+        if zone.name != expected {
+            return Err(broken(format!("{name} is in {expected}, not in {}", zone.name)));
+        }
+    }
+    if fixture.child_zone().is_none() {
+        return Err(Breach::NotApplicable("the plain cases pass; the fixture has no zone below its zone"));
+    }
+    Ok(())
+}
+
+/// A name in no zone of the provider is a fault of the configuration, which a person must put right.
+pub async fn a_name_in_no_zone_is_a_configuration_fault(fixture: &dyn Fixture) -> Verdict {
+    match fixture.client().await.zone(&fixture.foreign_name()).await {
+        Err(Fault::Config(_)) => Ok(()),
+        Err(fault) => Err(broken(format!("expected a configuration fault, got {}: {fault}", fault.kind()))),
+        Ok(zone) => Err(broken(format!("{} was found in {}", fixture.foreign_name(), zone.name))),
+    }
+}
+
+/// Names compare without regard to case (RFC 4343), as owners and as values: what somebody wrote in capitals is
+/// read, swapped and not doubled.
+pub async fn spelling_does_not_matter(fixture: &dyn Fixture) -> Verdict {
+    let stage = Stage::set(fixture, "spelling", &[]).await?;
+    let owner = format!("SpelLing.{}", fixture.zone().as_str().to_ascii_uppercase());
+    fixture.arrange(&owner, &[RawSet::new(60, "CNAME", &["TARGET.Example.COM."])]).await;
+    let before = stage.read().await?;
+    if before.cname().map(ToString::to_string).as_deref() != Some("target.example.com") {
+        return Err(broken(format!("TARGET.Example.COM. reads {}", before.summary())));
+    }
+    let wish = answer([a(60, &["192.0.2.7"])]);
+    stage.try_swap(before, wish.clone()).await?;
+    stage.holds(&wish).await?;
+    let kind = super::stage::wire(RecordType::A);
+    let reply = ask(fixture.dns(), Transport::Udp, &format!("{owner}."), kind).await?;
+    match reply.values(&stage.name, kind) {
+        values if values.len() == 1 && values.contains("192.0.2.7") => Ok(()),
+        values => Err(broken(format!("asked in capitals, the server says {values:?}"))),
+    }
+}
