@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use failover_providers::conformance::{self, Fixture, RaceSize, RawSet};
 use failover_providers::{
-    DomainName, Provider, ProviderConfig, Rfc2136Config, TsigAlgorithm, TsigConfig, build,
+    DomainName, PowerDnsConfig, Provider, ProviderConfig, Rfc2136Config, TsigAlgorithm, TsigConfig, build,
 };
 use testkit::{Bind, DnsServer, Knot, Pdns, ZONE};
 
@@ -25,6 +25,16 @@ pub(crate) fn by_update(server: &impl DnsServer) -> Rfc2136Config {
             algorithm: TsigAlgorithm::HmacSha256,
             secret: key.secret.into(),
         }),
+        timeout: Duration::from_secs(5),
+    }
+}
+
+/// The settings of an adapter for the API of this server.
+pub(crate) fn by_http(server: &Pdns) -> PowerDnsConfig {
+    PowerDnsConfig {
+        url: server.url().parse().expect("a URL"),
+        server_id: "localhost".into(),
+        api_key: server.api_key().to_owned().into(),
         timeout: Duration::from_secs(5),
     }
 }
@@ -97,4 +107,11 @@ async fn powerdns_by_update() {
     let server = Pdns::start_with(&[("PDNS_ZONES", BOTH)]);
     let adapter = ProviderConfig::Rfc2136(by_update(&server));
     passes("PowerDNS by DNS UPDATE", server, adapter).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn powerdns_by_http() {
+    let server = Pdns::start_with(&[("PDNS_ZONES", BOTH)]);
+    let adapter = ProviderConfig::PowerDns(by_http(&server));
+    passes("PowerDNS by HTTP", server, adapter).await;
 }
