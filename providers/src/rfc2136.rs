@@ -1,35 +1,234 @@
-//! DNS UPDATE.
-use crate::*;
+//! DNS UPDATE (RFC 2136) with TSIG (RFC 8945): BIND, Knot, `PowerDNS` and every other server that takes updates.
+//!
+//! The server itself compares: each swap is one message whose prerequisites spell out what was read, so a change made
+//! meanwhile by anybody makes the server refuse the whole message.
+//!
+//! | rule | source |
+//! |---|---|
+//! | Prerequisite "`RRset` exists, value dependent": the set is compared whole, TTLs are not | RFC 2136 2.4.2 |
+//! | Prerequisite "`RRset` does not exist" for each answer type that was absent, so that a family which appears meanwhile is a conflict too | RFC 2136 2.4.3 |
+//! | Prerequisites and updates of one message are atomic | RFC 2136 3.7 |
+//! | A set is changed by deleting and adding it in one message: Knot ignores an added record that differs in its TTL only | measured, Knot 3.2.6 |
+//! | Deletions come first: BIND and Knot answer NOERROR and ignore a CNAME added beside an address | measured; RFC 2136 3.4.2.2 |
+//! | A name that becomes an alias must hold nothing else (MX, TXT ...), or the same silence would leave it without an address; this too is a prerequisite | RFC 1034 3.6.2, RFC 2136 3.4.2.2 |
+//! | Everything goes over TCP, which has no spoofed answers and no size trouble | RFC 7766 |
+//! | The primary is asked itself, with RD=0, signed where there is a key; an answer without AA is no evidence | RFC 1035 4.1.1 |
+//! | BADTIME carries the server's clock: sign once more with its time | RFC 8945 5.2.3 |
+//! | PowerDNS answers TSIG trouble with an unsigned REFUSED (update) or NOTAUTH (query), Knot an update of an unknown zone with an unsigned NOTAUTH | measured, PowerDNS 4.7.3, Knot 3.2.6 |
+//!
+//! A swap is not verified here by reading back: the caller looks at every authoritative server.
+//! Deliberately absent: UDP, forwarding through a secondary, GSS-TSIG, SIG(0).
+//!
+//! A name that exists only through a wildcard reads as if it held the wildcard's values (the DNS does not tell);
+//! a swap of it is then a conflict that does not end. The message of the conflict says so.
+
+mod client;
+mod fault;
+mod message;
+mod records;
+mod sign;
+mod tcp;
+
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-/// DNS UPDATE.
-pub struct Rfc2136Provider;
+use domain::base::Rtype;
+use domain::base::iana::Rcode;
+
+use crate::{
+    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, Provider, ReadProvider, Receipt,
+    RecordSet, RecordType, Rfc2136Config, Settled, Snapshot, Swap, SwapTier, Ttl, Version, Zone,
+};
+use client::{Client, Reply};
+use fault::Purpose;
+use message::Request;
+use sign::Signer;
+
+/// So that a message stays below 64 KiB even with names of full length: a name needs about 10 records of
+/// 30 octets (names are compressed) and at most 255 octets for itself.
+const NAMES_PER_SWAP: usize = 100;
+
+/// How many questions are sent before their answers are awaited (RFC 7766 section 6.2.1.1). Small enough that
+/// neither side can fill the other's buffers and wait for ever.
+const QUESTIONS_AT_ONCE: usize = 60;
+
+/// A primary server that takes DNS UPDATE.
+pub struct Rfc2136Provider {
+    client: Client,
+}
+
 impl Rfc2136Provider {
-    /// Opens it.
-    pub fn new(_: &Rfc2136Config) -> Result<Self, BuildError> {
-        todo!()
+    /// A provider that talks to `config.server`. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`BuildError::Setting`] when the TSIG secret is no base64 or empty, or the key's name is no domain name.
+    pub fn new(config: &Rfc2136Config) -> Result<Self, BuildError> {
+        Self::with_clock(config, sign::wall_clock)
+    }
+
+    /// The same with another wall clock (Unix seconds), for tests: TSIG signs the time.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_clock(config: &Rfc2136Config, clock: fn() -> u64) -> Result<Self, BuildError> {
+        let signer = config.tsig.as_ref().map(|tsig| Signer::new(tsig, clock)).transpose()?;
+        Ok(Rfc2136Provider { client: Client::new(config.server, config.timeout, signer) })
+    }
+
+    /// Asks questions, `QUESTIONS_AT_ONCE` in one exchange; the answers are in the order of the questions.
+    async fn ask(&self, questions: Vec<(DomainName, Rtype)>) -> Result<Vec<Reply>, Fault> {
+        let mut replies = Vec::with_capacity(questions.len());
+        for some in questions.chunks(QUESTIONS_AT_ONCE) {
+            let first: u16 = rand::random();
+            let ids = (0..).map(|place| first.wrapping_add(place));
+            let requests: Vec<Request> =
+                some.iter().zip(ids).map(|((name, rtype), id)| message::question(name, *rtype, id)).collect();
+            let answers = self.client.exchange(&requests).await;
+            replies
+                .extend(answers.map_err(|failure| fault::of_failure(failure, Purpose::Read, &self.client))?);
+        }
+        Ok(replies)
+    }
+
+    /// The answer to one question, which must come from an authority of the zone.
+    fn set_of(
+        &self,
+        zone: &Zone,
+        name: &DomainName,
+        kind: RecordType,
+        reply: &Reply,
+    ) -> Result<Option<RecordSet>, Fault> {
+        match reply.rcode() {
+            Rcode::NOERROR | Rcode::NXDOMAIN if reply.is_unverified() => {
+                Err(fault::unsigned_answer(&self.client))
+            }
+            Rcode::NOERROR | Rcode::NXDOMAIN if !reply.message.header().aa() => Err(Fault::Config(format!(
+                "{} is no authority for {name}: `server` must be the primary of {}, and {name} must not be delegated away",
+                self.client.server(),
+                zone.name,
+            ))),
+            Rcode::NOERROR => records::record_set(&reply.message, name, kind),
+            Rcode::NXDOMAIN => Ok(None),
+            _ => Err(fault::of_refusal(reply, Purpose::Read, &zone.name, &self.client)),
+        }
+    }
+
+    /// Why did a name that was to become an alias hold something it must not? `None` when it no longer does.
+    async fn company_of_aliases(&self, swaps: &[&Swap]) -> Result<Option<Fault>, Fault> {
+        let names = swaps.iter().filter(|swap| message::becomes_alias(swap)).map(|swap| swap.name());
+        let questions: Vec<(DomainName, Rtype)> =
+            names.flat_map(|name| message::NO_COMPANY.map(|rtype| (name.clone(), rtype))).collect();
+        let replies = self.ask(questions.clone()).await?;
+        let found = questions.iter().zip(&replies).find(|((name, rtype), reply)| reply.answers(name, *rtype));
+        Ok(found.map(|((name, rtype), _)| {
+            Fault::Unsupported(format!(
+                "{name} also holds {rtype}, and a CNAME must stand alone (RFC 1034 section 3.6.2): use addresses, or remove the {rtype}"
+            ))
+        }))
     }
 }
+
 #[async_trait]
 impl ReadProvider for Rfc2136Provider {
     fn capabilities(&self) -> Capabilities {
-        todo!()
+        Capabilities {
+            tier: SwapTier::ServerCompared,
+            atomic_name: true,
+            names_per_swap: NAMES_PER_SWAP,
+            ttl_min: Ttl(0),
+            ttl_max: Ttl::MAX,
+            // The primary answers with the new set once it has acknowledged; its secondaries are the caller's to watch.
+            consistency: Consistency::Immediate,
+        }
     }
+
     fn normalize(&self, wish: AnswerSets) -> AnswerSets {
-        wish
+        wish.map(|set| RecordSet { ttl: set.ttl.min(Ttl::MAX), ..set })
     }
-    async fn zone(&self, _: &DomainName) -> Result<Zone, Fault> {
-        todo!()
+
+    /// SOA questions for the name and each name above it; the longest that is answered with its own SOA is the zone.
+    async fn zone(&self, name: &DomainName) -> Result<Zone, Fault> {
+        let apexes: Vec<DomainName> = std::iter::successors(Some(name.clone()), DomainName::parent)
+            .filter(|apex| !apex.is_root())
+            .collect();
+        let replies = self.ask(apexes.iter().map(|apex| (apex.clone(), Rtype::SOA)).collect()).await?;
+        for (apex, reply) in apexes.into_iter().zip(&replies) {
+            if reply.rcode() == Rcode::NOTAUTH {
+                return Err(fault::of_refusal(reply, Purpose::Read, &apex, &self.client));
+            }
+            if reply.message.header().aa() && reply.answers(&apex, Rtype::SOA) {
+                if reply.is_unverified() {
+                    return Err(fault::unsigned_answer(&self.client));
+                }
+                return Ok(Zone { id: apex.to_string(), name: apex });
+            }
+        }
+        Err(Fault::Config(format!(
+            "{} serves no zone that holds {name}: set `server` to the primary of its zone",
+            self.client.server()
+        )))
     }
-    async fn read(&self, _: &Zone, _: &[DomainName]) -> Result<Vec<Snapshot>, Fault> {
-        todo!()
+
+    async fn read(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Snapshot>, Fault> {
+        fault::all_within(zone, names.iter())?;
+        let kinds = RecordType::ANSWER;
+        let questions =
+            names.iter().flat_map(|name| kinds.map(|kind| (name.clone(), message::rtype(kind)))).collect();
+        let replies = self.ask(questions).await?;
+        let snapshot = |(name, replies): (&DomainName, &[Reply])| {
+            let mut sets = BTreeMap::new();
+            for (kind, reply) in kinds.into_iter().zip(replies) {
+                if let Some(set) = self.set_of(zone, name, kind, reply)? {
+                    sets.insert(kind, set);
+                }
+            }
+            let native = serde_json::Value::Null;
+            Ok(Snapshot { name: name.clone(), sets, version: Version::Values, native })
+        };
+        names.iter().zip(replies.chunks(kinds.len())).map(snapshot).collect()
     }
 }
+
 #[async_trait]
 impl Provider for Rfc2136Provider {
-    async fn swap(&self, _: &Zone, _: &[Swap]) -> Result<Receipt, Fault> {
-        todo!()
+    async fn swap(&self, zone: &Zone, swaps: &[Swap]) -> Result<Receipt, Fault> {
+        // The DNS does not tell the serial in the answer to an update.
+        let receipt = Receipt { serial: None, handle: None };
+        if swaps.len() > NAMES_PER_SWAP {
+            return Err(Fault::Unsupported(format!(
+                "{} names in one update; {NAMES_PER_SWAP} are allowed",
+                swaps.len()
+            )));
+        }
+        fault::all_within(zone, swaps.iter().map(Swap::name))?;
+        let swaps: Vec<&Swap> = swaps.iter().filter(|swap| !swap.changes().is_empty()).collect();
+        if swaps.is_empty() {
+            return Ok(receipt);
+        }
+        let update = message::update(&zone.name, &swaps)?;
+        let replies = self.client.exchange(&[update]).await;
+        let replies = replies.map_err(|failure| fault::of_failure(failure, Purpose::Swap, &self.client))?;
+        let reply = &replies[0];
+        match reply.rcode() {
+            Rcode::NOERROR if reply.is_unverified() => Err(Fault::Unknown(format!(
+                "{} took the update but did not sign its answer",
+                self.client.server()
+            ))),
+            Rcode::NOERROR => Ok(receipt),
+            Rcode::YXRRSET
+                if !reply.is_unverified() && swaps.iter().any(|swap| message::becomes_alias(swap)) =>
+            {
+                // Nothing was written. The reason matters more than a failure to find it.
+                let company = self.company_of_aliases(&swaps).await.unwrap_or(None);
+                Err(company
+                    .unwrap_or_else(|| fault::of_refusal(reply, Purpose::Swap, &zone.name, &self.client)))
+            }
+            _ => Err(fault::of_refusal(reply, Purpose::Swap, &zone.name, &self.client)),
+        }
     }
+
+    /// The primary has it when it says NOERROR; nobody knows more there.
     async fn settled(&self, _: &Receipt) -> Result<Settled, Fault> {
-        todo!()
+        Ok(Settled::Done)
     }
 }

@@ -1,0 +1,148 @@
+//! Requests signed and sent, answers verified; what they say is judged elsewhere.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use domain::base::iana::{Opcode, Rcode};
+use domain::base::{Message, Rtype};
+use domain::tsig::ValidationError;
+
+use super::message::Request;
+use super::records;
+use super::sign::{Signer, Transaction};
+use super::tcp::{self, Lost};
+use crate::DomainName;
+
+/// One primary server and how to speak to it.
+pub(super) struct Client {
+    server: SocketAddr,
+    limit: Duration,
+    signer: Option<Signer>,
+}
+
+/// An answer that belongs to its question. Its signature is right, or it has none.
+pub(super) struct Reply {
+    pub(super) message: Message<Vec<u8>>,
+    unverified: bool,
+}
+
+impl Reply {
+    pub(super) fn rcode(&self) -> Rcode {
+        self.message.header().rcode()
+    }
+
+    /// Was the request signed and the answer not? Then anybody may have written it.
+    pub(super) fn is_unverified(&self) -> bool {
+        self.unverified
+    }
+
+    /// Is there a record of this name and type in the answer section?
+    pub(super) fn answers(&self, name: &DomainName, rtype: Rtype) -> bool {
+        records::holds(&self.message, name, rtype)
+    }
+}
+
+/// Why there is no answer to judge.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The exchange failed.
+    Lost(Lost),
+    /// An answer came that is none, or whose signature is wrong.
+    Nonsense(String),
+    /// The server does not know the key (BADKEY).
+    BadKey,
+    /// The server's secret of this key is another (BADSIG).
+    BadSig,
+    /// The server's clock, Unix seconds, is too far from the time we signed (BADTIME).
+    BadTime(u64),
+}
+
+impl Client {
+    pub(super) fn new(server: SocketAddr, limit: Duration, signer: Option<Signer>) -> Client {
+        Client { server, limit, signer }
+    }
+
+    pub(super) fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    pub(super) fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
+    }
+
+    /// Sends the requests in one exchange. A server that complains about our clock is believed (its complaint is
+    /// signed) and asked once more; it has not acted on what it refused (RFC 8945 section 5.2.3).
+    pub(super) async fn exchange(&self, requests: &[Request]) -> Result<Vec<Reply>, Failure> {
+        match (self.try_exchange(requests).await, &self.signer) {
+            (Err(Failure::BadTime(server)), Some(signer)) => {
+                signer.learn(server);
+                self.try_exchange(requests).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn try_exchange(&self, requests: &[Request]) -> Result<Vec<Reply>, Failure> {
+        let mut transactions = Vec::with_capacity(requests.len());
+        let mut octets = Vec::with_capacity(requests.len());
+        for request in requests {
+            let mut request = request.clone();
+            let sign =
+                |signer: &Signer| signer.sign(&mut request).expect("a request leaves room for a TSIG record");
+            transactions.push(self.signer.as_ref().map(sign));
+            octets.push(request.finish().into_target());
+        }
+        let answers = tcp::exchange(self.server, self.limit, &octets).await.map_err(Failure::Lost)?;
+        let checked = answers.into_iter().zip(requests).zip(&transactions);
+        checked
+            .map(|((answer, request), transaction)| self.check(answer, request, transaction.as_ref()))
+            .collect()
+    }
+
+    fn check(
+        &self,
+        answer: Vec<u8>,
+        request: &Request,
+        transaction: Option<&Transaction>,
+    ) -> Result<Reply, Failure> {
+        let nonsense = |why: &str| Failure::Nonsense(format!("{}: {why}", self.server));
+        let mut message = Message::from_octets(answer).map_err(|_| nonsense("an answer without a header"))?;
+        let mut unverified = false;
+        if let (Some(transaction), Some(signer)) = (transaction, &self.signer) {
+            match transaction.answer(&mut message, signer.now()) {
+                Ok(()) => {}
+                Err(ValidationError::ServerUnsigned) => unverified = true,
+                Err(ValidationError::ServerBadKey) => return Err(Failure::BadKey),
+                Err(ValidationError::ServerBadSig) => return Err(Failure::BadSig),
+                Err(ValidationError::ServerBadTime { server, .. }) => {
+                    return Err(Failure::BadTime(server.into()));
+                }
+                Err(why) => {
+                    return Err(nonsense(&format!("the signature of the answer is not right: {why}")));
+                }
+            }
+        }
+        let (header, asked) = (message.header(), request.header());
+        if !header.qr() || header.opcode() != asked.opcode() {
+            return Err(nonsense("an answer to another kind of request"));
+        }
+        if header.tc() {
+            return Err(nonsense("a truncated answer, over TCP"));
+        }
+        if !same_question(&message, request) {
+            return Err(nonsense("an answer to another question"));
+        }
+        Ok(Reply { message, unverified })
+    }
+}
+
+/// The question of an answer is ours. Only the answer to a query must repeat it (RFC 2136 section 3.8), and even there
+/// a refusal may leave it out.
+fn same_question(message: &Message<Vec<u8>>, request: &Request) -> bool {
+    let may_be_missing = request.header().opcode() == Opcode::UPDATE
+        || !matches!(message.header().rcode(), Rcode::NOERROR | Rcode::NXDOMAIN);
+    match message.header_counts().qdcount() {
+        0 => may_be_missing,
+        _ => message.question() == request.as_message().question(),
+    }
+}

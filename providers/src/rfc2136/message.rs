@@ -1,0 +1,167 @@
+//! Questions and updates, unsigned. Pure but for the random id.
+
+use domain::base::iana::{Class, Opcode};
+use domain::base::message_builder::{
+    AdditionalBuilder, AnswerBuilder, AuthorityBuilder, PushError, RecordSectionBuilder, TreeCompressor,
+};
+use domain::base::{MessageBuilder, Name, Record, Rtype, UnknownRecordData};
+use domain::rdata::{A, Aaaa, Cname};
+
+use crate::{DomainName, Fault, RecordSet, RecordType, Swap, Ttl, Values};
+
+/// A message that can still be signed. Names are compressed, so that a hundred of them fit.
+pub(super) type Request = AdditionalBuilder<TreeCompressor<Vec<u8>>>;
+
+type Target = TreeCompressor<Vec<u8>>;
+
+/// What is left of 65,535 octets for a TSIG record: two names of 255 octets, a MAC of 64, and the fixed fields.
+const LARGEST: usize = 65_535 - 640;
+
+/// The types that must not stand beside a CNAME and that a server would keep in silence (RFC 2136 section 3.4.2.2).
+/// There is no prerequisite "nothing else is here", so each is named.
+pub(super) const NO_COMPANY: [Rtype; 18] = [
+    Rtype::SOA,
+    Rtype::NS,
+    Rtype::MX,
+    Rtype::TXT,
+    Rtype::SRV,
+    Rtype::CAA,
+    Rtype::HTTPS,
+    Rtype::SVCB,
+    Rtype::TLSA,
+    Rtype::SSHFP,
+    Rtype::NAPTR,
+    Rtype::PTR,
+    Rtype::DNAME,
+    Rtype::DS,
+    Rtype::LOC,
+    Rtype::HINFO,
+    Rtype::RP,
+    Rtype::URI,
+];
+
+/// The number of one of our types.
+pub(super) fn rtype(kind: RecordType) -> Rtype {
+    match kind {
+        RecordType::A => Rtype::A,
+        RecordType::Aaaa => Rtype::AAAA,
+        RecordType::Cname => Rtype::CNAME,
+        RecordType::Txt => Rtype::TXT,
+    }
+}
+
+/// Does the name become an alias that was none?
+pub(super) fn becomes_alias(swap: &Swap) -> bool {
+    swap.after.get(RecordType::Cname).is_some() && !swap.before.sets.contains_key(&RecordType::Cname)
+}
+
+/// A question with RD=0. Questions sent together need different ids: their answers are told apart by it.
+pub(super) fn question(name: &DomainName, rtype: Rtype, id: u16) -> Request {
+    let mut message = builder();
+    message.header_mut().set_id(id);
+    let mut question = message.question();
+    question.push((wire(name), rtype)).expect("one question fits a message");
+    question.additional()
+}
+
+/// One UPDATE for all these swaps: what was read as prerequisites, then the changes.
+///
+/// # Errors
+/// [`Fault::Unsupported`] when it would not fit a message of 64 KiB.
+pub(super) fn update(zone: &DomainName, swaps: &[&Swap]) -> Result<Request, Fault> {
+    let too_large = |_| {
+        Fault::Unsupported(format!(
+            "an update of {} names does not fit one DNS message of 64 KiB",
+            swaps.len()
+        ))
+    };
+    build_update(zone, swaps).map_err(too_large)
+}
+
+fn build_update(zone: &DomainName, swaps: &[&Swap]) -> Result<Request, PushError> {
+    let mut message = builder();
+    message.set_push_limit(LARGEST);
+    message.header_mut().set_opcode(Opcode::UPDATE);
+    message.header_mut().set_random_id();
+    let mut question = message.question();
+    question.push((wire(zone), Rtype::SOA))?;
+    let mut prerequisites = question.answer();
+    for swap in swaps {
+        require(&mut prerequisites, swap)?;
+    }
+    let mut updates = prerequisites.authority();
+    for swap in swaps {
+        rewrite(&mut updates, swap)?;
+    }
+    let mut request = updates.additional();
+    request.clear_push_limit();
+    Ok(request)
+}
+
+fn builder() -> MessageBuilder<Target> {
+    MessageBuilder::from_target(TreeCompressor::new(Vec::new())).expect("a header fits a vector")
+}
+
+fn wire(name: &DomainName) -> Name<Vec<u8>> {
+    Name::vec_from_str(&name.fqdn()).expect("a DomainName obeys the limits of RFC 1035")
+}
+
+/// RFC 2136 sections 2.4.2 and 2.4.3: each answer type is as it was read.
+fn require(section: &mut AnswerBuilder<Target>, swap: &Swap) -> Result<(), PushError> {
+    let owner = wire(swap.name());
+    for kind in RecordType::ANSWER {
+        match swap.before.sets.get(&kind) {
+            Some(set) => push_values(section, &owner, &set.values, Ttl(0))?,
+            None => section.push(empty(&owner, Class::NONE, rtype(kind)))?,
+        }
+    }
+    if becomes_alias(swap) {
+        for rtype in NO_COMPANY {
+            section.push(empty(&owner, Class::NONE, rtype))?;
+        }
+    }
+    Ok(())
+}
+
+/// RFC 2136 sections 2.5.1 and 2.5.2: the old sets go first, then the new ones come.
+fn rewrite(section: &mut AuthorityBuilder<Target>, swap: &Swap) -> Result<(), PushError> {
+    let owner = wire(swap.name());
+    let changes = swap.changes();
+    for change in changes.iter().filter(|change| change.before.is_some()) {
+        section.push(empty(&owner, Class::ANY, rtype(change.record_type)))?;
+    }
+    for RecordSet { ttl, values } in changes.iter().filter_map(|change| change.after.as_ref()) {
+        push_values(section, &owner, values, *ttl)?;
+    }
+    Ok(())
+}
+
+/// A record without data: "all records of this type", by its class to be absent or to be deleted.
+fn empty(
+    owner: &Name<Vec<u8>>,
+    class: Class,
+    rtype: Rtype,
+) -> Record<Name<Vec<u8>>, UnknownRecordData<[u8; 0]>> {
+    let nothing = UnknownRecordData::from_octets(rtype, []).expect("nothing is short enough");
+    Record::new(owner.clone(), class, domain::base::Ttl::ZERO, nothing)
+}
+
+fn push_values(
+    section: &mut impl RecordSectionBuilder<Target>,
+    owner: &Name<Vec<u8>>,
+    values: &Values,
+    ttl: Ttl,
+) -> Result<(), PushError> {
+    let ttl = domain::base::Ttl::from_secs(ttl.seconds());
+    match values {
+        Values::A(set) => {
+            set.iter().try_for_each(|address| section.push((owner, Class::IN, ttl, A::new(*address))))
+        }
+        Values::Aaaa(set) => {
+            set.iter().try_for_each(|address| section.push((owner, Class::IN, ttl, Aaaa::new(*address))))
+        }
+        Values::Cname(target) => section.push((owner, Class::IN, ttl, Cname::new(wire(target)))),
+        // Never part of an answer, and `Swap` compares answer types only.
+        Values::Txt(_) => Ok(()),
+    }
+}

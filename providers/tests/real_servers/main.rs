@@ -1,0 +1,10 @@
+//! The vendors against real servers, which the tests start on loopback (see `testkit`).
+//!
+//! | room | what |
+//! |---|---|
+//! | `suite` | the conformance suite on BIND, Knot and PowerDNS (by DNS UPDATE and by HTTP) |
+//! | `update` | what is special about DNS UPDATE: keys, clocks, wrong zones, lost replies |
+//! | `http` | what is special about the PowerDNS API: comments, disabled records, broken answers |
+
+mod suite;
+mod update;
