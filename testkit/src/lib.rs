@@ -1,0 +1,32 @@
+//! Real servers for the tests of any crate of this workspace, on loopback, each in a folder of its own.
+//!
+//! | what | why |
+//! |---|---|
+//! | [`Bind`], [`Knot`], [`Pdns`] | DNS servers that take updates; started by `tests/servers/*.sh` |
+//! | [`Backend`] | HTTP targets that can be made slow, broken or dead |
+//! | [`ChatSink`] | an HTTP server that records what it is sent |
+//! | [`FaultProxy`] | TCP between a client and a server, with faults |
+//! | [`ask`] | one question to one server, cache and resolver left out |
+//!
+//! Everything here blocks and panics with a reason: it is for tests only, and a test whose server does not
+//! start has failed. A program that is not installed is such a failure and names its Debian package; no test is skipped.
+//!
+//! Whatever is started ends with the value that stands for it, also when the test panics and even when the
+//! test process is killed: a guard process waits for the end of a pipe and then stops the server and removes its folder.
+//! A server on the test's own runtime must not be asked from that runtime's only thread ([`ask`] blocks).
+
+mod backend;
+mod chat;
+mod dns;
+mod process;
+mod proxy;
+mod script;
+mod servers;
+mod wait;
+
+pub use backend::{Backend, Mode};
+pub use chat::{ChatSink, Received};
+pub use dns::{Reply, ask, ask_over_tcp};
+pub use proxy::FaultProxy;
+pub use servers::{Bind, DnsServer, Knot, Pdns, Tsig, ZONE};
+pub use wait::{free_port, wait_until};

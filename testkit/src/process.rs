@@ -1,0 +1,77 @@
+//! Processes that end with the test.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// The folder of the start scripts.
+pub(crate) fn servers_folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/servers"))
+}
+
+/// Waits for the end of its standard input, then does `$0` (a shell text). The pipe ends when the guard is
+/// dropped and when the test process dies in whatever way, since nobody else holds it (Rust opens pipes close-on-exec).
+pub(crate) struct Guard(Child);
+
+impl Guard {
+    /// A guard that runs the shell text `last` with these arguments (`$1`, `$2` ...) when its time has come.
+    pub(crate) fn new(last: &str, arguments: &[&OsStr]) -> Guard {
+        let text = format!("trap '' HUP INT TERM; cat >/dev/null; {last}");
+        let child = Command::new("bash")
+            .args(["-c", &text, "guard"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("bash starts");
+        Guard(child)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// A program that runs beside the test and is stopped with it (TERM, after 2 s KILL).
+pub(crate) struct Helper(Child);
+
+impl Helper {
+    /// Starts a Python program of `tests/servers` and waits for the line `ready`.
+    pub(crate) fn python(program: &str, arguments: &[String]) -> Helper {
+        // The shell gives the program its own group, waits for the end of our pipe and stops it by its pid.
+        let text = r#"trap '' HUP INT TERM
+            python3 "$@" </dev/null & p=$!
+            exec >/dev/null
+            cat >/dev/null
+            kill -TERM $p; for i in {1..40}; do kill -0 $p 2>/dev/null || exit 0; sleep 0.05; done; kill -KILL $p"#;
+        let mut child = Command::new("bash")
+            .args(["-c", text, "helper"])
+            .arg(servers_folder().join(program))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .expect("bash starts");
+        let stdout = child.stdout.take().expect("it was piped");
+        let helper = Helper(child);
+        let mut line = String::new();
+        let _ = BufReader::new(stdout).read_line(&mut line);
+        assert_eq!(line.trim(), "ready", "{program} {arguments:?} did not start (is python3 installed?)");
+        helper
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
