@@ -115,10 +115,7 @@ impl Question {
             // RFC 2181 section 5.2: where the TTLs of one set differ, the lowest counts.
             ttl = ttl.min(wire_ttl(record.ttl));
         }
-        let addresses = match self.query.query_type {
-            WireType::AAAA => NonEmpty::new(v6).map(Values::Aaaa),
-            _ => NonEmpty::new(v4).map(Values::A),
-        };
+        let addresses = NonEmpty::new(v4).map(Values::A).or(NonEmpty::new(v6).map(Values::Aaaa));
         match (addresses, aliases.as_slice()) {
             (Some(_), [_, ..]) => Err("it answers an address and a CNAME for one name".into()),
             (None, [one]) => Ok(Some(RecordSet::new(ttl, Values::Cname(one.clone())))),

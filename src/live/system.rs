@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::try_join;
+use futures_util::future::join3;
 use providers::{DomainName, RecordSet, RecordType};
 
 use super::exchange::{self, Limits, NoAnswer};
@@ -15,9 +15,13 @@ use super::{LiveDns, LiveFault, Server, lookup};
 /// Asks the authoritative servers themselves; their addresses come from the system's resolvers.
 ///
 /// ```text
-/// ask:  A and AAAA at once, each  UDP (a third of the time) -> TCP when cut short or not answered
-///       a CNAME falls out of both answers; nothing is followed, nothing is cached
+/// ask:  A, AAAA and CNAME at once, each  UDP (a third of the time) -> TCP when cut short or not answered
+///       nothing is followed, nothing is cached
 /// ```
+///
+/// CNAME is a question of its own, though it falls out of the answers to the other two as a rule: a server that
+/// cannot follow the alias (BIND on a loop, anyone into an expired zone of its own) answers SERVFAIL to those, and
+/// the alias itself is all we want to know.
 #[derive(Debug)]
 pub struct SystemLiveDns {
     limits: Limits,
@@ -66,16 +70,29 @@ impl LiveDns for SystemLiveDns {
         server: &Server,
         name: &DomainName,
     ) -> Result<BTreeMap<RecordType, RecordSet>, LiveFault> {
-        let (v4, v6) =
-            try_join(self.ask_one(server, name, RecordType::A), self.ask_one(server, name, RecordType::Aaaa))
-                .await?;
-        together([v4, v6].into_iter().flatten()).map_err(|why| LiveFault::Useless(server.to_string(), why))
+        let (v4, v6, alias) = join3(
+            self.ask_one(server, name, RecordType::A),
+            self.ask_one(server, name, RecordType::Aaaa),
+            self.ask_one(server, name, RecordType::Cname),
+        )
+        .await;
+        let alias = alias?;
+        let mut sets = Vec::new();
+        for addresses in [v4, v6] {
+            match addresses {
+                Ok(found) => sets.extend(found),
+                Err(LiveFault::Useless(..)) if alias.is_some() => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        sets.extend(alias);
+        together(sets).map_err(|why| LiveFault::Useless(server.to_string(), why))
     }
 }
 
-/// The answers of both questions as one. The server may have changed between them: an alias beside an address,
+/// The answers of the three questions as one. The server may have changed between them: an alias beside an address,
 /// or two aliases, was never served and is not reported; the next question will tell.
-fn together(sets: impl Iterator<Item = RecordSet>) -> Result<BTreeMap<RecordType, RecordSet>, String> {
+fn together(sets: Vec<RecordSet>) -> Result<BTreeMap<RecordType, RecordSet>, String> {
     let mut all = BTreeMap::<RecordType, RecordSet>::new();
     for set in sets {
         match all.get(&set.record_type()) {

@@ -26,9 +26,15 @@ fn honest(question: &Message) -> Message {
     let mut answer = Message::response(question.metadata.id, OpCode::Query);
     answer.metadata.authoritative = true;
     let query = question.queries[0].clone();
-    let text = if query.query_type == WireType::A { "192.0.2.1" } else { "2001:db8::1" };
-    let data = RData::try_from_str(query.query_type, text).expect("an address");
-    answer.add_answer(Record::from_rdata(query.name.clone(), 60, data));
+    let text = match query.query_type {
+        WireType::A => Some("192.0.2.1"),
+        WireType::AAAA => Some("2001:db8::1"),
+        _ => None,
+    };
+    if let Some(text) = text {
+        let data = RData::try_from_str(query.query_type, text).expect("an address");
+        answer.add_answer(Record::from_rdata(query.name.clone(), 60, data));
+    }
     answer.add_query(query);
     answer
 }
@@ -206,4 +212,23 @@ async fn a_server_that_changes_between_the_two_questions_is_asked_another_time()
     })
     .await;
     assert_eq!(told(ask(&fake, PATIENT).await), useless("it changed while it was asked"));
+}
+
+#[tokio::test]
+async fn an_alias_that_the_server_cannot_follow_is_still_known() {
+    let fake = Fake::start(|question, _| {
+        vec![with(question, |answer| {
+            let name = answer.queries[0].name.clone();
+            answer.answers.clear();
+            if answer.queries[0].query_type == WireType::CNAME {
+                let data = RData::try_from_str(WireType::CNAME, "expired.example.test.").expect("a name");
+                answer.add_answer(Record::from_rdata(name, 60, data));
+            } else {
+                answer.metadata.response_code = ResponseCode::ServFail;
+            }
+        })]
+    })
+    .await;
+    let alias = RecordSet::new(Ttl(60), Values::Cname("expired.example.test".parse().expect("a name")));
+    assert_eq!(ask(&fake, PATIENT).await, Ok(BTreeMap::from([(RecordType::Cname, alias)])));
 }

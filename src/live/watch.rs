@@ -33,8 +33,8 @@ pub struct Watched {
 /// Asks each of `servers` for `name` until it serves `wish`, at most until `deadline` has passed from now.
 ///
 /// One result a server, in the order given. Each is asked at once, then after 100 ms, then after pauses that grow by
-/// half to 2 s, so `served_at` is late by a third of the true time at most. A server that served the wish is
-/// not asked again: what happens to it later is drift, and another one's business.
+/// half to 2 s: `served_at` is late by at most half of the true time, by 2 s, and by the time of one question. A server
+/// that served the wish is not asked again: what happens to it later is drift, and not seen here.
 pub async fn watch(
     live: &dyn LiveDns,
     clock: &dyn Clock,
