@@ -1,10 +1,30 @@
 //! The live record: what the authoritative servers of a zone really answer, each asked directly.
+//!
+//! | room | what is there |
+//! |---|---|
+//! | [`LiveDns`] | the two questions the agent asks, as a trait |
+//! | [`SystemLiveDns`] | the real one, over sockets |
+//! | [`watch()`] | after a write: asks every server until all serve the new answer |
+
+mod exchange;
+#[cfg(test)]
+mod fake;
+mod lookup;
+mod message;
+mod system;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use providers::{DomainName, RecordSet, RecordType};
+
+pub use system::SystemLiveDns;
+pub use watch::{Watched, serves, watch};
 
 /// An authoritative server of a zone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +33,23 @@ pub struct Server {
     pub name: String,
     /// Where it is asked.
     pub address: SocketAddr,
+}
+
+impl fmt::Display for Server {
+    /// `ns1.example.com (192.0.2.53)`: the port only where it is not 53, an address that has no name only once.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = match self.address.port() {
+            53 => self.address.ip().to_string(),
+            _ => self.address.to_string(),
+        };
+        if self.name == address
+            || self.name == self.address.to_string()
+            || self.name == self.address.ip().to_string()
+        {
+            return f.write_str(&address);
+        }
+        write!(f, "{} ({address})", self.name)
+    }
 }
 
 /// Asks authoritative servers. The real one opens sockets; tests script one.

@@ -1,0 +1,110 @@
+//! [`LiveDns`] over real sockets.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join3;
+use providers::{DomainName, RecordSet, RecordType};
+
+use super::exchange::{self, Limits, NoAnswer};
+use super::message::{Question, wire_type};
+use super::{LiveDns, LiveFault, Server, lookup};
+
+/// Asks the authoritative servers themselves; their addresses come from the system's resolvers.
+///
+/// ```text
+/// ask:  A, AAAA and CNAME at once, each  UDP (a third of the time) -> TCP when cut short or not answered
+///       nothing is followed, nothing is cached
+/// ```
+///
+/// CNAME is a question of its own, though it falls out of the answers to the other two as a rule: a server that
+/// cannot follow the alias (BIND on a loop, anyone into an expired zone of its own) answers SERVFAIL to those, and
+/// the alias itself is all we want to know.
+#[derive(Debug)]
+pub struct SystemLiveDns {
+    limits: Limits,
+    resolvers: Option<Vec<SocketAddr>>,
+}
+
+impl SystemLiveDns {
+    /// The time limit of one [`ask`](LiveDns::ask) where nothing else is wished.
+    pub const TIMEOUT: Duration = Duration::from_secs(3);
+
+    /// `timeout` is the limit of one [`ask`](LiveDns::ask): a third of it for UDP, the rest for TCP.
+    pub fn new(timeout: Duration) -> Self {
+        SystemLiveDns { limits: Limits::of(timeout), resolvers: None }
+    }
+
+    /// As [`new`](SystemLiveDns::new), but the servers of a zone are looked up through these resolvers (address
+    /// and port) and not through the system's.
+    pub fn with_resolvers(timeout: Duration, resolvers: Vec<SocketAddr>) -> Self {
+        SystemLiveDns { limits: Limits::of(timeout), resolvers: Some(resolvers) }
+    }
+
+    async fn ask_one(
+        &self,
+        server: &Server,
+        name: &DomainName,
+        kind: RecordType,
+    ) -> Result<Option<RecordSet>, LiveFault> {
+        let question = Question::new(name, wire_type(kind)).map_err(|why| {
+            LiveFault::Useless(server.to_string(), format!("{name} cannot be asked for: {why}"))
+        })?;
+        exchange::ask(server.address, &question, self.limits).await.map_err(|fault| match fault {
+            NoAnswer::Silent(why) => LiveFault::Silent(server.to_string(), why),
+            NoAnswer::Useless(why) => LiveFault::Useless(server.to_string(), why),
+        })
+    }
+}
+
+#[async_trait]
+impl LiveDns for SystemLiveDns {
+    async fn servers(&self, zone: &DomainName) -> Result<Vec<Server>, LiveFault> {
+        lookup::servers(zone, self.resolvers.as_deref()).await
+    }
+
+    async fn ask(
+        &self,
+        server: &Server,
+        name: &DomainName,
+    ) -> Result<BTreeMap<RecordType, RecordSet>, LiveFault> {
+        let (v4, v6, alias) = join3(
+            self.ask_one(server, name, RecordType::A),
+            self.ask_one(server, name, RecordType::Aaaa),
+            self.ask_one(server, name, RecordType::Cname),
+        )
+        .await;
+        let alias = alias?;
+        let mut sets = Vec::new();
+        for addresses in [v4, v6] {
+            match addresses {
+                Ok(found) => sets.extend(found),
+                Err(LiveFault::Useless(..)) if alias.is_some() => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        sets.extend(alias);
+        together(sets).map_err(|why| LiveFault::Useless(server.to_string(), why))
+    }
+}
+
+/// The answers of the three questions as one. The server may have changed between them: an alias beside an address,
+/// or two aliases, was never served and is not reported; the next question will tell.
+fn together(sets: Vec<RecordSet>) -> Result<BTreeMap<RecordType, RecordSet>, String> {
+    let mut all = BTreeMap::<RecordType, RecordSet>::new();
+    for set in sets {
+        match all.get(&set.record_type()) {
+            Some(other) if other.values != set.values => return Err("it changed while it was asked".into()),
+            Some(other) if other.ttl <= set.ttl => {}
+            _ => {
+                all.insert(set.record_type(), set);
+            }
+        }
+    }
+    if all.len() > 1 && all.contains_key(&RecordType::Cname) {
+        return Err("it changed while it was asked".into());
+    }
+    Ok(all)
+}
