@@ -13,12 +13,11 @@ use super::StoreError;
 /// How long a write waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The steps from an empty file to the newest version; step N makes version N + 1. Only ever appended to.
-const MIGRATIONS: [&str; 1] = [V1];
-
 /// The version of a file that took every step.
-const NEWEST: i64 = 1;
-const _: () = assert!(MIGRATIONS.len() == 1 && NEWEST == 1, "NEWEST counts the steps");
+const NEWEST: u32 = 1;
+
+/// The steps from an empty file to the newest version; step N makes version N + 1. Only ever appended to.
+const MIGRATIONS: [&str; NEWEST as usize] = [V1];
 
 /// Times are microseconds since 1970 (UTC), so that they sort and index; values are JSON, so that a field can be added
 /// without a migration. `seq` is the order in which this file heard of the events.
@@ -89,7 +88,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
     match version(&connection).map_err(told)? {
         0 => Err(StoreError::Missing { path: shown }),
-        found if found > NEWEST => Err(StoreError::Newer { path: shown, found, known: NEWEST }),
+        found if found > i64::from(NEWEST) => Err(StoreError::Newer { path: shown, found, known: NEWEST.into() }),
         _ => Ok(connection),
     }
 }
@@ -123,8 +122,8 @@ fn prepare(connection: &mut Connection, shown: &str) -> Result<(), StoreError> {
     let told = |error: rusqlite::Error| StoreError::of(shown, &error);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
     let found = version(connection).map_err(told)?;
-    if found > NEWEST {
-        return Err(StoreError::Newer { path: shown.to_owned(), found, known: NEWEST });
+    if found > i64::from(NEWEST) {
+        return Err(StoreError::Newer { path: shown.to_owned(), found, known: NEWEST.into() });
     }
     // FULL: with WAL, NORMAL may lose the last commits with the power (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection
