@@ -1,5 +1,29 @@
-//! What outlives the process: state, history and the outbox, in one SQLite file.
+//! What outlives the process: state, history and the outbox, in one `SQLite` file.
+//!
+//! State, event and outbox row are written in one transaction before the effect, so that a crash at any instruction
+//! neither repeats a change nor loses a message. The file is written through a WAL with `synchronous = FULL`: what
+//! [`Store::commit`] confirmed is there after a loss of power. A state that cannot be written stops nobody; see
+//! [`StoreError`] for what to do then.
+//!
+//! Deliberately absent: secrets (a channel is kept by its name), the configuration, and every clock.
 
+mod error;
+mod handle;
+mod history;
+mod lock;
+mod outbox;
 mod rows;
+mod schema;
+mod state;
+#[cfg(test)]
+mod tests;
 
-pub use rows::{Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryState, Loaded, RecordRow};
+pub use error::StoreError;
+#[cfg(test)]
+use handle::Bounds;
+use handle::IN_MEMORY;
+pub use handle::Store;
+pub use lock::{LockError, LockRole, StateLock};
+pub use rows::{
+    Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, Next, RecordRow,
+};

@@ -96,6 +96,37 @@ pub enum DeliveryState {
     Dead,
 }
 
+impl DeliveryState {
+    /// The stable name, as in JSON and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Pending => "pending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Dead => "dead",
+        }
+    }
+}
+
+/// What follows from an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: it was delivered.
+    Delivered,
+    /// Another attempt, not before this time.
+    RetryAt(Timestamp),
+    /// It is given up.
+    Dead,
+}
+
+/// Which deliveries to list; everything when empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Those in this state.
+    pub state: Option<DeliveryState>,
+    /// Those to this channel.
+    pub channel: Option<ChannelId>,
+}
+
 /// One event on its way to one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Delivery {
@@ -111,7 +142,12 @@ pub struct Delivery {
     pub created: Timestamp,
     /// When it is tried next, if pending.
     pub next_attempt: Option<Timestamp>,
-    /// How often it was tried.
+    /// When it was first tried; forgotten when a person sends it again.
+    pub first_attempt: Option<Timestamp>,
+    /// How often it was tried since it was put into the outbox or a person sent it again: counts for the back-off.
+    #[serde(skip)]
+    pub round: u32,
+    /// How often it was tried in all.
     pub attempts: u32,
     /// What the last attempt said.
     pub last_error: Option<String>,

@@ -1,0 +1,139 @@
+//! The file itself: who may read it, what is refused, and what the error tells to do.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+fn state_in(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("failover.db")
+}
+
+#[tokio::test]
+async fn a_new_file_is_private_and_so_is_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&state_in(&folder)).unwrap();
+    store.commit(tell(&["a"], &["chat"])).await.unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", entry.path().display());
+    }
+}
+
+#[tokio::test]
+async fn a_reader_sees_the_state_beside_a_running_agent_and_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    assert!(matches!(Store::open_read_only(&path), Err(StoreError::Missing { .. })));
+    let agent = Store::open(&path).unwrap();
+    agent.commit(tell(&["a"], &[])).await.unwrap();
+    let reader = Store::open_read_only(&path).unwrap();
+    assert_eq!(reader.events(None, 9).await.unwrap().len(), 1);
+    drop(agent);
+    let reader = Store::open_read_only(&path).unwrap();
+    assert_eq!(reader.last_saved().await.unwrap(), Some(at("12:00:00")));
+    let error = reader.commit(tell(&["b"], &[])).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unwritable { .. }), "{error}");
+}
+
+#[test]
+fn a_missing_folder_is_told_with_the_command_that_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Store::open(&folder.path().join("lib/failover.db")).unwrap_err();
+    let expected = format!("mkdir -p {}", folder.path().join("lib").display());
+    assert!(error.is_unwritable() && error.to_string().contains(&expected), "{error}");
+}
+
+#[test]
+fn a_place_that_takes_no_file_is_unwritable() {
+    // Nobody can make a file there, not even root.
+    let error = Store::open(Path::new("/proc/self/failover.db")).unwrap_err();
+    assert!(error.is_unwritable(), "{error}");
+}
+
+#[test]
+fn a_read_only_file_is_unwritable_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    drop(Store::open(&path).unwrap());
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o400)).unwrap();
+    let opened = Store::open(&path);
+    if rustix::process::geteuid().is_root() {
+        assert!(opened.is_ok(), "no mode stops root");
+    } else {
+        assert!(opened.unwrap_err().is_unwritable());
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unwritable_and_what_was_there_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&state_in(&folder)).unwrap();
+    store.commit(tell(&["before"], &["chat"])).await.unwrap();
+    // SQLite answers SQLITE_FULL beyond this, as on a full disk.
+    store.sql("PRAGMA max_page_count = 1").await;
+    let mut big = tell(&["big"], &["chat"]);
+    big.events[0].0.event.summary = "x".repeat(1_000_000);
+    let error = store.commit(big.clone()).await.unwrap_err();
+    assert!(error.is_unwritable() && error.to_string().contains("free some space"), "{error}");
+    assert_eq!(store.events(None, 9).await.unwrap().len(), 1);
+
+    store.sql("PRAGMA max_page_count = 1000000").await;
+    store.commit(big).await.unwrap();
+    assert_eq!(store.pending().await.unwrap(), 2, "the batch that failed had left nothing behind");
+}
+
+#[test]
+fn a_file_that_is_no_state_is_told_to_be_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    std::fs::write(&path, "this is no database, and never was one".repeat(100)).unwrap();
+    let error = Store::open(&path).unwrap_err();
+    let expected = format!("mv {0} {0}.damaged", path.display());
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+#[tokio::test]
+async fn damage_inside_the_file_is_found_when_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    let store = Store::open(&path).unwrap();
+    store.commit(tell(&["a"], &["chat"])).await.unwrap();
+    drop(store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+    let error = match Store::open(&path) {
+        Err(error) => error,
+        Ok(store) => store.load(None, at("12:00:00")).await.unwrap_err(),
+    };
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_file_of_a_newer_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    let store = Store::open(&path).unwrap();
+    store.sql("PRAGMA user_version = 99").await;
+    drop(store);
+    for error in [Store::open(&path).unwrap_err(), Store::open_read_only(&path).unwrap_err()] {
+        assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
+        assert!(error.to_string().contains("run that version"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_another_process_holds_up_for_too_long_is_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    let (one, other) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
+    one.sql("PRAGMA busy_timeout = 1").await;
+    other.sql("BEGIN IMMEDIATE").await;
+    let error = one.commit(tell(&["a"], &[])).await.unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    other.sql("ROLLBACK").await;
+    one.commit(tell(&["a"], &[])).await.unwrap();
+}
