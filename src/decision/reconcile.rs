@@ -93,11 +93,13 @@ impl Decision {
         let state = self.state(name);
         state.current.clone_from(&work.targets);
         state.settled = state.snapshot.as_ref().map(|s| s.sets.clone());
-        state.last_change = Some(now.moment);
+        // A change of an earlier run counts from when it was decided.
+        state.last_change = Some(work.decided.max(state.last_change.unwrap_or(work.decided)));
         state.changes += 1;
         state.conflicts = 0;
         state.failback_asked = false;
-        state.effective_by = say::effective_by(now.moment, work.swap.before.longest_ttl());
+        let by = say::effective_by(now.moment, work.swap.before.longest_ttl());
+        state.effective_by = by.or_else(|| work.completed.effective_by.map(|t| now.moment_ahead(t)));
         state.propagating = Some(work.id.clone());
         state.live.clear();
         for topic in ["withheld", "failed", "drift"] {
@@ -413,6 +415,10 @@ impl Decision {
         }
         if complete {
             state.propagating = None;
+        }
+        // A provider without servers of its own (a mock in memory) has nothing to tell.
+        if servers.is_empty() {
+            return;
         }
         let behind: Vec<&str> =
             servers.iter().filter(|s| s.at.is_none()).map(|s| s.server.as_str()).collect();

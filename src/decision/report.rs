@@ -215,7 +215,8 @@ impl Decision {
             name: name.clone(),
             provider: record.provider.clone(),
             status,
-            targets: side.targets,
+            // Before the first reading: what an earlier run knew.
+            targets: if state.snapshot.is_some() { side.targets } else { state.current.clone() },
             values: side.values,
             ttl: state
                 .snapshot
@@ -290,6 +291,11 @@ impl Decision {
         }
         let due = failback_due_at(&self.view(now), record, &state.current)?;
         Some(format!("failback to the better target in {}", human(due.since(now))))
+    }
+
+    /// Is some change still on its way to the authoritative servers?
+    pub fn is_propagating(&self) -> bool {
+        self.records.values().any(|state| state.propagating.is_some())
     }
 
     /// Is there nothing left to find out or to do right now? A one-shot run ends here.

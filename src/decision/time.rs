@@ -74,6 +74,11 @@ impl Now {
         self.wall.saturating_add(offset).unwrap_or(self.wall)
     }
 
+    /// The moment at which the wall clock will show, or showed, `wall`.
+    pub fn moment_ahead(&self, wall: Timestamp) -> Moment {
+        Moment(self.moment.0.saturating_add(wall.as_microsecond().saturating_sub(self.wall.as_microsecond())))
+    }
+
     /// The moment at which the wall clock showed `wall`. A time in the future counts as now: a stored
     /// age must not become a credit when the wall clock was set back.
     pub fn moment_of(&self, wall: Timestamp) -> Moment {

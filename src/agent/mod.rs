@@ -1,0 +1,15 @@
+//! The one event loop. It hands the time and every result to the decision, and does what the decision asks.
+//! It makes no choices of its own.
+
+mod assemble;
+mod event_loop;
+mod ledger;
+mod log;
+mod servers;
+mod systemd;
+mod world;
+mod zones;
+
+pub use assemble::{AssembleError, assemble, assemble_dry};
+pub use event_loop::{Agent, Ending, Mode, StartError};
+pub use world::{Hands, State, World};

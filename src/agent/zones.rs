@@ -1,0 +1,171 @@
+//! Reads and writes at the providers, batched by zone. It makes no choices: what is asked is done, and what came of
+//! it goes back as inputs of the decision.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use providers::{DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, Zone};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+use super::Hands;
+use crate::decision::{Input, ProviderId, Work};
+
+/// The longest a provider may take for one call, whatever its own limits: the belt to its braces.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// Calls under way at one provider.
+const CALLS_AT_ONCE: usize = 4;
+/// Names in one reading.
+const NAMES_PER_READ: usize = 200;
+
+/// The zones of all providers.
+#[derive(Clone)]
+pub(super) struct Zones {
+    hands: Hands,
+    /// The zone of each record, once it is known.
+    found: Arc<Mutex<BTreeMap<DomainName, Zone>>>,
+    turns: BTreeMap<ProviderId, Arc<Semaphore>>,
+    out: mpsc::Sender<Vec<Input>>,
+}
+
+impl Zones {
+    pub(super) fn new(hands: Hands, out: mpsc::Sender<Vec<Input>>) -> Self {
+        let turns = hands.faces().into_keys().map(|id| (id, Arc::new(Semaphore::new(CALLS_AT_ONCE)))).collect();
+        Zones { hands, found: Arc::default(), turns, out }
+    }
+
+    /// The zone of a record, if it has been found.
+    pub(super) fn zone_of(&self, record: &DomainName) -> Option<Zone> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).get(record).cloned()
+    }
+
+    /// Reads these records of one provider and reports each. `configured` gives the zones that need not be found.
+    pub(super) async fn read(
+        self,
+        provider: ProviderId,
+        records: Vec<DomainName>,
+        configured: BTreeMap<DomainName, DomainName>,
+    ) {
+        let Some(reader) = self.hands.reader(&provider).cloned() else { return };
+        let _turn = self.turn(&provider).await;
+        let mut by_zone: BTreeMap<Zone, Vec<DomainName>> = BTreeMap::new();
+        let mut results = Vec::new();
+        let mut lost: Option<Fault> = None;
+        for record in records {
+            // A provider that cannot be reached is not asked again for every name.
+            if let Some(fault) = &lost {
+                results.push(Input::Read { record, result: Err(fault.clone()) });
+                continue;
+            }
+            match self.find(reader.as_ref(), &record, configured.get(&record)).await {
+                Ok(zone) => by_zone.entry(zone).or_default().push(record),
+                Err(fault) => {
+                    lost = matches!(fault, Fault::Unavailable(_) | Fault::Auth(_)).then(|| fault.clone());
+                    results.push(Input::Read { record, result: Err(fault) });
+                }
+            }
+        }
+        for (zone, names) in by_zone {
+            for names in names.chunks(NAMES_PER_READ) {
+                results.extend(read_zone(reader.as_ref(), &zone, names).await);
+            }
+        }
+        self.report(results).await;
+    }
+
+    async fn find(
+        &self,
+        reader: &dyn ReadProvider,
+        record: &DomainName,
+        configured: Option<&DomainName>,
+    ) -> Result<Zone, Fault> {
+        if let Some(zone) = self.zone_of(record) {
+            return Ok(zone);
+        }
+        let asked = configured.unwrap_or(record);
+        let zone = within(reader.zone(asked), Fault::Unavailable).await?;
+        if configured.is_some_and(|wanted| *wanted != zone.name) {
+            return Err(Fault::Config(format!(
+                "the provider serves the zone {}, and the configuration says `zone: {asked}`",
+                zone.name
+            )));
+        }
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(record.clone(), zone.clone());
+        Ok(zone)
+    }
+
+    /// Writes these changes of one provider and reports each.
+    pub(super) async fn write(self, provider: ProviderId, works: Vec<Work>) {
+        let Some(writer) = self.hands.writer(&provider).cloned() else { return };
+        let _turn = self.turn(&provider).await;
+        let mut by_zone: BTreeMap<Zone, Vec<Swap>> = BTreeMap::new();
+        let mut results = Vec::new();
+        for work in works {
+            match self.zone_of(work.swap.name()) {
+                Some(zone) => by_zone.entry(zone).or_default().push(work.swap),
+                None => results.push(Input::Written {
+                    record: work.swap.name().clone(),
+                    result: Err(Fault::Unavailable("its zone has not been found yet".into())),
+                }),
+            }
+        }
+        let at_once = writer.capabilities().names_per_swap.max(1);
+        for (zone, swaps) in by_zone {
+            for swaps in swaps.chunks(at_once) {
+                results.extend(write_chunk(writer.as_ref(), &zone, swaps).await);
+            }
+        }
+        self.report(results).await;
+    }
+
+    async fn turn(&self, provider: &ProviderId) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        Arc::clone(self.turns.get(provider)?).acquire_owned().await.ok()
+    }
+
+    async fn report(&self, results: Vec<Input>) {
+        // The agent is gone only when the process ends.
+        let _ = self.out.send(results).await;
+    }
+}
+
+async fn read_zone(reader: &dyn ReadProvider, zone: &Zone, names: &[DomainName]) -> Vec<Input> {
+    let result = within(reader.read(zone, names), Fault::Unavailable).await;
+    match result {
+        Ok(snapshots) => {
+            let mut found: BTreeMap<DomainName, Snapshot> =
+                snapshots.into_iter().map(|snapshot| (snapshot.name.clone(), snapshot)).collect();
+            let of = |name: &DomainName| {
+                let missing = || Fault::Unavailable(format!("the provider left {name} out of its answer"));
+                Input::Read { record: name.clone(), result: found.remove(name).ok_or_else(missing) }
+            };
+            names.iter().map(of).collect()
+        }
+        Err(fault) => names.iter().map(|n| Input::Read { record: n.clone(), result: Err(fault.clone()) }).collect(),
+    }
+}
+
+/// One transaction. When another writer spoils it, each name gets one of its own: names are independent of each
+/// other, and one that is fought over must not hold up the rest. The record sets of a name are never torn apart.
+async fn write_chunk(writer: &dyn Provider, zone: &Zone, swaps: &[Swap]) -> Vec<Input> {
+    let result = within(writer.swap(zone, swaps), Fault::Unknown).await;
+    let spoilt = matches!(result, Err(Fault::Conflict(_) | Fault::Invalid(_) | Fault::Unsupported(_)));
+    if swaps.len() > 1 && spoilt {
+        let mut results = Vec::new();
+        for swap in swaps {
+            let one = within(writer.swap(zone, std::slice::from_ref(swap)), Fault::Unknown).await;
+            results.push(Input::Written { record: swap.name().clone(), result: one.map(drop) });
+        }
+        return results;
+    }
+    let written = |swap: &Swap| Input::Written { record: swap.name().clone(), result: result.clone().map(drop) };
+    swaps.iter().map(written).collect()
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, Fault>>, late: fn(String) -> Fault) -> Result<T, Fault> {
+    match timeout(CALL_LIMIT, call).await {
+        Ok(result) => result,
+        Err(_) => Err(late(format!("no answer within {} s", CALL_LIMIT.as_secs()))),
+    }
+}

@@ -1,0 +1,88 @@
+//! The running agent's door: HTTP over a local socket, for the command line. Only the owner may open it.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`] |
+//! | `POST /v1/records/NAME/failback` | 202, or 404 when there is no such record |
+
+mod client;
+mod server;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use providers::DomainName;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::decision::Report;
+
+pub use client::Client;
+pub use server::serve;
+
+/// What can be asked of a running agent.
+#[derive(Debug)]
+pub enum Command {
+    /// What is known now.
+    Status(oneshot::Sender<Status>),
+    /// Take a record back to its best target now; answers whether there is such a record.
+    Failback(DomainName, oneshot::Sender<bool>),
+}
+
+/// What an agent says of itself, of its targets and of its records. The form of `status -o json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// `agent` when a running agent told it, `state` when it was read from the state file.
+    pub source: Source,
+    /// Who.
+    pub agent: String,
+    /// The program's version.
+    pub version: String,
+    /// When the agent started; absent without a running agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// How old this knowledge is, seconds.
+    pub age_s: u64,
+    /// Why the state cannot be written, if it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_trouble: Option<String>,
+    /// Messages that wait for their delivery.
+    pub pending_deliveries: u64,
+    /// Everything else.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+/// Where a [`Status`] comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A running agent.
+    Agent,
+    /// The state file that a run left behind.
+    State,
+}
+
+/// Why a running agent cannot be talked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The socket cannot be made.
+    #[error("cannot listen on the socket {path}: {why}")]
+    Listen {
+        /// The socket.
+        path: PathBuf,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// Nobody answers there.
+    #[error("no agent answers at {path}: {why}")]
+    Nobody {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The agent does not know what was asked.
+    #[error("the agent says: {0}")]
+    Refused(String),
+}

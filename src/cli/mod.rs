@@ -1,0 +1,141 @@
+//! The command line: one file per command, no logic of its own.
+
+mod deliveries;
+mod exit;
+mod failback;
+mod notify;
+mod once;
+mod output;
+mod plan;
+mod rehearse;
+mod run;
+mod setup;
+mod status;
+mod validate;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub use exit::Exit;
+
+/// Watches a primary host and its stand-bys and keeps DNS pointing at one that works.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, propagate_version = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  failover rehearse                      play an outage of your configuration on this machine
+  failover validate -c failover.yaml     check the configuration
+  failover plan -c failover.yaml         what would be done now, and why; writes nothing
+  failover run -c failover.yaml          the agent
+  failover once -c failover.yaml         one look and at most one change, for cron
+
+Exit codes: 0 done, in the desired state, or holding; 1 failed; 2 usage; 3 configuration invalid;
+4 refused by a guard. plan and once with --detailed-exitcode: 5 a change is pending (plan) or was
+made (once), 6 holding.";
+
+/// What every command takes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Global {
+    /// The configuration: a file, or a folder of YAML files. Else FAILOVER_CONFIG, ./failover.yaml,
+    /// /etc/failover/failover.yaml.
+    #[arg(short, long, global = true, value_name = "FILE|DIR")]
+    config: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// How the log is written; text on a terminal and JSON elsewhere, unless said.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, trace. RUST_LOG says it in more detail.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<tracing::Level>,
+    /// Colour.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    color: Colour,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON document a line.
+    Jsonl,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+/// When colour is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The agent: watches, changes DNS, tells; until it is stopped
+    Run(run::Args),
+    /// One look and at most one change of each record: for cron
+    Once(once::Args),
+    /// What would be done now, and why; writes nothing, keeps nothing
+    Plan(plan::Args),
+    /// What the running agent knows; without one, what the last run left behind
+    Status(status::Args),
+    /// Check the configuration
+    Validate(validate::Args),
+    /// Take a record back to its best target now
+    Failback(failback::Args),
+    /// Messages: test a channel
+    #[command(subcommand)]
+    Notify(notify::Command),
+    /// Messages on their way: list, show, retry
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
+    /// Play an outage of your configuration on this machine, with no network and no risk
+    Rehearse(rehearse::Args),
+}
+
+/// Parses the command line, does what it says, and gives the exit code.
+pub fn main() -> Exit {
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe is nobody's fault.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    match command {
+        Command::Run(args) => run::main(&global, &args),
+        Command::Once(args) => once::main(&global, &args),
+        Command::Plan(args) => plan::main(&global, &args),
+        Command::Status(args) => status::main(&global, &args),
+        Command::Validate(args) => validate::main(&global, &args),
+        Command::Failback(args) => failback::main(&global, &args),
+        Command::Notify(command) => notify::main(&global, &command),
+        Command::Deliveries(command) => deliveries::main(&global, &command),
+        Command::Rehearse(args) => rehearse::main(&global, &args),
+    }
+}

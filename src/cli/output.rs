@@ -1,0 +1,200 @@
+//! How results look.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Global, Output, setup};
+use crate::decision::{ChangeReport, RecordReport, RecordStatus, Report, TargetId, TargetReport, Verdict};
+
+/// Writes to standard output. A reader that went away (`| head`) is no error.
+pub(super) fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Prints a document as JSON, indented or in one line as asked.
+pub(super) fn json(global: &Global, document: &impl Serialize) {
+    let text = match global.output {
+        Output::Jsonl => serde_json::to_string(document),
+        Output::Json | Output::Table => serde_json::to_string_pretty(document),
+    };
+    print(&format!("{}\n", text.expect("reports have text keys and no other obstacle to JSON")));
+}
+
+/// Colours, or none.
+#[derive(Clone, Copy)]
+pub(super) struct Paint(bool);
+
+impl Paint {
+    pub(super) fn new(global: &Global) -> Self {
+        Paint(setup::coloured(global, std::io::stdout().is_terminal()))
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    pub(super) fn good(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    pub(super) fn bad(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
+    pub(super) fn doubtful(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    pub(super) fn strong(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    pub(super) fn faint(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+}
+
+/// `12:04:30 UTC`, with the date when it is another day than `now`'s.
+pub(super) fn clock(time: Timestamp, now: Timestamp) -> String {
+    let same_day = time.strftime("%F").to_string() == now.strftime("%F").to_string();
+    time.strftime(if same_day { "%T UTC" } else { "%F %T UTC" }).to_string()
+}
+
+pub(super) fn names(targets: &[TargetId]) -> String {
+    if targets.is_empty() {
+        return "nobody's".into();
+    }
+    targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ")
+}
+
+/// Every record: what is published, whose it is, where it stands and why.
+pub(super) fn records(report: &Report, paint: Paint) -> String {
+    let mut text = String::new();
+    for record in &report.records {
+        let _ = writeln!(text, "{}  {}", paint.strong(record.name.as_str()), standing(record, paint));
+        row(&mut text, "serves", &published(record));
+        row(&mut text, reason_label(record.status), &record.reason);
+        if let Some(change) = &record.change {
+            planned(&mut text, change, report.time, paint);
+        }
+        if let Some(guard) = &record.guard {
+            row(&mut text, "guard", guard);
+        }
+        if let Some(remedy) = &record.remedy {
+            row(&mut text, "remedy", remedy);
+        }
+        for server in &record.servers {
+            let serves = if server.agrees { server.serves.clone() } else { paint.doubtful(&server.serves) };
+            row(&mut text, "server", &format!("{} serves {serves}", server.server));
+        }
+        if let Some(time) = record.last_change {
+            let mut line = clock(time, report.time);
+            if let Some(by) = record.effective_by.filter(|by| *by > report.time) {
+                let _ = write!(line, "; effective everywhere by {}", clock(by, report.time));
+            }
+            row(&mut text, "changed", &line);
+        }
+        if let Some(next) = &record.next {
+            row(&mut text, "next", next);
+        }
+    }
+    text
+}
+
+fn row(text: &mut String, label: &str, value: &str) {
+    let _ = writeln!(text, "  {label:<9} {value}");
+}
+
+fn reason_label(status: RecordStatus) -> &'static str {
+    match status {
+        RecordStatus::InSync | RecordStatus::Pending | RecordStatus::Changing => "because",
+        RecordStatus::Holding | RecordStatus::Refused | RecordStatus::Failed | RecordStatus::Unread => "why",
+    }
+}
+
+fn standing(record: &RecordReport, paint: Paint) -> String {
+    match record.status {
+        RecordStatus::InSync => paint.good("in the desired state"),
+        RecordStatus::Pending => paint.doubtful("a change is due"),
+        RecordStatus::Changing => paint.doubtful("changing"),
+        RecordStatus::Holding => paint.doubtful("holding: left as it is"),
+        RecordStatus::Refused => paint.bad("refused: a change was withheld"),
+        RecordStatus::Failed => paint.bad("failed"),
+        RecordStatus::Unread => paint.faint("not read yet"),
+    }
+}
+
+fn published(record: &RecordReport) -> String {
+    let ttl = record.ttl.map_or_else(String::new, |ttl| format!(", TTL {ttl} s"));
+    match (record.values.is_empty(), record.targets.is_empty()) {
+        (true, true) => "nothing".into(),
+        (true, false) => names(&record.targets),
+        (false, _) => format!("{} ({}{ttl})", names(&record.targets), record.values.join(", ")),
+    }
+}
+
+fn planned(text: &mut String, change: &ChangeReport, now: Timestamp, paint: Paint) {
+    row(text, "change", &format!("{} to {}", change.kind, names(&change.targets)));
+    for one in &change.changes {
+        for (sign, set) in [("-", &one.before), ("+", &one.after)] {
+            if let Some(set) = set {
+                let line = format!("{sign} {} {} {:<5} {}", one.name, set.ttl.seconds(), one.record_type, set.values);
+                let line = if sign == "-" { paint.bad(&line) } else { paint.good(&line) };
+                row(text, "", &line);
+            }
+        }
+    }
+    if let Some(by) = change.effective_by {
+        row(text, "effective", &format!("by {} in every cache", clock(by, now)));
+    }
+}
+
+/// Every target: its verdict, since when, and what was seen last of each address that does not pass.
+pub(super) fn targets(report: &Report, paint: Paint) -> String {
+    let mut text = String::new();
+    let width = report.targets.iter().map(|t| t.name.as_str().len()).max().unwrap_or(0);
+    for target in &report.targets {
+        let since = target.since.map_or_else(String::new, |since| format!(" since {}", clock(since, report.time)));
+        let verdict = verdict(target, paint);
+        let _ = writeln!(text, "  {:<width$}  {verdict}{since}", target.name.as_str());
+        for endpoint in &target.endpoints {
+            let Some(outcome) = &endpoint.outcome else { continue };
+            if outcome.reason().is_empty() {
+                continue;
+            }
+            let counted = if endpoint.failures > 0 && endpoint.verdict != Verdict::Down {
+                format!(" ({} failures counted)", endpoint.failures)
+            } else {
+                String::new()
+            };
+            let _ = writeln!(
+                text,
+                "  {:<width$}  {} {}: {}{counted}",
+                "",
+                endpoint.check,
+                endpoint.address,
+                outcome.reason()
+            );
+        }
+    }
+    for witness in &report.witnesses {
+        let word = match witness.seen {
+            Some(true) => paint.good("seen"),
+            Some(false) => paint.bad("not seen"),
+            None => paint.faint("not asked yet"),
+        };
+        let _ = writeln!(text, "  witness {}  {word}", witness.name);
+    }
+    text
+}
+
+fn verdict(target: &TargetReport, paint: Paint) -> String {
+    match target.verdict {
+        Verdict::Up => paint.good("up"),
+        Verdict::Down => paint.bad("down"),
+        Verdict::Unknown => paint.doubtful("unknown"),
+    }
+}

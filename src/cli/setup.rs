@@ -1,0 +1,88 @@
+//! What most commands begin with: the configuration, the log, a runtime.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::{Colour, Exit, Global, LogFormat};
+use crate::config::{Config, ConfigErrors};
+
+/// Loads the configuration and prints what is wrong with it.
+pub(super) fn load(global: &Global) -> Result<Arc<Config>, Exit> {
+    let (_, config) = load_named(global)?;
+    for warning in &config.warnings {
+        match &warning.place {
+            Some(place) => tracing::warn!("{place}: {}", warning.text),
+            None => tracing::warn!("{}", warning.text),
+        }
+    }
+    Ok(Arc::new(config))
+}
+
+/// The same, with the path, and warnings left to the caller.
+pub(super) fn load_named(global: &Global) -> Result<(PathBuf, Config), Exit> {
+    let path = Config::find(global.config.as_deref()).map_err(|errors| complain(global, &errors))?;
+    let config = Config::load(&path, &|name| std::env::var(name).ok()).map_err(|errors| complain(global, &errors))?;
+    Ok((path, config))
+}
+
+fn complain(global: &Global, errors: &ConfigErrors) -> Exit {
+    eprintln!("{}", errors.render(coloured(global, std::io::stderr().is_terminal())).trim_end());
+    Exit::Config
+}
+
+/// Is output to such a stream coloured?
+pub(super) fn coloured(global: &Global, terminal: bool) -> bool {
+    match global.color {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
+
+/// Starts the log on standard error.
+pub(super) fn log(global: &Global, usual: LevelFilter) {
+    let terminal = std::io::stderr().is_terminal();
+    let level = global.log_level.map_or(usual, LevelFilter::from_level);
+    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    // What a library says of itself is no news to an operator unless asked for.
+    let filter = if std::env::var_os("RUST_LOG").is_none() {
+        ["hickory_server=error", "hickory_proto=error", "hickory_net=error", "hickory_resolver=error"]
+            .into_iter()
+            .filter_map(|directive| directive.parse().ok())
+            .fold(filter, EnvFilter::add_directive)
+    } else {
+        filter
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let text = global.log_format.map_or(terminal, |format| format == LogFormat::Text);
+    // A second start, in tests, changes nothing.
+    let _ = if text {
+        builder.with_ansi(coloured(global, terminal)).try_init()
+    } else {
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    };
+}
+
+/// Runs `work` on a runtime of one thread: the agent waits, it does not compute.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    // reqwest asks for the process's crypto provider; the first one installed stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a machine that cannot give a process one epoll descriptor runs nothing else either");
+    let result = runtime.block_on(work);
+    // A blocking call that hangs (a dead disk) must not hold up the exit.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    result
+}
+
+/// Prints why something did not work.
+pub(super) fn fail(error: &dyn std::fmt::Display) -> Exit {
+    eprintln!("failover: {error}");
+    Exit::Failed
+}
