@@ -208,15 +208,16 @@ impl Zones {
     ) -> Result<Zones, Fault> {
         self.swapped(zone, swaps, rule)?;
         let mut next = self.clone();
-        let added = |change: &Change| change.after.is_some();
-        if let Some(Change { name, record_type, after: Some(set), .. }) =
-            swaps.iter().flat_map(Swap::changes).find(added)
-        {
+        let first_added = swaps.iter().find_map(|swap| {
+            let change = swap.changes().into_iter().find(|change| change.after.is_some())?;
+            let set = rule.store(swap.after.clone()).get(change.record_type)?.clone();
+            Some((change.name, set))
+        });
+        if let Some((name, set)) = first_added {
             let mut node = self.zone_of(zone, &name)?.nodes.get(&name).cloned().unwrap_or_default();
-            let clash =
-                |kind: &RecordType| (*kind == RecordType::Cname) != (record_type == RecordType::Cname);
-            node.answer.retain(|kind, _| !clash(kind));
-            node.answer.insert(record_type, set);
+            let is_alias = |kind: RecordType| kind == RecordType::Cname;
+            node.answer.retain(|kind, _| is_alias(*kind) == is_alias(set.record_type()));
+            node.answer.insert(set.record_type(), set);
             next.zone_mut(zone).put(&name, node);
         }
         next.count_from(self);
