@@ -25,6 +25,8 @@ pub mod ledger;
 pub mod race;
 pub mod reading;
 mod stage;
+#[cfg(test)]
+mod tests;
 pub mod writing;
 
 use std::fmt;

@@ -204,7 +204,7 @@ impl Reader {
     }
 }
 
-/// 198.18.0.0/15 is for benchmarks (RFC 2544), 2001:db8::/32 for documentation (RFC 3849).
+/// 198.18.0.0/15 is for benchmarks (RFC 2544), `2001:db8::/32` for documentation (RFC 3849).
 fn v4(n: u32) -> [Ipv4Addr; 2] {
     let [.., high, low] = n.to_be_bytes();
     [Ipv4Addr::new(198, 18, high, low), Ipv4Addr::new(198, 19, high, low)]
