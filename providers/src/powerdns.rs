@@ -15,7 +15,7 @@
 //! | A record of type ALIAS or LUA makes addresses of its own: such a name is not rewritten | docs/guides/alias.rst, docs/lua-records |
 //! | `X-PDNS-Old-Serial` and `X-PDNS-New-Serial` tell of a write in between, see [`serial`] | ws-auth.cc; measured, 4.7.3 |
 //! | A PATCH sends no NOTIFY; a primary looks for new serials every `xfr-cycle-interval` (60 s). So it is asked to notify (PUT `notify`) after each write | measured, 4.7.3 |
-//! | 500 with "locked" in its text is `SQLite` that gave up before the commit: nothing was written | measured, 4.7.3 |
+//! | A locked database gives a 500 that says nothing else ("Internal Server Error"), so a 500 is an unknown outcome | measured, 4.7.3 with `SQLite` |
 //!
 //! Deliberately absent: EXTEND and PRUNE (4.9 and later only), set-ptr, creating zones, redirects, proxies.
 

@@ -13,7 +13,7 @@
 //! | A name that becomes an alias must hold nothing else (MX, TXT ...), or the same silence would leave it without an address; this too is a prerequisite | RFC 1034 3.6.2, RFC 2136 3.4.2.2 |
 //! | Everything goes over TCP, which has no spoofed answers and no size trouble | RFC 7766 |
 //! | The primary is asked itself, with RD=0, signed where there is a key; an answer without AA is no evidence | RFC 1035 4.1.1 |
-//! | BADTIME carries the server's clock: sign once more with its time | RFC 8945 5.2.3 |
+//! | BADTIME carries the server's clock, signed: sign once more with its time | RFC 8945 5.2.3 |
 //! | PowerDNS answers TSIG trouble with an unsigned REFUSED (update) or NOTAUTH (query), Knot an update of an unknown zone with an unsigned NOTAUTH | measured, PowerDNS 4.7.3, Knot 3.2.6 |
 //!
 //! A swap is not verified here by reading back: the caller looks at every authoritative server.
@@ -22,6 +22,7 @@
 //! A name that exists only through a wildcard reads as if it held the wildcard's values (the DNS does not tell);
 //! a swap of it is then a conflict that does not end. The message of the conflict says so.
 
+mod badtime;
 mod client;
 mod fault;
 mod message;
@@ -44,9 +45,9 @@ use fault::Purpose;
 use message::Request;
 use sign::Signer;
 
-/// So that a message stays below 64 KiB even with names of full length: a name needs about 10 records of
-/// 30 octets (names are compressed) and at most 255 octets for itself.
-const NAMES_PER_SWAP: usize = 100;
+/// So many names fit a message whatever they look like: 60 names of full length with one record each (60 x 267 octets)
+/// lie within the first 16 KiB, so that all later records refer to them by 2 octets (RFC 1035 section 4.1.4).
+const NAMES_PER_SWAP: usize = 60;
 
 /// How many questions are sent before their answers are awaited (RFC 7766 section 6.2.1.1). Small enough that
 /// neither side can fill the other's buffers and wait for ever.

@@ -10,11 +10,13 @@ use crate::script::{Script, signal};
 /// The zone every server has unless told otherwise: SOA, NS, and an address for `ns1`.
 pub const ZONE: &str = "example.test";
 
-/// The key (hmac-sha256) that may update and transfer every zone of a server.
+/// The key that may update and transfer every zone of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tsig {
     /// Its name.
     pub name: String,
+    /// Its algorithm: `hmac-sha256` unless the server was started with another.
+    pub algorithm: String,
     /// Its secret, base64. Fixed and public: it is for tests.
     pub secret: String,
 }
@@ -66,7 +68,7 @@ pub trait DnsServer {
     fn nsupdate(&self, lines: &str) {
         let key = self.tsig();
         let mut child = Command::new("nsupdate")
-            .args(["-v", "-y", &format!("hmac-sha256:{}:{}", key.name, key.secret)])
+            .args(["-v", "-y", &format!("{}:{}:{}", key.algorithm, key.name, key.secret)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -92,7 +94,7 @@ pub trait DnsServer {
 }
 
 macro_rules! dns_server {
-    ($server:ident, $label:literal, $port:literal, $key:literal, $secret:literal, $pid:literal) => {
+    ($server:ident, $label:literal, $port:literal, $key:literal, $secret:literal, $algorithm:literal, $pid:literal) => {
         impl DnsServer for $server {
             fn label(&self) -> &'static str {
                 $label
@@ -101,7 +103,8 @@ macro_rules! dns_server {
                 ([127, 0, 0, 1], self.0.port($port)).into()
             }
             fn tsig(&self) -> Tsig {
-                Tsig { name: self.0.var($key).to_owned(), secret: self.0.var($secret).to_owned() }
+                let var = |name| self.0.var(name).to_owned();
+                Tsig { name: var($key), algorithm: var($algorithm), secret: var($secret) }
             }
             fn pid(&self) -> String {
                 self.0.var($pid).to_owned()
@@ -119,7 +122,7 @@ macro_rules! dns_server {
 /// A BIND 9 primary with as many secondaries as wanted.
 pub struct Bind(Script);
 
-dns_server!(Bind, "BIND", "BIND_PORT", "BIND_KEY_NAME", "BIND_KEY_SECRET", "BIND_PID");
+dns_server!(Bind, "BIND", "BIND_PORT", "BIND_KEY_NAME", "BIND_KEY_SECRET", "BIND_KEY_ALG", "BIND_PID");
 
 impl Bind {
     /// A primary of [`ZONE`] with this many secondaries, which follow it by NOTIFY.
@@ -155,7 +158,7 @@ impl Bind {
 /// A Knot DNS primary with as many secondaries as wanted.
 pub struct Knot(Script);
 
-dns_server!(Knot, "Knot", "KNOT_PORT", "KNOT_KEY_NAME", "KNOT_KEY_SECRET", "KNOT_PID");
+dns_server!(Knot, "Knot", "KNOT_PORT", "KNOT_KEY_NAME", "KNOT_KEY_SECRET", "KNOT_KEY_ALG", "KNOT_PID");
 
 impl Knot {
     /// A primary of [`ZONE`] without secondaries.
@@ -177,7 +180,15 @@ impl Knot {
 /// A PowerDNS authoritative server (SQLite) with its HTTP API; it takes DNS UPDATE too.
 pub struct Pdns(Script);
 
-dns_server!(Pdns, "PowerDNS", "PDNS_DNS_PORT", "PDNS_TSIG_NAME", "PDNS_TSIG_SECRET", "PDNS_PID");
+dns_server!(
+    Pdns,
+    "PowerDNS",
+    "PDNS_DNS_PORT",
+    "PDNS_TSIG_NAME",
+    "PDNS_TSIG_SECRET",
+    "PDNS_TSIG_ALG",
+    "PDNS_PID"
+);
 
 impl Pdns {
     /// A server of [`ZONE`].

@@ -91,15 +91,9 @@ fn of_status(answer: &Answer, purpose: Purpose, api: &Api, zone: &DomainName) ->
         )),
         _ if status.is_client_error() => Fault::Config(format!("{server} answers {status}: {said}")),
         _ if purpose == Purpose::Read => Fault::Busy(format!("{server} answers {status}: {said}")),
-        _ if is_locked(&said) => Fault::Busy(format!("the database of {server} is locked: {said}")),
+        // 4.7.3 says no more than "Internal Server Error", whether its database was locked or a step after the commit failed.
         _ => Fault::Unknown(format!("{server} answers {status}: {said}")),
     }
-}
-
-/// The database refused before the commit, so the transaction was rolled back.
-fn is_locked(said: &str) -> bool {
-    let said = said.to_ascii_lowercase();
-    ["database is locked", "deadlock found", "lock wait timeout"].iter().any(|lock| said.contains(lock))
 }
 
 /// What the server said about its refusal: `error` of its JSON, else the beginning of its text, in one line.

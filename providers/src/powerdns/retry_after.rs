@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::fmt::rfc2822;
 
 /// Nobody is believed who asks for more than this.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// How long to wait: `value` is the field, `date` the answer's `Date`, against which a date is measured, so that no
 /// clock of ours is needed. `None` when it cannot be told.

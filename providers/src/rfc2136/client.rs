@@ -93,9 +93,12 @@ impl Client {
             octets.push(request.finish().into_target());
         }
         let answers = tcp::exchange(self.server, self.limit, &octets).await.map_err(Failure::Lost)?;
-        let checked = answers.into_iter().zip(requests).zip(&transactions);
+        let sent = requests.iter().zip(&octets).zip(&transactions);
+        let checked = answers.into_iter().zip(sent);
         checked
-            .map(|((answer, request), transaction)| self.check(answer, request, transaction.as_ref()))
+            .map(|(answer, ((request, octets), transaction))| {
+                self.check(answer, request, octets, transaction.as_ref())
+            })
             .collect()
     }
 
@@ -103,6 +106,7 @@ impl Client {
         &self,
         answer: Vec<u8>,
         request: &Request,
+        sent: &[u8],
         transaction: Option<&Transaction>,
     ) -> Result<Reply, Failure> {
         let nonsense = |why: &str| Failure::Nonsense(format!("{}: {why}", self.server));
@@ -116,6 +120,12 @@ impl Client {
                 Err(ValidationError::ServerBadSig) => return Err(Failure::BadSig),
                 Err(ValidationError::ServerBadTime { server, .. }) => {
                     return Err(Failure::BadTime(server.into()));
+                }
+                // `domain` cannot verify a right BADTIME answer; if ever it can, this is not reached.
+                Err(ValidationError::BadSig)
+                    if let Some(server) = signer.server_time(sent, message.as_slice()) =>
+                {
+                    return Err(Failure::BadTime(server));
                 }
                 Err(why) => {
                     return Err(nonsense(&format!("the signature of the answer is not right: {why}")));

@@ -86,8 +86,15 @@ fn build_update(zone: &DomainName, swaps: &[&Swap]) -> Result<Request, PushError
     let mut question = message.question();
     question.push((wire(zone), Rtype::SOA))?;
     let mut prerequisites = question.answer();
-    for swap in swaps {
-        require(&mut prerequisites, swap)?;
+    // CNAME first: that is one record for each name, and a name is compressed only if it was written within the
+    // first 16 KiB (RFC 1035 section 4.1.4).
+    for kind in [RecordType::Cname, RecordType::A, RecordType::Aaaa] {
+        for swap in swaps {
+            require(&mut prerequisites, swap, kind)?;
+        }
+    }
+    for swap in swaps.iter().filter(|swap| becomes_alias(swap)) {
+        require_no_company(&mut prerequisites, swap)?;
     }
     let mut updates = prerequisites.authority();
     for swap in swaps {
@@ -106,21 +113,19 @@ fn wire(name: &DomainName) -> Name<Vec<u8>> {
     Name::vec_from_str(&name.fqdn()).expect("a DomainName obeys the limits of RFC 1035")
 }
 
-/// RFC 2136 sections 2.4.2 and 2.4.3: each answer type is as it was read.
-fn require(section: &mut AnswerBuilder<Target>, swap: &Swap) -> Result<(), PushError> {
+/// RFC 2136 sections 2.4.2 and 2.4.3: the set of this type is as it was read.
+fn require(section: &mut AnswerBuilder<Target>, swap: &Swap, kind: RecordType) -> Result<(), PushError> {
     let owner = wire(swap.name());
-    for kind in RecordType::ANSWER {
-        match swap.before.sets.get(&kind) {
-            Some(set) => push_values(section, &owner, &set.values, Ttl(0))?,
-            None => section.push(empty(&owner, Class::NONE, rtype(kind)))?,
-        }
+    match swap.before.sets.get(&kind) {
+        Some(set) => push_values(section, &owner, &set.values, Ttl(0)),
+        None => section.push(empty(&owner, Class::NONE, rtype(kind))),
     }
-    if becomes_alias(swap) {
-        for rtype in NO_COMPANY {
-            section.push(empty(&owner, Class::NONE, rtype))?;
-        }
-    }
-    Ok(())
+}
+
+/// What would keep the server from making it an alias, without a word, is not there.
+fn require_no_company(section: &mut AnswerBuilder<Target>, swap: &Swap) -> Result<(), PushError> {
+    let owner = wire(swap.name());
+    NO_COMPANY.into_iter().try_for_each(|rtype| section.push(empty(&owner, Class::NONE, rtype)))
 }
 
 /// RFC 2136 sections 2.5.1 and 2.5.2: the old sets go first, then the new ones come.

@@ -11,6 +11,7 @@ use domain::rdata::tsig::Time48;
 use domain::tsig::{Algorithm, ClientTransaction, Key, KeyName};
 use secrecy::ExposeSecret;
 
+use super::badtime::BadTimeCheck;
 use super::message::Request;
 use crate::{BuildError, TsigAlgorithm, TsigConfig};
 
@@ -20,6 +21,7 @@ pub(super) type Transaction = ClientTransaction<Arc<Key>>;
 /// A key, a clock, and what the server has told us about its own.
 pub(super) struct Signer {
     key: Arc<Key>,
+    badtime: BadTimeCheck,
     clock: fn() -> u64,
     /// The server's clock minus ours, seconds; 0 until it complained.
     offset: AtomicI64,
@@ -43,7 +45,8 @@ impl Signer {
         let name = KeyName::from_str(&tsig.name.fqdn()).map_err(|_| wrong("its name is no domain name"))?;
         // No truncation: neither sent nor accepted (RFC 8945 section 5.2.2.1 leaves it to local policy).
         let key = Key::new(algorithm, &secret, name, None, None).map_err(|_| wrong("it cannot be used"))?;
-        Ok(Signer { key: Arc::new(key), clock, offset: AtomicI64::new(0) })
+        let badtime = BadTimeCheck::new(tsig.algorithm, secret);
+        Ok(Signer { key: Arc::new(key), badtime, clock, offset: AtomicI64::new(0) })
     }
 
     /// The name and algorithm of the key, for messages.
@@ -61,6 +64,11 @@ impl Signer {
     pub(super) fn learn(&self, server: u64) {
         let offset = server.cast_signed().saturating_sub((self.clock)().cast_signed());
         self.offset.store(offset, Ordering::Relaxed);
+    }
+
+    /// What the server's clock shows, if `answer` is its signed complaint (BADTIME) about `request`.
+    pub(super) fn server_time(&self, request: &[u8], answer: &[u8]) -> Option<u64> {
+        self.badtime.server_time(&self.key, request, answer)
     }
 
     /// By how many seconds the server's clock differs from ours.

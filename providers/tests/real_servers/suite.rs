@@ -22,7 +22,12 @@ pub(crate) fn by_update(server: &impl DnsServer) -> Rfc2136Config {
         server: server.dns(),
         tsig: Some(TsigConfig {
             name: key.name.parse().expect("a name"),
-            algorithm: TsigAlgorithm::HmacSha256,
+            algorithm: match key.algorithm.as_str() {
+                "hmac-sha256" => TsigAlgorithm::HmacSha256,
+                "hmac-sha384" => TsigAlgorithm::HmacSha384,
+                "hmac-sha512" => TsigAlgorithm::HmacSha512,
+                other => panic!("{other}"),
+            },
             secret: key.secret.into(),
         }),
         timeout: Duration::from_secs(5),
