@@ -283,8 +283,12 @@ fn files() -> BTreeMap<String, String> {
         .collect()
 }
 
+fn is_a(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == extension)
+}
+
 fn sources(files: &BTreeMap<String, String>) -> Vec<Source> {
-    let rust = files.iter().filter(|(path, _)| path.ends_with(".rs"));
+    let rust = files.iter().filter(|(path, _)| is_a(path, "rs"));
     let mut sources: Vec<Source> = rust.map(|(path, text)| Source::parse(path, text)).collect();
     let tests: BTreeSet<String> = sources.iter().flat_map(Source::test_files).collect();
     for source in &mut sources {
@@ -330,7 +334,7 @@ fn nothing_tells_of_the_machine_it_was_written_on() {
 #[test]
 fn the_documents_lead_to_what_exists() {
     let files = files();
-    let documents = files.iter().filter(|(path, _)| path.ends_with(".md"));
+    let documents = files.iter().filter(|(path, _)| is_a(path, "md"));
     must_be_none(
         documents.flat_map(|(path, text)| links(path, text, |target| root().join(target).exists())).collect(),
     );
@@ -340,7 +344,7 @@ fn the_documents_lead_to_what_exists() {
 fn the_commands_of_the_readme_exist() {
     let files = files();
     let mut breaches = Vec::new();
-    for (file, text) in files.iter().filter(|(path, _)| !path.contains('/') && path.ends_with(".md")) {
+    for (file, text) in files.iter().filter(|(path, _)| !path.contains('/') && is_a(path, "md")) {
         for (line, command) in commands(text) {
             let help = Command::new(env!("CARGO_BIN_EXE_failover")).args([&command, "--help"]).output();
             if !help.expect("our own program starts").status.success() {

@@ -1,0 +1,37 @@
+# `just` lists what there is. Each recipe is one or two commands: read them here and type them where there is no `just`.
+
+_default:
+    @just --list --unsorted
+
+# Format everything
+fmt:
+    cargo fmt --all
+
+# Formatting and clippy, as the pipeline sees them
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Every test, or those whose name contains `name` (the real-server suites need the DNS servers: `just ci` installs them)
+test name="":
+    cargo test --workspace {{name}}
+
+# The documentation, without warnings
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Banned crates, licences, sources
+deny:
+    cargo deny check bans licenses sources
+
+# Known security advisories (needs a network)
+advisories:
+    cargo deny check advisories
+
+# An outage of the example configuration, played on this machine
+rehearse *args:
+    cargo run --quiet -- --config failover.example.yaml rehearse {{args}}
+
+# All of it, exactly as the pipeline runs it
+ci:
+    tests/run
