@@ -1,5 +1,28 @@
 //! Telling people and programs: channels, messages, and the outbox worker that never loses one.
+//!
+//! An event's way: the agent commits it to the store together with one delivery per channel; a lane per
+//! channel takes each delivery, a [`Sender`] renders and sends it, `reply` judges the service's answer by the service's
+//! own idea of success, `backoff` says when to try again, and the store keeps every attempt. See `docs/notifications.md`.
+//!
+//! Invariants: a channel never delays another one, and none delays a change of DNS; no text of this room shows more of
+//! a URL than its host. Deliberately absent: redirects, proxies from the environment, and secrets in the store.
 
+mod backoff;
+mod channel;
+mod http;
+mod lane;
+mod log;
+mod message;
+mod outbox;
+mod render;
+mod reply;
 mod settings;
+mod sign;
+#[cfg(test)]
+mod tests;
 
+pub use channel::{ChannelError, SendResult, Sender, senders};
+pub use message::{Fact, Message, clock_time};
+pub use outbox::{Drained, Outbox};
 pub use settings::{Channel, ChannelKind, NotifySettings, Route};
+pub use sign::{KeyError, SigningKey};

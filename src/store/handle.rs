@@ -125,7 +125,7 @@ impl Store {
     }
 
     /// Runs SQL, to set a stage.
-    pub(super) async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         let sql = sql.to_owned();
         self.call(move |connection, _| connection.execute_batch(&sql)).await.expect("good SQL");
     }

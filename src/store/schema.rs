@@ -88,7 +88,9 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
     match version(&connection).map_err(told)? {
         0 => Err(StoreError::Missing { path: shown }),
-        found if found > i64::from(NEWEST) => Err(StoreError::Newer { path: shown, found, known: NEWEST.into() }),
+        found if found > i64::from(NEWEST) => {
+            Err(StoreError::Newer { path: shown, found, known: NEWEST.into() })
+        }
         _ => Ok(connection),
     }
 }

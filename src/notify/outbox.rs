@@ -1,0 +1,250 @@
+//! The outbox worker: takes every delivery to its end, and delays nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::lane::{Lane, Step, Stop};
+use super::{NotifySettings, SendResult, Sender};
+use crate::clock::Clock;
+use crate::decision::{ChannelId, Event, EventKind, Recorded};
+use crate::store::{Batch, Delivery, DeliveryState, Store, StoreError};
+
+/// How often the store is looked at when nobody calls [`Outbox::wake`]: another process may have put a delivery back.
+const POLL: Duration = Duration::from_secs(10);
+/// How long an attempt in flight goes on when the agent is asked to stop.
+const GRACE: Duration = Duration::from_millis(1500);
+/// How long an attempt may take, whatever the sender thinks.
+pub(super) const ATTEMPT_LIMIT: Duration = Duration::from_secs(15);
+/// The longest sleep of a lane whose store only this process writes, and which is woken then.
+const LONGEST_SLEEP: Duration = Duration::from_hours(1);
+/// The shortest sleep, so that a fault of ours cannot make a busy loop.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
+
+/// Delivers what the store holds. A clone is another handle.
+///
+/// Each channel has a lane of its own with one attempt in flight, so a slow or dead channel never delays another one,
+/// and none of them ever delays a change of DNS.
+///
+/// Delivery is at least once: a process killed between sending and recording sends the message again, with the same
+/// event id (`webhook-id`), by which a receiver can tell. Chats have no such test; a doubled line there is possible.
+#[derive(Clone)]
+pub struct Outbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    lanes: Vec<Lane>,
+    senders: BTreeMap<ChannelId, Arc<dyn Sender>>,
+    store: Store,
+    /// Holds what could not be put into the store.
+    unsaved: Store,
+    world: World,
+}
+
+/// What every lane needs to know.
+pub(super) struct World {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: NotifySettings,
+    pub(super) agent: String,
+    pub(super) seed: u64,
+}
+
+/// What [`Outbox::drain`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Deliveries that reached their channel.
+    pub delivered: usize,
+    /// Attempts that failed.
+    pub failed: usize,
+    /// Deliveries that still wait, for a retry or for their first attempt.
+    pub left: u64,
+}
+
+impl Outbox {
+    /// An outbox over `store`.
+    ///
+    /// - `senders`: the channels, see [`super::senders`];
+    /// - `settings`: whose routes say which channels hear of a delivery that was given up;
+    /// - `clock`: for due times and durations;
+    /// - `agent`: the agent's id, for events of the outbox itself;
+    /// - `seed`: spreads the retries.
+    ///
+    /// # Errors
+    /// See [`StoreError`]: there must be memory for messages that cannot be saved.
+    pub fn new(
+        store: Store,
+        senders: BTreeMap<ChannelId, Arc<dyn Sender>>,
+        settings: NotifySettings,
+        clock: Arc<dyn Clock>,
+        agent: impl Into<String>,
+        seed: u64,
+    ) -> Result<Self, StoreError> {
+        let unsaved = Store::in_memory()?;
+        let lanes = [(&store, true), (&unsaved, false)]
+            .into_iter()
+            .flat_map(|(store, kept)| {
+                senders.iter().map(move |(channel, sender)| {
+                    Lane::new(channel.clone(), sender.clone(), store.clone(), kept)
+                })
+            })
+            .collect();
+        let world = World { clock, settings, agent: agent.into(), seed };
+        Ok(Outbox { inner: Arc::new(Inner { lanes, senders, store, unsaved, world }) })
+    }
+
+    /// Delivers until `shutdown` becomes true (or its sender is gone). An attempt in flight then gets 1.5 s more, and
+    /// is recorded as failed if that is not enough; what waits stays in the store for the next start.
+    pub async fn run(&self, shutdown: watch::Receiver<bool>) {
+        self.abandon_unknown().await;
+        let stop = Stop { signal: shutdown, grace: GRACE };
+        join_all(self.inner.lanes.iter().map(|lane| self.run_lane(lane, stop.clone()))).await;
+    }
+
+    async fn run_lane(&self, lane: &Lane, mut stop: Stop) {
+        while !stop.is_set() {
+            let sleep = match lane.step(&self.inner.world, &mut stop).await {
+                Ok(Step::Delivered | Step::Failed) => continue,
+                Ok(Step::GivenUp) => {
+                    self.wake();
+                    continue;
+                }
+                Ok(Step::Idle(next)) => self.until(next, if lane.kept { POLL } else { LONGEST_SLEEP }),
+                Err(error) => {
+                    tracing::error!(channel = %lane.channel, %error, "the outbox cannot be read");
+                    POLL
+                }
+            };
+            tokio::select! {
+                () = lane.wake.notified() => {}
+                () = tokio::time::sleep(sleep) => {}
+                () = stop.set() => {}
+            }
+        }
+    }
+
+    fn until(&self, next: Option<Timestamp>, longest: Duration) -> Duration {
+        let now = self.inner.world.clock.now().wall;
+        let wait =
+            next.map_or(longest, |next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
+        wait.clamp(SHORTEST_SLEEP, longest)
+    }
+
+    /// Says that something was put into the store: the next attempt is made at once.
+    pub fn wake(&self) {
+        for lane in &self.inner.lanes {
+            lane.wake.notify_one();
+        }
+    }
+
+    /// Delivers what is due now, within `deadline`, and leaves the rest for the next run. For `once`.
+    ///
+    /// An attempt that is cut off by the deadline is recorded as failed, so that a hanging channel is waited for less
+    /// and less often from run to run.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; what was sent by then was sent.
+    pub async fn drain(&self, deadline: Duration) -> Result<Drained, StoreError> {
+        self.abandon_unknown().await;
+        let (expired, signal) = watch::channel(false);
+        let stop = Stop { signal, grace: Duration::ZERO };
+        let work = self.drain_lanes(&stop);
+        tokio::pin!(work);
+        let steps = tokio::select! {
+            steps = &mut work => steps,
+            () = tokio::time::sleep(deadline) => {
+                expired.send_replace(true);
+                work.await
+            }
+        }?;
+        let delivered = steps.iter().filter(|step| **step == Step::Delivered).count();
+        let left = self.inner.store.pending().await? + self.inner.unsaved.pending().await?;
+        Ok(Drained { delivered, failed: steps.len() - delivered, left })
+    }
+
+    /// Every lane until it has nothing due; all of them again when one gave something up, because the others are told.
+    async fn drain_lanes(&self, stop: &Stop) -> Result<Vec<Step>, StoreError> {
+        let mut steps = Vec::new();
+        loop {
+            let lanes = self.inner.lanes.iter().map(|lane| self.drain_lane(lane, stop.clone()));
+            let round: Vec<Vec<Step>> = join_all(lanes).await.into_iter().collect::<Result<_, _>>()?;
+            let round = round.concat();
+            let again = round.contains(&Step::GivenUp) && !stop.is_set();
+            steps.extend(round);
+            if !again {
+                return Ok(steps);
+            }
+        }
+    }
+
+    async fn drain_lane(&self, lane: &Lane, mut stop: Stop) -> Result<Vec<Step>, StoreError> {
+        let mut steps = Vec::new();
+        while !stop.is_set() {
+            match lane.step(&self.inner.world, &mut stop).await? {
+                Step::Idle(_) => break,
+                done => steps.push(done),
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Delivers events that could not be saved (the disk is full, the state is read-only) from memory. They are tried
+    /// like all others, and are lost when the process ends before they are delivered.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; there was no memory for them.
+    pub async fn tell_unsaved(&self, events: Vec<(Recorded, Vec<ChannelId>)>) -> Result<(), StoreError> {
+        let at = Some(self.inner.world.clock.now().wall);
+        self.inner.unsaved.commit(Batch { at, events, ..Batch::default() }).await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Sends one test message to a channel, rendered and judged as any other, and returns what came of it; `None` when
+    /// there is no such channel. Nothing is kept and nothing is retried.
+    pub async fn send_test(&self, channel: &ChannelId) -> Option<SendResult> {
+        let sender = self.inner.senders.get(channel)?;
+        let World { clock, agent, .. } = &self.inner.world;
+        let now = clock.now().wall;
+        let mut event = Event::new(
+            EventKind::NotifyTest,
+            now,
+            format!("a test of the channel {channel}: nothing happened, nothing was changed"),
+        );
+        event.next = Some("nothing; real messages look like this one and say more".into());
+        let id = format!("test-{agent}-{}", now.as_microsecond());
+        let delivery = Delivery {
+            id: 0,
+            channel: channel.clone(),
+            event: Recorded { id, agent: agent.clone(), event },
+            state: DeliveryState::Pending,
+            created: now,
+            next_attempt: None,
+            first_attempt: None,
+            round: 0,
+            attempts: 0,
+            last_error: None,
+        };
+        let attempt = tokio::time::timeout(ATTEMPT_LIMIT, sender.send(&delivery, now)).await;
+        Some(attempt.unwrap_or_else(|_| SendResult::Retry {
+            after: None,
+            status: None,
+            error: format!("no answer within {} s", ATTEMPT_LIMIT.as_secs()),
+        }))
+    }
+
+    async fn abandon_unknown(&self) {
+        let known: BTreeSet<ChannelId> = self.inner.senders.keys().cloned().collect();
+        match self.inner.store.abandon_unknown(known).await {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::warn!(count, "messages given up: their channels are no longer in the configuration");
+            }
+            Err(error) => tracing::error!(%error, "the outbox cannot be cleaned"),
+        }
+    }
+}
