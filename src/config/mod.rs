@@ -1,5 +1,45 @@
 //! YAML -> checked [`Config`]; every fault at once, each with file, line, column and an excerpt.
+//!
+//! ```text
+//! text --yaml--> tree with places --interpolate--> ${...} resolved --merge--> one tree --document--> Config
+//!                      every step notes its faults in the Context and goes on --> ConfigErrors
+//! ```
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `load` | finding and reading files, limits, the order of the steps |
+//! | `yaml`, `tree`, `source` | the parser (the only use of a YAML crate), values with their places, lines and columns |
+//! | `interpolate`, `merge` | references in values; a folder of files read as one |
+//! | `keys` | every key, by mapping, of this version and of later ones |
+//! | `read`, `scalar`, `names` | reading keys, values and names, noting what is wrong |
+//! | `agent`, `checks`, `targets`, `providers`, `records`, `channels` | one section each |
+//! | `document` | the sections together, and what only the whole shows |
+//! | `context`, `fault`, `secret` | collecting faults, showing them, and what must never be shown |
+//!
+//! Deliberately absent: serde for these types. It stops at the first fault, and `tag`, `flatten` and `untagged`
+//! lose the place of what they read. A key that is not of this version is refused, never ignored.
 
+mod agent;
+mod channels;
+mod checks;
+mod context;
+mod document;
+mod fault;
+mod interpolate;
+mod keys;
+mod load;
+mod merge;
 mod model;
+mod names;
+mod providers;
+mod read;
+mod records;
+mod scalar;
+mod secret;
+mod source;
+mod targets;
+mod tree;
+mod yaml;
 
+pub use fault::{ConfigErrors, ConfigFault};
 pub use model::{AgentSettings, Config, RecordSettings, Target, Warning, Witness};

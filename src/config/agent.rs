@@ -1,0 +1,102 @@
+//! `agent:` and `api:`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::checks;
+use super::keys;
+use super::model::{AgentSettings, Witness};
+use super::names::{is_name, name_rule};
+use super::read::{Item, Noted, Optional, Read};
+use super::tree::Span;
+use crate::decision::WitnessId;
+
+const STATE: &str = "./failover.db";
+const STARTUP_GRACE: Duration = Duration::from_secs(30);
+const LIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// The live record is not looked at more often than this.
+const SHORTEST_LIVE_INTERVAL: Duration = Duration::from_millis(100);
+/// More witnesses than this say no more.
+const MAX_WITNESSES: usize = 16;
+/// The room for a path in `sockaddr_un` on Linux, without the final zero (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// `agent:`
+pub(super) fn read(item: Item<'_>) -> Read<AgentSettings> {
+    let map = item.map(&keys::AGENT)?;
+    let id = map.get("id", |item| {
+        let id = item.text()?;
+        if !is_name(&id) {
+            return Err(item.fault(format!("`{}` cannot be the name of an agent", item.shown()), name_rule()));
+        }
+        Ok(id)
+    });
+    let state = map.get("state", Item::path).otherwise(STATE.into());
+    let startup_grace =
+        map.get("startup_grace", |item| item.duration(Duration::ZERO)).otherwise(STARTUP_GRACE);
+    let live_interval =
+        map.get("live_interval", |item| item.duration(SHORTEST_LIVE_INTERVAL)).otherwise(LIVE_INTERVAL);
+    let witnesses = map.get("witnesses", witnesses).otherwise(BTreeMap::new());
+    Ok(AgentSettings {
+        id: id?.unwrap_or_else(host_name),
+        state: state?,
+        startup_grace: startup_grace?,
+        live_interval: live_interval?,
+        witnesses: witnesses?,
+    })
+}
+
+/// `api:`; the path of the local socket.
+pub(super) fn read_api(item: Item<'_>) -> Read<Option<PathBuf>> {
+    item.map(&keys::API)?.get("socket", |item| {
+        let path = item.path()?;
+        if path.as_os_str().len() > MAX_SOCKET_PATH {
+            let message = format!("the path of a socket has at most {MAX_SOCKET_PATH} bytes");
+            return Err(item.fault(message, "choose a shorter one, like /run/failover/failover.sock"));
+        }
+        Ok(path)
+    })
+}
+
+fn witnesses(item: Item<'_>) -> Read<BTreeMap<WitnessId, Witness>> {
+    let mut witnesses = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    let mut all = Ok(());
+    for read in item.list(|item| Ok(witness(item)))? {
+        let Ok((id, witness, span)) = read else {
+            all = Err(Noted);
+            continue;
+        };
+        if let Some(first) = places.insert(id.clone(), span) {
+            item.desk.cx.twice(id.as_str(), span, first);
+            all = Err(Noted);
+        }
+        witnesses.insert(id, witness);
+    }
+    if witnesses.len() > MAX_WITNESSES {
+        return Err(
+            item.fault(format!("more than {MAX_WITNESSES} witnesses"), "three independent ones are plenty")
+        );
+    }
+    all.map(|()| witnesses)
+}
+
+fn witness(item: Item<'_>) -> Read<(WitnessId, Witness, Span)> {
+    let map = item.map(&keys::WITNESS)?;
+    map.need("tcp", |item| {
+        let address = item.socket_address(1, 443)?;
+        let check = Arc::new(checks::witness(address.port()));
+        Ok((WitnessId::from(address.to_string()), Witness { address: address.ip(), check }, item.node.span))
+    })
+}
+
+/// The machine's name, as the kernel has it.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "failover".to_owned(),
+        name => name.to_owned(),
+    }
+}

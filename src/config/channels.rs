@@ -1,0 +1,132 @@
+//! `notify:`
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::keys;
+use super::names::{Names, check_name};
+use super::read::{Item, Optional, Read, nearest};
+use crate::decision::{ChannelId, EventKind, Severity};
+use crate::notify::{Channel, ChannelKind, NotifySettings, Route};
+
+const SEVERITIES: &[(&str, Severity)] = &[
+    ("debug", Severity::Debug),
+    ("info", Severity::Info),
+    ("warning", Severity::Warning),
+    ("critical", Severity::Critical),
+];
+
+/// Events of later versions, by the beginning of their names.
+const LATER_EVENTS: &[&str] = &["failover.planned", "certificate.", "override.", "receiver."];
+
+/// The shortest key that Standard Webhooks asks for, bytes ("Signature scheme": 24 to 64).
+const MIN_KEY: usize = 24;
+
+/// Channels and routes; the names of the channels are needed for the warnings.
+pub(super) fn read(item: Item<'_>) -> Read<(NotifySettings, Names)> {
+    let map = item.map(&keys::NOTIFY)?;
+    let entries = map.item("channels").map_or(Ok([].as_slice()), Item::names)?;
+    let names = Names::new("channel", entries);
+    let mut channels = BTreeMap::new();
+    for entry in entries {
+        let item = Item { node: &entry.node, name: "channel", ..item };
+        if let (Ok(()), Ok(kind)) = (check_name(item, entry), channel(item)) {
+            channels.insert(ChannelId::from(entry.key.as_str()), Channel { kind });
+        }
+    }
+    let routes = map.get("routes", |item| item.list(|item| route(item, &names))).otherwise(Vec::new())?;
+    Ok((NotifySettings { channels, routes }, names))
+}
+
+fn channel(item: Item<'_>) -> Read<ChannelKind> {
+    let choices: Vec<(&str, &str)> = keys::CHANNEL_KINDS.iter().map(|kind| (*kind, *kind)).collect();
+    match item.kind(&keys::CHANNEL, &choices, keys::LATER_CHANNELS)? {
+        "log" => item.map(&keys::LOG).map(|_| ChannelKind::Log),
+        "rocketchat" => {
+            let map = item.map(&keys::ROCKETCHAT)?;
+            let (url, channel) = (map.need("url", secret_url), map.get("channel", rocketchat_channel));
+            Ok(ChannelKind::RocketChat { url: url?, channel: channel? })
+        }
+        "slack" => Ok(ChannelKind::Slack { url: item.map(&keys::SLACK)?.need("url", secret_url)? }),
+        _ => {
+            let map = item.map(&keys::WEBHOOK)?;
+            let url = map.need("url", secret_url);
+            let secrets = map.get("secrets", |item| item.one_or_list(signing_secret)).otherwise(Vec::new());
+            Ok(ChannelKind::Webhook { url: url?, secrets: secrets? })
+        }
+    }
+}
+
+/// Who has the URL can post, so it is a secret.
+fn secret_url(item: Item<'_>) -> Read<SecretString> {
+    item.url()?;
+    item.secret()
+}
+
+fn rocketchat_channel(item: Item<'_>) -> Read<String> {
+    let text = item.text()?;
+    if text.starts_with(['#', '@']) {
+        return Ok(text);
+    }
+    let message = format!("channel `{}` begins with neither `#` nor `@`", item.shown());
+    Err(item.fault(message, "write \"#room\" or \"@person\", in quotes"))
+}
+
+fn signing_secret(item: Item<'_>) -> Read<SecretString> {
+    let secret = item.secret()?;
+    let remedy = "write `whsec_` and base64; a new one: echo whsec_$(openssl rand -base64 32)";
+    let Some(key) = secret.expose_secret().strip_prefix("whsec_") else {
+        return Err(item.fault("a signing secret begins with `whsec_`", remedy));
+    };
+    match STANDARD.decode(key) {
+        Ok(key) if !key.is_empty() => {
+            if key.len() < MIN_KEY {
+                item.warn(format!(
+                    "a signing secret should have at least {MIN_KEY} bytes, and this has {}",
+                    key.len()
+                ));
+            }
+            Ok(secret)
+        }
+        _ => Err(item.fault("what follows `whsec_` in this signing secret is not base64", remedy)),
+    }
+}
+
+fn route(item: Item<'_>, names: &Names) -> Read<Route> {
+    let map = item.map(&keys::ROUTE)?;
+    let channel = map.need("channel", |item| names.refer(item).map(ChannelId::from));
+    let events = map.get("events", events).otherwise(vec!["*".to_owned()]);
+    let min_severity = map.get("min_severity", |item| item.choice(SEVERITIES, &[])).otherwise(Severity::Info);
+    Ok(Route { channel: channel?, events: events?, min_severity: min_severity? })
+}
+
+fn events(item: Item<'_>) -> Read<Vec<String>> {
+    let events = item.one_or_list(event)?;
+    if events.is_empty() {
+        return Err(item.fault("a route of no events", "write [\"*\"] for all, or remove the route"));
+    }
+    Ok(events)
+}
+
+/// A pattern that some event matches.
+fn event(item: Item<'_>) -> Read<String> {
+    let pattern = item.text()?;
+    let matches = |kind: &EventKind| match pattern.strip_suffix('*') {
+        Some(start) => kind.as_str().starts_with(start),
+        None => kind.as_str() == pattern,
+    };
+    if EventKind::ALL.iter().any(matches) {
+        return Ok(pattern);
+    }
+    if LATER_EVENTS.iter().any(|later| pattern.starts_with(later)) {
+        return Err(item.later(&format!("the event `{}`", item.shown()), "remove it"));
+    }
+    let remedy = match nearest(&pattern, EventKind::ALL.iter().map(|kind| kind.as_str())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "write \"*\", the beginning of a name and `*` (\"failover.*\"), or a name".to_owned(),
+    };
+    Err(item.fault(format!("no event is called `{}`", item.shown()), remedy))
+}

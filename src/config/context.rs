@@ -1,0 +1,126 @@
+//! What all readers share: where faults and warnings are put, and what must not be shown.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tree::Span;
+
+/// What is wrong, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) at: Where,
+    pub(super) message: String,
+    pub(super) remedy: String,
+    /// Another place that has to do with it, and what it has to do with it.
+    pub(super) also: Option<(Span, &'static str)>,
+}
+
+/// The place of a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// In a file that was read.
+    Span(Span),
+    /// A file or folder as a whole, by its name.
+    File(String),
+}
+
+impl Fault {
+    pub(super) fn at(span: Span, message: impl Into<String>) -> Self {
+        Fault { at: Where::Span(span), message: message.into(), remedy: String::new(), also: None }
+    }
+
+    pub(super) fn file(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Fault { at: Where::File(name.into()), message: message.into(), remedy: String::new(), also: None }
+    }
+
+    /// What to do about it. Every fault has such a line.
+    pub(super) fn help(self, remedy: impl Into<String>) -> Self {
+        Fault { remedy: remedy.into(), ..self }
+    }
+
+    /// Shows a second place.
+    pub(super) fn also(self, span: Span, label: &'static str) -> Self {
+        Fault { also: Some((span, label)), ..self }
+    }
+}
+
+/// What was found, whole.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) faults: Vec<Fault>,
+    pub(super) warnings: Vec<(Option<Span>, String)>,
+    /// Places that must not be shown.
+    pub(super) hidden: BTreeSet<Span>,
+    /// Texts that must not be shown wherever they occur.
+    pub(super) secrets: BTreeSet<String>,
+    /// Files without a tree: nothing in them is known to be harmless.
+    pub(super) broken: BTreeSet<usize>,
+}
+
+/// Passed to every reader. Collecting goes through `&self`, so that readers can be nested freely.
+pub(super) struct Context<'a> {
+    /// The environment.
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Contents of the files that values refer to, by path: each is read once.
+    pub(super) files: RefCell<BTreeMap<String, Result<String, String>>>,
+    findings: RefCell<Findings>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Context { env, files: RefCell::default(), findings: RefCell::default() }
+    }
+
+    /// Notes a fault, once: a value that is used twice by an alias is wrong once.
+    pub(super) fn fault(&self, fault: Fault) {
+        let faults = &mut self.findings.borrow_mut().faults;
+        if faults.last() != Some(&fault) {
+            faults.push(fault);
+        }
+    }
+
+    /// Notes a fault unless there is one already.
+    pub(super) fn fault_if_none(&self, fault: Fault) {
+        if self.findings.borrow().faults.is_empty() {
+            self.fault(fault);
+        }
+    }
+
+    /// Two definitions of one name.
+    pub(super) fn twice(&self, name: &str, at: Span, first: Span) {
+        let fault = Fault::at(at, format!("second definition of `{name}`; first here"));
+        self.fault(fault.help("rename one of them or remove it").also(first, "first here"));
+    }
+
+    pub(super) fn warn(&self, at: Option<Span>, text: impl Into<String>) {
+        let warning = (at, text.into());
+        let warnings = &mut self.findings.borrow_mut().warnings;
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    /// Never show this place.
+    pub(super) fn hide(&self, span: Span) {
+        self.findings.borrow_mut().hidden.insert(span);
+    }
+
+    /// How many places are hidden so far.
+    pub(super) fn hidden(&self) -> usize {
+        self.findings.borrow().hidden.len()
+    }
+
+    /// Never show this text.
+    pub(super) fn keep_secret(&self, text: &str) {
+        self.findings.borrow_mut().secrets.insert(text.trim().to_owned());
+    }
+
+    /// There is no tree of this file.
+    pub(super) fn broken(&self, file: usize) {
+        self.findings.borrow_mut().broken.insert(file);
+    }
+
+    pub(super) fn into_findings(self) -> Findings {
+        self.findings.into_inner()
+    }
+}

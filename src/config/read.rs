@@ -1,0 +1,259 @@
+//! Reading a mapping key by key: every fault is noted and reading goes on.
+//!
+//! A reader first asks for all keys and then builds its value with `?`, so that one wrong key hides no other.
+
+use super::context::{Context, Fault};
+use super::keys::Section;
+use super::secret;
+use super::source::Sources;
+use super::tree::{Entry, Node, Scalar, Span, Value};
+
+/// Something is wrong and was already noted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noted;
+
+/// A value, or a fault that was noted.
+pub(super) type Read<T> = Result<T, Noted>;
+
+/// The value of a key that may be absent.
+pub(super) trait Optional<T> {
+    /// What stands for an absent key. A wrong one stays wrong.
+    fn otherwise(self, default: T) -> Read<T>;
+}
+
+impl<T> Optional<T> for Read<Option<T>> {
+    fn otherwise(self, default: T) -> Read<T> {
+        self.map(|value| value.unwrap_or(default))
+    }
+}
+
+/// What every reader is handed.
+#[derive(Clone, Copy)]
+pub(super) struct Desk<'a> {
+    pub(super) cx: &'a Context<'a>,
+    pub(super) sources: &'a Sources,
+}
+
+/// A value on the desk, and the key it was found under.
+#[derive(Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) desk: Desk<'a>,
+    pub(super) node: &'a Node,
+    pub(super) name: &'a str,
+}
+
+/// A mapping on the desk, its keys checked.
+pub(super) struct Map<'a> {
+    desk: Desk<'a>,
+    section: &'static Section,
+    node: &'a Node,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn new(desk: Desk<'a>, node: &'a Node, name: &'a str) -> Self {
+        Item { desk, node, name }
+    }
+
+    /// Notes a fault at this value.
+    pub(super) fn fault(self, message: impl Into<String>, remedy: impl Into<String>) -> Noted {
+        self.desk.cx.fault(Fault::at(self.node.span, message).help(remedy));
+        Noted
+    }
+
+    /// Notes that this asks for something of a later version.
+    pub(super) fn later(self, what: &str, remedy: &str) -> Noted {
+        self.fault(format!("{what} is not in this version yet"), remedy)
+    }
+
+    /// Warns of this value.
+    pub(super) fn warn(self, text: impl Into<String>) {
+        self.desk.cx.warn(Some(self.node.span), text);
+    }
+
+    /// The value as a person may see it: as written, so that a resolved reference stays hidden.
+    pub(super) fn shown(self) -> String {
+        const MAX: usize = 60;
+        let text = match &self.node.value {
+            Value::Scalar(scalar) if scalar.referred => self.desk.sources.slice(self.node.span),
+            Value::Scalar(scalar) => &scalar.text,
+            _ => self.node.form(),
+        };
+        let text = text.trim_matches(['"', '\'']);
+        match text.char_indices().nth(MAX) {
+            Some((end, _)) => format!("{}...", &text[..end]),
+            None => text.to_owned(),
+        }
+    }
+
+    /// What a library says is wrong with it; nothing for a resolved reference, which it might repeat.
+    pub(super) fn because(self, error: impl std::fmt::Display) -> String {
+        match &self.node.value {
+            Value::Scalar(scalar) if scalar.referred => String::new(),
+            _ => format!(": {error}"),
+        }
+    }
+
+    /// A value of another form than this.
+    pub(super) fn expected(self, form: &str, remedy: &str) -> Noted {
+        if matches!(self.node.value, Value::Lost) {
+            return Noted;
+        }
+        self.fault(format!("`{}` must be {form}, and this is {}", self.name, self.node.form()), remedy)
+    }
+
+    /// The scalar here, be it text, a number or a boolean.
+    pub(super) fn scalar(self, form: &str) -> Read<&'a Scalar> {
+        match &self.node.value {
+            Value::Scalar(scalar) => Ok(scalar),
+            Value::Lost => Err(Noted),
+            Value::Null => {
+                Err(self.fault(format!("`{}` has no value", self.name), "give it one, or remove the line"))
+            }
+            _ => Err(self.expected(form, "write a single value")),
+        }
+    }
+
+    /// Each item of a list, or the one value that stands for a list of one.
+    pub(super) fn one_or_list<T>(self, read: impl Fn(Item<'a>) -> Read<T>) -> Read<Vec<T>> {
+        match &self.node.value {
+            Value::Scalar(_) | Value::Lost => Ok(vec![read(self)?]),
+            _ => self.list(read),
+        }
+    }
+
+    /// Each item of a list; nothing is an empty list.
+    pub(super) fn list<T>(self, read: impl Fn(Item<'a>) -> Read<T>) -> Read<Vec<T>> {
+        let items = match &self.node.value {
+            Value::Null => &[],
+            Value::List(items) => items.as_slice(),
+            _ => return Err(self.expected("a list", "write `[a, b]`, or one `- item` a line")),
+        };
+        let read: Vec<Read<T>> = items.iter().map(|node| read(Item { node, ..self })).collect();
+        read.into_iter().collect()
+    }
+
+    /// The entries of a mapping whose keys are names; nothing is an empty one.
+    pub(super) fn names(self) -> Read<&'a [Entry]> {
+        match &self.node.value {
+            Value::Null => Ok(&[]),
+            Value::Map(entries) => Ok(entries),
+            _ => Err(self.expected("a mapping of names", "write `name: {...}`, one a line")),
+        }
+    }
+
+    /// The `type` of a mapping whose other keys depend on it.
+    pub(super) fn kind(
+        self,
+        section: &'static Section,
+        kinds: &[(&'static str, &'static str)],
+        later: &[&str],
+    ) -> Read<&'static str> {
+        if !matches!(self.node.value, Value::Null | Value::Map(_)) {
+            return Err(self.expected("a mapping", "write `{type: ...}`"));
+        }
+        let map = Map { desk: self.desk, section, node: self.node };
+        match map.item("type") {
+            Some(item) => item.choice(kinds, later),
+            None => {
+                let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
+                Err(map.fault(
+                    format!("{} needs `type`", section.what),
+                    format!("add one of: {}", kinds.join(", ")),
+                ))
+            }
+        }
+    }
+
+    /// The mapping here, with the keys of this table; nothing is an empty one. Unknown keys and those of later
+    /// versions are noted.
+    pub(super) fn map(self, section: &'static Section) -> Read<Map<'a>> {
+        if !matches!(self.node.value, Value::Null | Value::Map(_)) {
+            let remedy = format!("write `key: value` lines; keys: {}", section.keys.join(", "));
+            return Err(self.expected("a mapping", &remedy));
+        }
+        for entry in self.node.entries() {
+            if !section.keys.contains(&entry.key.as_str()) {
+                self.desk.stranger(section, entry);
+            }
+        }
+        Ok(Map { desk: self.desk, section, node: self.node })
+    }
+}
+
+impl Desk<'_> {
+    /// A key as it may be shown. One with odd characters may be a key, a lost colon and a secret: its end is hidden.
+    pub(super) fn key(self, entry: &Entry) -> String {
+        const MAX: usize = 40;
+        let decent = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let key: String = entry.key.chars().take_while(|c| decent(*c)).take(MAX).collect();
+        if key.len() == entry.key.len() {
+            return key;
+        }
+        let start = entry.at.start + self.sources.slice(entry.at).find(&key).unwrap_or(0) + key.len();
+        self.cx.hide(Span::new(entry.at.file, start.min(entry.at.end), entry.at.end));
+        key + "..."
+    }
+
+    /// A key that is not of this version.
+    fn stranger(self, section: &Section, entry: &Entry) {
+        if let Some((key, harmless)) = section.later.iter().find(|(key, _)| *key == entry.key) {
+            if !harmless.allows(&entry.node) {
+                let message = format!("`{key}` in {} is not in this version yet", section.what);
+                self.cx.fault(Fault::at(entry.at, message).help("remove it"));
+            }
+            return;
+        }
+        // Who knows what the value of a misspelt key is.
+        secret::hide(self.cx, self.sources, &entry.node, true);
+        let key = self.key(entry);
+        let all = section.keys.iter().copied().chain(section.later.iter().map(|(key, _)| *key));
+        let remedy = match nearest(&key, all) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the keys of {} are: {}", section.what, section.keys.join(", ")),
+        };
+        self.cx.fault(Fault::at(entry.at, format!("unknown key `{key}` in {}", section.what)).help(remedy));
+    }
+}
+
+impl<'a> Map<'a> {
+    /// The value of this key, if it is there.
+    pub(super) fn item(&self, key: &'static str) -> Option<Item<'a>> {
+        debug_assert!(
+            self.section.keys.contains(&key),
+            "{key} is missing in the table of {}",
+            self.section.what
+        );
+        self.node.get(key).map(|node| Item::new(self.desk, node, key))
+    }
+
+    /// Reads the value of this key, if it is there.
+    pub(super) fn get<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(Item<'a>) -> Read<T>,
+    ) -> Read<Option<T>> {
+        self.item(key).map(read).transpose()
+    }
+
+    /// Reads the value of a key that must be there.
+    pub(super) fn need<T>(&self, key: &'static str, read: impl FnOnce(Item<'a>) -> Read<T>) -> Read<T> {
+        match self.item(key) {
+            Some(item) => read(item),
+            None => {
+                Err(self.fault(format!("{} needs `{key}`", self.section.what), format!("add `{key}: ...`")))
+            }
+        }
+    }
+
+    /// Notes a fault of the mapping as a whole.
+    pub(super) fn fault(&self, message: impl Into<String>, remedy: impl Into<String>) -> Noted {
+        Item::new(self.desk, self.node, "").fault(message, remedy)
+    }
+}
+
+/// The name that was probably meant.
+pub(super) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let distance = |other: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
+    let (distance, near) = names.into_iter().map(|other| (distance(other), other)).min()?;
+    (distance <= 1 + near.chars().count() / 4).then_some(near)
+}

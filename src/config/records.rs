@@ -1,0 +1,214 @@
+//! `records:`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use providers::{DomainName, Ttl};
+
+use super::keys;
+use super::model::RecordSettings;
+use super::names::Names;
+use super::read::{Item, Map, Noted, Optional, Read};
+use super::scalar::looks_like_an_address;
+use super::tree::{Span, Value};
+use crate::decision::{FailbackMode, ProviderId, RecordPolicy, Serve, TargetId};
+
+const TTL: Ttl = Ttl(60);
+/// A resolver may serve a failed target for one TTL; beyond this the failover comes too late to help.
+const LONG_TTL: Ttl = Ttl(3600);
+const HOLD_DOWN: Duration = Duration::from_secs(60);
+const FAILBACK_AFTER: Duration = Duration::from_secs(5 * 60);
+/// One agent manages at most so many records.
+const MAX_RECORDS: usize = 10_000;
+/// A record has at most so many targets.
+const MAX_TARGETS: usize = 256;
+/// A zone has at most so many name servers that are asked.
+const MAX_NAMESERVERS: usize = 32;
+
+/// The names that records refer to.
+pub(super) struct Defined<'a> {
+    pub(super) targets: &'a Names,
+    pub(super) providers: &'a Names,
+}
+
+/// All records, each with the place of its `targets`, for faults that only the whole shows.
+pub(super) type Records = BTreeMap<DomainName, (RecordSettings, Span)>;
+
+/// All records.
+pub(super) fn read(item: Item<'_>, defined: &Defined<'_>) -> Read<Records> {
+    if let Value::List(items) = &item.node.value
+        && items.len() > MAX_RECORDS
+    {
+        let message = format!("{} records, and one agent manages at most {MAX_RECORDS}", items.len());
+        return Err(item.fault(message, "divide them among several agents"));
+    }
+    let mut places = BTreeMap::new();
+    let mut records = BTreeMap::new();
+    item.list(|item| {
+        let map = item.map(&keys::RECORD)?;
+        let name = map.need("name", |item| record_name(item).map(|name| (name, item.node.span)));
+        // The name is taken even when the rest of the record is wrong.
+        Ok((name, record(&map, defined, name_of(&map)), item.node.span))
+    })?
+    .into_iter()
+    .for_each(|(name, record, span): (Read<(DomainName, Span)>, Read<RecordSettings>, Span)| {
+        let Ok((name, at)) = name else { return };
+        if let Some(first) = places.insert(name.clone(), at) {
+            item.desk.cx.twice(name.as_str(), at, first);
+        } else if let Ok(record) = record {
+            records.insert(name, (record, span));
+        }
+    });
+    Ok(records)
+}
+
+fn record_name(item: Item<'_>) -> Read<DomainName> {
+    let name = item.domain()?;
+    if name.label_count() < 2 {
+        let message = format!("`{}` is not a full name", item.shown());
+        return Err(item.fault(message, "write the whole name, like www.example.com"));
+    }
+    Ok(name)
+}
+
+/// The name without noting anything: [`read`] does that.
+fn name_of(map: &Map<'_>) -> Option<DomainName> {
+    match &map.item("name")?.node.value {
+        Value::Scalar(scalar) => scalar.text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn record(map: &Map<'_>, defined: &Defined<'_>, name: Option<DomainName>) -> Read<RecordSettings> {
+    let provider = map.need("provider", |item| defined.providers.refer(item).map(ProviderId::from));
+    let zone = map.get("zone", |item| zone(item, name.as_ref()));
+    let nameservers = map.get("nameservers", nameservers).otherwise(Vec::new());
+    let ttl = map.get("ttl", ttl).otherwise(TTL);
+    let tiers = map.need("targets", |item| tiers(item, defined.targets));
+    let serve = map.get("serve", |item| item.choice(&[("first", Serve::First), ("all", Serve::All)], &[]));
+    let failback = map.get("failback", failback).otherwise((FailbackMode::Auto, FAILBACK_AFTER));
+    let hold_down = map.get("hold_down", |item| item.duration(Duration::ZERO)).otherwise(HOLD_DOWN);
+    let adopt = map.get("adopt", adopt).otherwise(Default::default());
+    let create = map.get("create", Item::flag).otherwise(false);
+    let all_down = map.get("all_down", |item| match &item.node.value {
+        Value::Map(_) => Err(item.later("`all_down: {fallback: ...}`", "write `all_down: hold`")),
+        _ => item.choice(&[("hold", ())], &["serve_all", "fallback"]),
+    });
+    let coordination = map.get("coordination", |item| item.choice(&[("none", ())], &["zone", "etcd"]));
+    let ((failback, failback_after), (adopt, adopt_names)) = (failback?, adopt?);
+    (all_down?, coordination?);
+    let policy = RecordPolicy {
+        // A name that is missing or wrong was noted where it is read.
+        name: name.ok_or(Noted)?,
+        provider: provider?,
+        ttl: ttl?,
+        tiers: tiers?,
+        serve: serve?.unwrap_or_default(),
+        failback,
+        failback_after,
+        hold_down: hold_down?,
+        adopt,
+        adopt_names,
+        create: create?,
+    };
+    Ok(RecordSettings { policy, zone: zone?, nameservers: nameservers? })
+}
+
+fn zone(item: Item<'_>, name: Option<&DomainName>) -> Read<DomainName> {
+    let zone = item.domain()?;
+    match name {
+        Some(name) if !name.is_within(&zone) => {
+            let message = format!("`{name}` is not within the zone `{}`", item.shown());
+            Err(item.fault(message, "correct one of them, or remove `zone`: it is found at the provider"))
+        }
+        _ => Ok(zone),
+    }
+}
+
+fn nameservers(item: Item<'_>) -> Read<Vec<std::net::SocketAddr>> {
+    let servers = item.one_or_list(|item| item.socket_address(1, 53))?;
+    if servers.len() > MAX_NAMESERVERS {
+        return Err(item.fault(format!("more than {MAX_NAMESERVERS} name servers"), "list those that matter"));
+    }
+    Ok(servers)
+}
+
+fn ttl(item: Item<'_>) -> Read<Ttl> {
+    let text = &item.scalar("a number of seconds")?.text;
+    if let Ok(duration) = text.parse::<jiff::SignedDuration>() {
+        let message = format!("ttl `{}` has a unit", item.shown());
+        return Err(
+            item.fault(message, format!("a TTL is a number of seconds: write {}", duration.as_secs()))
+        );
+    }
+    // RFC 2181 section 8: 31 bits.
+    let ttl = Ttl(item.number(0..=Ttl::MAX.seconds())?);
+    if ttl > LONG_TTL {
+        item.warn(format!("with a TTL of {ttl} resolvers serve a failed target for as long; 60 is usual"));
+    }
+    Ok(ttl)
+}
+
+/// `[a, [b, c]]`: each item is a tier, a list one of several targets.
+fn tiers(item: Item<'_>, names: &Names) -> Read<Vec<Vec<TargetId>>> {
+    if matches!(item.node.value, Value::Scalar(_)) {
+        return names.refer(item).map(|name| vec![vec![TargetId::from(name)]]);
+    }
+    let target = |item: Item<'_>| Ok((TargetId::from(names.refer(item)?), item.node.span));
+    let tiers = item.list(|item| match &item.node.value {
+        Value::List(targets) if targets.is_empty() => {
+            Err(item.fault("an empty tier", "add a target or remove it"))
+        }
+        Value::List(_) => item.list(target),
+        _ => Ok(vec![target(item)?]),
+    })?;
+    let mut seen = BTreeMap::new();
+    let mut result = Ok(());
+    for (target, span) in tiers.iter().flatten() {
+        if let Some(first) = seen.insert(target.clone(), *span) {
+            let message = format!("the target `{target}` occurs twice in this record");
+            let fault =
+                super::context::Fault::at(*span, message).help("keep the place with the right priority");
+            item.desk.cx.fault(fault.also(first, "first here"));
+            result = Err(Noted);
+        }
+    }
+    if tiers.is_empty() || seen.len() > MAX_TARGETS {
+        let message = format!("a record has 1 to {MAX_TARGETS} targets, and this has {}", seen.len());
+        return Err(item.fault(message, "write them in order of priority: `targets: [primary, standby]`"));
+    }
+    result.map(|()| {
+        tiers.into_iter().map(|tier| tier.into_iter().map(|(target, _)| target).collect()).collect()
+    })
+}
+
+fn failback(item: Item<'_>) -> Read<(FailbackMode, Duration)> {
+    let modes = &[("auto", FailbackMode::Auto), ("manual", FailbackMode::Manual)];
+    let map = item.map(&keys::FAILBACK)?;
+    let mode = map.get("mode", |item| item.choice(modes, &[])).otherwise(FailbackMode::Auto);
+    let after = map.get("after", |item| item.duration(Duration::ZERO)).otherwise(FAILBACK_AFTER);
+    Ok((mode?, after?))
+}
+
+/// Addresses and names that are nobody's target and may be replaced.
+fn adopt(item: Item<'_>) -> Read<(BTreeSet<IpAddr>, BTreeSet<DomainName>)> {
+    let (mut addresses, mut names) = (BTreeSet::new(), BTreeSet::new());
+    item.one_or_list(|item| {
+        let text = item.text()?;
+        Ok(match text.parse::<IpAddr>() {
+            Ok(address) => (Some(address), None),
+            Err(_) if looks_like_an_address(&text) => {
+                let message = format!("`{}` is neither an address nor a name", item.shown());
+                return Err(item.fault(message, "write 192.0.2.1, \"2001:db8::1\" or a host name"));
+            }
+            Err(_) => (None, Some(item.domain()?)),
+        })
+    })?
+    .into_iter()
+    .for_each(|(address, name)| {
+        addresses.extend(address);
+        names.extend(name);
+    });
+    Ok((addresses, names))
+}

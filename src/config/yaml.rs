@@ -1,0 +1,257 @@
+//! YAML text -> [`Node`]. The only place that knows a YAML crate.
+//!
+//! The tree is built from the parser's events, not through serde: serde stops at the first fault, and the
+//! places of nested values are lost on the way. What a value *means* is the readers' to say, so `no`, `1.10`
+//! and `1e3` stay the text that was written.
+
+use std::collections::BTreeMap;
+
+use serde_yaml::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle, Span as Place, StrInput, Tag};
+
+use super::context::{Context, Fault};
+use super::source::Source;
+use super::tree::{Entry, Node, Scalar, Span, Value};
+
+/// How deep lists and mappings may be nested.
+const MAX_DEPTH: usize = 32;
+/// How many values aliases may stand for, all together (a "billion laughs" document stops here).
+const MAX_ALIASED: usize = 50_000;
+
+/// What was found in a file.
+#[derive(Default)]
+pub(super) struct Parsed {
+    /// The document; `None` for an empty one, and after a syntax error.
+    pub(super) root: Option<Node>,
+    /// Values that have no place in it: second definitions.
+    pub(super) second: Vec<Node>,
+    /// Keys that cannot be keys, and their values: nobody knows what they are.
+    pub(super) lost: Vec<Node>,
+}
+
+/// Reads the document in this file.
+pub(super) fn parse(cx: &Context<'_>, file: usize, source: &Source) -> Parsed {
+    let mut options = granit_parser::options! {
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    options.set_emit_comments(false);
+    let mut builder = Builder {
+        cx,
+        file,
+        stack: Vec::new(),
+        parsed: Parsed::default(),
+        anchors: BTreeMap::new(),
+        aliased: 0,
+    };
+    let mut documents = 0;
+    for event in Parser::with_options(StrInput::new(&source.text), options) {
+        match event {
+            Ok((Event::DocumentStart(..), place)) => {
+                documents += 1;
+                if documents > 1 {
+                    let fault = Fault::at(builder.span(place), "a second document in one file");
+                    cx.fault(fault.help("keep one document a file; a folder of files is read as one"));
+                    cx.broken(file);
+                    return builder.parsed;
+                }
+            }
+            Ok((event, place)) => builder.take(event, place),
+            Err(error) => {
+                let at = error.marker().byte_offset().unwrap_or(0).min(source.text.len());
+                let span = Span::new(file, at, at);
+                cx.broken(file);
+                let fault = Fault::at(span, format!("this is not YAML: {}", error.info()));
+                cx.fault(fault.help(remedy(error.kind(), &source.text[source.line_around(at)])));
+                return Parsed::default();
+            }
+        }
+    }
+    builder.parsed
+}
+
+/// What to do about a syntax error on this line.
+fn remedy(kind: &ErrorKind, line: &str) -> &'static str {
+    if matches!(kind, ErrorKind::UnknownAnchor) {
+        "define it above with `&name`, or put a value that begins with `*` in quotes"
+    } else if matches!(kind, ErrorKind::RecursionLimitExceeded) {
+        "nothing here needs more than a few levels: look for brackets that are not closed"
+    } else if line.trim_start_matches(' ').starts_with('\t') {
+        "indent with spaces; YAML allows no tabs there"
+    } else if line.contains("${") {
+        "put a value with `${...}` in double quotes"
+    } else if line.contains(": @") || line.contains(": %") {
+        "put a value that begins with `@` or `%` in quotes"
+    } else {
+        "look at the indentation, the quotes, the brackets and the colons here and on the line before"
+    }
+}
+
+/// A list or mapping that is not complete yet.
+enum Open {
+    List {
+        start: Place,
+        anchor: usize,
+        items: Vec<Node>,
+    },
+    Map {
+        start: Place,
+        anchor: usize,
+        entries: Vec<Entry>,
+        seen: BTreeMap<String, Span>,
+        merges: Vec<Node>,
+        key: Option<Key>,
+    },
+}
+
+/// A key whose value is still to come; `None` for a key that cannot be one, and was reported.
+type Key = (Option<String>, Span);
+
+struct Builder<'a> {
+    cx: &'a Context<'a>,
+    file: usize,
+    stack: Vec<Open>,
+    parsed: Parsed,
+    anchors: BTreeMap<usize, Node>,
+    aliased: usize,
+}
+
+impl Builder<'_> {
+    fn span(&self, place: Place) -> Span {
+        let range = place.byte_range().unwrap_or(0..0);
+        Span::new(self.file, range.start, range.end)
+    }
+
+    fn take(&mut self, event: Event<'_>, place: Place) {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let forced = self.tag(tag.as_deref(), place);
+                let plain = style == ScalarStyle::Plain && !forced;
+                let null = plain && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL");
+                let scalar = Scalar { text: text.into_owned(), plain, referred: false };
+                let value = if null { Value::Null } else { Value::Scalar(scalar) };
+                self.finish(Node { span: self.span(place), value }, anchor);
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.tag(tag.as_deref(), place);
+                self.stack.push(Open::List { start: place, anchor, items: Vec::new() });
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.tag(tag.as_deref(), place);
+                let (entries, seen, merges) = (Vec::new(), BTreeMap::new(), Vec::new());
+                self.stack.push(Open::Map { start: place, anchor, entries, seen, merges, key: None });
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(place),
+            Event::Alias(id) => {
+                let node = self.alias(id, self.span(place));
+                self.finish(node, 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// True when the tag says that a scalar is text. Only the tags of the core schema are known.
+    fn tag(&self, tag: Option<&Tag>, place: Place) -> bool {
+        let Some(tag) = tag else { return false };
+        match tag.core_suffix() {
+            Some("str") => return true,
+            Some("int" | "float" | "bool" | "null" | "seq" | "map") => {}
+            _ => {
+                let span = place.tag_span().map_or(self.span(place), |tag| self.span(tag));
+                self.cx.fault(Fault::at(span, "a tag has no meaning here").help("leave it out"));
+            }
+        }
+        false
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Node {
+        let Some(node) = self.anchors.get(&id) else {
+            self.cx.fault(Fault::at(span, "an alias within its own anchor").help("write the value out"));
+            return Node { span, value: Value::Null };
+        };
+        self.aliased += node.size();
+        if self.aliased > MAX_ALIASED {
+            let text = format!("the aliases of this file stand for more than {MAX_ALIASED} values");
+            self.cx.fault(Fault::at(span, text).help("write the values out, or use fewer"));
+            return Node { span, value: Value::Null };
+        }
+        node.clone()
+    }
+
+    fn close(&mut self, place: Place) {
+        let end = self.span(place).end;
+        match self.stack.pop() {
+            Some(Open::List { start, anchor, items }) => {
+                let span = Span::new(self.file, self.span(start).start, end);
+                self.finish(Node { span, value: Value::List(items) }, anchor);
+            }
+            Some(Open::Map { start, anchor, mut entries, merges, .. }) => {
+                for merge in merges {
+                    self.merge(&mut entries, merge);
+                }
+                let span = Span::new(self.file, self.span(start).start, end);
+                self.finish(Node { span, value: Value::Map(entries) }, anchor);
+            }
+            None => {}
+        }
+    }
+
+    /// A complete value: where does it belong?
+    fn finish(&mut self, node: Node, anchor: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.stack.last_mut() {
+            None => self.parsed.root = Some(node).filter(|node| !matches!(node.value, Value::Null)),
+            Some(Open::List { items, .. }) => items.push(node),
+            Some(Open::Map { entries, seen, merges, key, .. }) => match key.take() {
+                None => *key = Some(as_key(self.cx, node, &mut self.parsed.lost)),
+                Some((None, _)) => self.parsed.lost.push(node),
+                Some((Some(name), _)) if name == "<<" => merges.push(node),
+                Some((Some(name), at)) => match seen.get(&name) {
+                    Some(first) => {
+                        self.cx.twice(&name, at, *first);
+                        let value = Value::Map(vec![Entry { key: name, at, node }]);
+                        self.parsed.second.push(Node { span: at, value });
+                    }
+                    None => {
+                        seen.insert(name.clone(), at);
+                        entries.push(Entry { key: name, at, node });
+                    }
+                },
+            },
+        }
+    }
+
+    /// `<<: *other`: what is written here wins over what is taken over.
+    fn merge(&self, entries: &mut Vec<Entry>, from: Node) {
+        match from.value {
+            Value::Map(others) => {
+                for other in others {
+                    if !entries.iter().any(|entry| entry.key == other.key) {
+                        entries.push(other);
+                    }
+                }
+            }
+            Value::List(maps) if maps.iter().all(|map| matches!(map.value, Value::Map(_))) => {
+                maps.into_iter().for_each(|map| self.merge(entries, map));
+            }
+            _ => {
+                let fault = Fault::at(from.span, "`<<` takes over the keys of a mapping, and this is none");
+                self.cx.fault(fault.help("write `<<: *name`, with `&name` at the mapping to take over"));
+            }
+        }
+    }
+}
+
+fn as_key(cx: &Context<'_>, node: Node, lost: &mut Vec<Node>) -> Key {
+    match node.value {
+        Value::Scalar(scalar) => (Some(scalar.text), node.span),
+        _ => {
+            let fault = Fault::at(node.span, "a key must be text");
+            cx.fault(fault.help("write `key: value`; put a key with odd characters in quotes"));
+            let span = node.span;
+            lost.push(node);
+            (None, span)
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The configuration as an operator meets it: what loads, what is refused, and with which words.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use failover::config::{Config, ConfigErrors};
+use failover::decision::{FailbackMode, Serve, TargetId};
+use failover::notify::ChannelKind;
+use failover::probe::{BodyMatch, CheckKind, StatusRange};
+use providers::{DomainName, ProviderConfig, Ttl};
+use secrecy::ExposeSecret;
+
+/// A configuration with one record, to which a test adds.
+const SMALL: &str = "
+agent: {witnesses: [{tcp: 1.1.1.1:443}]}
+checks: {up: {tcp: {port: 80}}}
+targets: {a: {address: 192.0.2.1, checks: up}, b: {address: 192.0.2.2, checks: up}}
+providers: {zone: {type: mock}}
+records: [{name: www.example.com, provider: zone, targets: [a, b]}]
+";
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    parse_with(text, &[])
+}
+
+fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let env: BTreeMap<&str, &str> = env.iter().copied().collect();
+    Config::parse("failover.yaml", text, &|name| env.get(name).map(|value| (*value).to_owned()))
+}
+
+fn name(text: &str) -> DomainName {
+    text.parse().unwrap()
+}
+
+/// Each file of `tests/bad_config` gives exactly the words beside it. `UPDATE=1` writes them anew.
+#[test]
+fn every_bad_file_is_refused_with_its_own_words() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_config");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|end| end == "yaml"));
+    files.sort();
+    assert!(files.len() >= 30, "only {} bad files", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let short = file.file_name().unwrap().to_str().unwrap();
+        let env = |name: &str| (name == "PORT").then(|| "swordfish".to_owned());
+        let said = match Config::parse(short, &text, &env) {
+            Ok(_) => "accepted\n".to_owned(),
+            Err(errors) => format!("{errors}\n"),
+        };
+        let expected = file.with_extension("txt");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&expected, &said).unwrap();
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != said {
+            wrong.push(format!("{short}:\n{said}"));
+        }
+        assert!(!said.contains("accepted"), "{short} was accepted");
+        assert!(!said.contains("hunter2") && !said.contains("swordfish"), "{said}");
+    }
+    assert!(
+        wrong.is_empty(),
+        "UPDATE=1 writes these anew; then look at the difference\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_example_loads_without_an_environment() {
+    let config = Config::example();
+    assert_eq!(config.warnings, []);
+    assert_eq!(config.agent.id, "toronto-1");
+    assert_eq!(config.agent.state, Path::new("./failover.db"));
+    assert_eq!(config.agent.startup_grace, Duration::from_secs(30));
+    assert_eq!(config.agent.witnesses.len(), 2);
+    assert_eq!(config.socket.as_deref(), Some(Path::new("./failover.sock")));
+    let (check, thresholds) = &config.checks[&"web".into()];
+    assert_eq!((thresholds.fall, thresholds.rise, thresholds.clear), (3, 3, 6));
+    assert_eq!((check.interval, check.timeout), (Duration::from_secs(10), Duration::from_secs(3)));
+    let CheckKind::Http(http) = &check.kind else { panic!("{:?}", check.kind) };
+    assert_eq!((http.port, http.tls, http.host.as_deref()), (443, true, Some("www.workshopco.ca")));
+    assert_eq!(http.status, [StatusRange { first: 200, last: 299 }]);
+    assert!(matches!(&http.body, Some(BodyMatch::Contains(text)) if text == "ok"));
+    assert_eq!(http.max_body_bytes, 65536);
+    assert_eq!(config.targets[&"montreal".into()].addresses.len(), 2);
+    let ProviderConfig::Mock(mock) = &config.providers[&"zone".into()] else { panic!() };
+    assert_eq!(mock.zones, [name("workshopco.ca")]);
+    assert_eq!(mock.dns, Some("127.0.0.1:5353".parse().unwrap()));
+    let record = &config.records[&name("www.workshopco.ca")].policy;
+    assert_eq!(record.tiers, [[TargetId::from("toronto")], [TargetId::from("montreal")]]);
+    assert_eq!((record.ttl, record.serve, record.failback), (Ttl(60), Serve::First, FailbackMode::Auto));
+    assert_eq!(record.failback_after, Duration::from_secs(300));
+    assert_eq!(config.policy().records.len(), 1);
+}
+
+/// What is commented out in the example is right, too.
+#[test]
+fn the_comments_of_the_example_load() {
+    let mut text = String::new();
+    for line in Config::EXAMPLE.lines() {
+        let bare = line.trim_start();
+        let indent = &line[..line.len() - bare.len()];
+        let code = bare.strip_prefix("# ").filter(|rest| !indent.is_empty() && rest.contains([':', '-']));
+        text.push_str(indent);
+        text.push_str(code.unwrap_or(bare));
+        text.push('\n');
+    }
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "pdns-key\n").unwrap();
+    let text = text.replace("/run/secrets/pdns", key.path().to_str().unwrap());
+    let env = [
+        ("TSIG_SECRET", "aHVudGVyMg=="),
+        ("HEALTH_TOKEN", "t"),
+        ("ROCKETCHAT_WEBHOOK", "https://chat.example/hooks/1"),
+        ("SLACK_WEBHOOK", "https://hooks.slack.example/1"),
+        ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ];
+    let config = parse_with(&text, &env).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!((config.providers.len(), config.checks.len(), config.notify.channels.len()), (3, 4, 4));
+    let ProviderConfig::PowerDns(pdns) = &config.providers[&"pdns".into()] else { panic!() };
+    assert_eq!(pdns.api_key.expose_secret(), "pdns-key");
+    let CheckKind::Tcp(smtp) = &config.checks[&"smtp".into()].0.kind else { panic!() };
+    assert_eq!(smtp.send.as_deref(), Some(b"QUIT\r\n".as_slice()));
+}
+
+#[test]
+fn a_small_file_gets_the_defaults() {
+    let config = parse(SMALL).unwrap();
+    assert_eq!(config.agent.state, Path::new("./failover.db"));
+    assert!(!config.agent.id.is_empty());
+    assert_eq!(config.agent.live_interval, Duration::from_secs(30));
+    assert_eq!(config.socket, None);
+    let check = &config.checks[&"up".into()].0;
+    assert_eq!((check.interval, check.fast_interval), (Duration::from_secs(10), Duration::from_secs(1)));
+    assert_eq!((check.timeout, check.jitter_percent), (Duration::from_secs(3), 10));
+    let record = &config.records[&name("www.example.com")];
+    assert_eq!((record.policy.ttl, record.policy.hold_down), (Ttl(60), Duration::from_secs(60)));
+    assert!(!record.policy.create && record.nameservers.is_empty() && record.zone.is_none());
+    assert!(config.notify.channels.is_empty());
+}
+
+#[test]
+fn a_short_interval_takes_the_other_times_along() {
+    let text = SMALL.replace("{tcp: {port: 80}}", "{tcp: {port: 80}, interval: 200ms}");
+    let config = parse(&text).unwrap();
+    let check = &config.checks[&"up".into()].0;
+    assert_eq!(
+        (check.fast_interval, check.timeout),
+        (Duration::from_millis(200), Duration::from_millis(200))
+    );
+}
+
+#[test]
+fn tiers_adopted_values_and_forms_of_values() {
+    let text = SMALL.replace(
+        "targets: [a, b]}",
+        "targets: [[a, b]], serve: all, adopt: [203.0.113.9, old.example.net.], failback: {mode: manual}, \
+         hold_down: \"1m 30s\", nameservers: [\"[2001:db8::53]:53\"], zone: example.com, create: true, ttl: 0}",
+    );
+    let config = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    let record = &config.records[&name("www.example.com")];
+    assert_eq!(record.policy.tiers, [["a".into(), "b".into()]]);
+    assert_eq!(record.policy.adopt, ["203.0.113.9".parse().unwrap()].into());
+    assert_eq!(record.policy.adopt_names, [name("old.example.net")].into());
+    assert_eq!((record.policy.serve, record.policy.failback), (Serve::All, FailbackMode::Manual));
+    assert_eq!(record.policy.hold_down, Duration::from_secs(90));
+    assert_eq!(record.zone, Some(name("example.com")));
+    assert_eq!(record.nameservers, ["[2001:db8::53]:53".parse().unwrap()]);
+}
+
+#[test]
+fn an_anchor_saves_writing() {
+    let text = "
+checks:
+  a: &base {tcp: {port: 80}, fall: 2, interval: 5s}
+  b: {<<: *base, fall: 4}
+";
+    let config = parse(text).unwrap_or_else(|errors| panic!("{errors}"));
+    let (check, thresholds) = &config.checks[&"b".into()];
+    assert_eq!((check.interval, thresholds.fall), (Duration::from_secs(5), 4));
+}
+
+/// What a later version will do is refused only where it is asked for.
+#[test]
+fn a_key_of_a_later_version_at_rest_is_fine() {
+    let text = SMALL.replace("{tcp: {port: 80}}", "{tcp: {port: 80}, tripwire: false}").replace(
+        "targets: [a, b]}",
+        "targets: [a, b], all_down: hold, coordination: none, before_change: []}",
+    ) + "api:\nreceivers: {}\nnotify: {quiet_hours: {}}\n";
+    parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    parse(&(SMALL.to_owned() + "api: {socket: ./s, tokens: []}\n"))
+        .unwrap_or_else(|errors| panic!("{errors}"));
+}
+
+#[test]
+fn values_come_from_the_environment_and_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("key");
+    std::fs::write(&secret, "s3cret-key\r\n").unwrap();
+    let text = SMALL
+        .replace(
+            "{zone: {type: mock}}",
+            "{zone: {type: mock}, pdns: &P {type: powerdns, \
+         url: \"http://${HOST:-127.0.0.1}:8081\", api_key: \"${file:KEY}\", server_id: \"$${literal} $5\"}}",
+        )
+        .replace("KEY", secret.to_str().unwrap())
+        .replace("port: 80", "port: \"${PORT}\"");
+    let config =
+        parse_with(&text, &[("PORT", "8080"), ("HOST", "")]).unwrap_or_else(|errors| panic!("{errors}"));
+    let CheckKind::Tcp(tcp) = &config.checks[&"up".into()].0.kind else { panic!() };
+    assert_eq!(tcp.port, 8080);
+    let ProviderConfig::PowerDns(pdns) = &config.providers[&"pdns".into()] else { panic!() };
+    assert_eq!(pdns.url.as_str(), "http://127.0.0.1:8081/");
+    assert_eq!(pdns.server_id, "${literal} $5");
+    assert_eq!(pdns.api_key.expose_secret(), "s3cret-key");
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+/// A value from the environment is a value: it cannot hold another reference.
+#[test]
+fn what_a_reference_gives_is_not_read_again() {
+    let config = parse_with("agent: {state: \"${A}\"}", &[("A", "${B}"), ("B", "no")]).unwrap();
+    assert_eq!(config.agent.state, Path::new("${B}"));
+}
+
+#[test]
+fn a_secret_file_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("url");
+    std::fs::write(&secret, "https://chat.example/1\n").unwrap();
+    let text = format!(
+        "notify: {{channels: {{c: {{type: slack, url: \"${{file:{}}}\"}}}}, routes: [{{channel: c}}]}}",
+        secret.display()
+    );
+    for (mode, warned) in [(0o644, true), (0o640, false)] {
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = parse(&text).unwrap().warnings;
+        assert_eq!(warnings.iter().any(|warning| warning.text.contains("chmod")), warned, "{warnings:?}");
+    }
+}
+
+#[test]
+fn what_is_doubtful_is_warned_of_and_accepted() {
+    let text = SMALL.replace("{tcp: 1.1.1.1:443}", "") + "notify: {channels: {quiet: {type: log}}}\n";
+    let text = text
+        .replace("{up: ", "{spare: {tcp: {port: 1}}, up: ")
+        .replace("targets: [a, b]}", "targets: [a], ttl: 86400}");
+    let said: Vec<String> = parse(&text)
+        .unwrap()
+        .warnings
+        .into_iter()
+        .map(|warning| format!("{}: {}", warning.place.unwrap_or_default(), warning.text))
+        .collect();
+    for part in [
+        "failover.yaml:2:1: no witnesses: the agent cannot tell a dead primary from its own dead uplink",
+        "failover.yaml:3:10: the check `spare` is used by no target",
+        "the target `b` is used by no record",
+        "with a TTL of 86400s",
+        "the channel `quiet` is used by no route",
+    ] {
+        assert!(said.iter().any(|line| line.contains(part)), "{part} is not in {said:#?}");
+    }
+}
+
+#[test]
+fn a_folder_is_read_as_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("10-main.yaml", SMALL);
+    write(
+        "20-more.yml",
+        "checks: {ssh: {tcp: {port: 22}}}\ntargets: {c: {address: 192.0.2.3, checks: [ssh]}}\n\
+         agent: {id: x, witnesses: [{tcp: 9.9.9.9:443}]}\n\
+         records: [{name: ssh.example.com, provider: zone, targets: [c, a]}]\n",
+    );
+    write("30-empty.yaml", "# nothing yet\n");
+    write("notes.txt", "not: [read");
+    write(".hidden.yaml", "not: [read");
+    let config = Config::load(folder.path(), &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!((config.records.len(), config.targets.len(), config.agent.witnesses.len()), (2, 3, 2));
+    assert_eq!(config.agent.id, "x");
+
+    write(
+        "40-twice.yaml",
+        "agent: {id: y}\nchecks: {ssh: {tcp: {port: 2222}}}\ntargets: {d: {address: oops/, checks: []}}\n",
+    );
+    let errors = Config::load(folder.path(), &|_| None).unwrap_err();
+    let said: Vec<(String, &str)> = errors
+        .faults()
+        .iter()
+        .map(|fault| (fault.place.rsplit('/').next().unwrap().to_owned(), fault.message.as_str()))
+        .collect();
+    let said: Vec<(&str, &str)> = said.iter().map(|(place, message)| (place.as_str(), *message)).collect();
+    assert_eq!(
+        said,
+        [
+            ("40-twice.yaml:1:13", "`agent.id` is set in two files"),
+            ("40-twice.yaml:2:10", "second definition of `ssh`; first here"),
+            ("40-twice.yaml:3:24", "`oops/` is a network or a URL and no address"),
+            ("40-twice.yaml:3:39", "a target without checks can never be known to work"),
+        ]
+    );
+    assert!(errors.to_string().contains("20-more.yml:1:10"), "{errors}");
+}
+
+#[test]
+fn faults_of_several_files_come_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), "agent: {id: [}").unwrap();
+    std::fs::write(folder.path().join("b.yaml"), "checks: {x: {tcp: {port: 0}}}").unwrap();
+    std::fs::write(folder.path().join("c.yaml"), b"agent: {id: \xff}").unwrap();
+    let errors = Config::load(folder.path(), &|_| None).unwrap_err();
+    assert_eq!(errors.faults().len(), 3, "{errors}");
+}
+
+#[test]
+fn what_cannot_be_read_is_said_plainly() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |path: &Path| Config::load(path, &|_| None).unwrap_err().to_string();
+    assert!(said(&folder.path().join("none.yaml")).contains("none.yaml: cannot be read: No such file"));
+    assert!(said(folder.path()).contains("no *.yaml"));
+    let big = folder.path().join("big.yaml");
+    std::fs::write(&big, "# 0123456789abcdef\n".repeat(70_000)).unwrap();
+    assert!(said(&big).contains("longer than 1024 KiB"));
+}
+
+#[test]
+fn too_many_records_are_refused_and_many_are_read() {
+    let record =
+        |number: usize| format!("  - {{name: r{number}.example.com, provider: zone, targets: [a, b]}}\n");
+    let head = SMALL.split("records").next().unwrap().to_owned() + "records:\n";
+    let many = head.clone() + &(0..10_000).map(record).collect::<String>();
+    assert_eq!(parse(&many).unwrap().records.len(), 10_000);
+    let errors = parse(&(head + &(0..10_001).map(record).collect::<String>())).unwrap_err();
+    assert!(errors.faults()[0].message.contains("at most 10000"), "{errors}");
+}
+
+/// Whatever is wrong with a file, no secret of it is repeated.
+#[test]
+fn no_secret_is_ever_repeated() {
+    const LITERAL: [&str; 5] = ["hunter2", "tangerine", "c2Vzc2lvbg==", "correcthorse", "batterystaple"];
+    let text = "
+checks: {up: {http: {headers: {Authorization: \"Bearer hunter2\", X-Key: tangerine}}}}
+targets: {a: {address: 192.0.2.1, checks: up}}
+providers:
+  bind: {type: rfc2136, server: \"192.0.2.53:53\", tsig: {name: k., secret: c2Vzc2lvbg==}}
+  pdns:
+    type: powerdns
+    url: http://127.0.0.1:8081
+    api_key: correcthorse
+records: [{name: www.example.com, provider: pdns, targets: [a]}, {name: a.example.com, provider: bind, targets: [a]}]
+notify:
+  channels:
+    c: {type: slack, url: \"https://hooks.slack.example/batterystaple\"}
+    d:
+      type: webhook
+      url: ${URL}
+      secrets:
+        - ${SECRET}
+  routes: [{channel: c}, {channel: d}]
+";
+    let env = [("URL", "https://a.example/fromenv1"), ("SECRET", "whsec_ZnJvbWVudjJmcm9tZW52MmZyb21lbnYy")];
+    let clean = |said: &str, what: &str| {
+        for secret in LITERAL.iter().chain(&["fromenv1", "ZnJvbWVudjJ"]) {
+            assert!(!said.contains(secret), "{secret} is repeated after {what}:\n{said}");
+        }
+    };
+    let config = parse_with(text, &env).unwrap_or_else(|errors| panic!("{errors}"));
+    clean(&format!("{config:?} {config:#?}"), "loading");
+    let mut refused = 0;
+    let places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    for at in places {
+        // A letter within a secret may go: then it is another secret, and its rest must not be shown either.
+        let rest = &text[at..];
+        for (what, changed) in [
+            ("deleting", text[..at].to_owned() + &rest[1..]),
+            ("a quote", text[..at].to_owned() + "\"" + rest),
+            ("a bracket", text[..at].to_owned() + "]" + rest),
+            ("a colon", text[..at].to_owned() + ": " + rest),
+            ("a break", text[..at].to_owned() + "\n" + rest),
+            ("a letter", text[..at].to_owned() + "x" + rest),
+        ] {
+            let what = format!("{what} at {at} (before {:?})", rest.chars().take(12).collect::<String>());
+            match parse_with(&changed, &env) {
+                Ok(config) => clean(&format!("{config:?}"), &what),
+                Err(errors) => {
+                    refused += 1;
+                    clean(&format!("{errors} {errors:?} {}", errors.render(true)), &what);
+                }
+            }
+        }
+    }
+    assert!(refused > 1000, "only {refused} of the changed files were refused: the test tests nothing");
+}
+
+#[test]
+fn a_channel_knows_its_url_and_shows_none() {
+    let text = "notify: {channels: {c: {type: rocketchat, url: \"https://chat.example/hooks/xyzzy\", channel: \"#ops\"}}}";
+    let config = parse(text).unwrap();
+    let ChannelKind::RocketChat { url, channel } = &config.notify.channels[&"c".into()].kind else {
+        panic!()
+    };
+    assert_eq!((url.expose_secret(), channel.as_deref()), ("https://chat.example/hooks/xyzzy", Some("#ops")));
+    assert!(!format!("{config:?}").contains("xyzzy"));
+}
+
+#[test]
+fn colour_is_only_there_when_asked_for() {
+    let errors = parse("agnet: {}").unwrap_err();
+    assert!(!errors.to_string().contains('\u{1b}'));
+    assert!(errors.render(true).contains('\u{1b}'));
+}
