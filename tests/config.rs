@@ -8,6 +8,7 @@ use failover::config::{Config, ConfigErrors};
 use failover::decision::{FailbackMode, Serve, TargetId};
 use failover::notify::ChannelKind;
 use failover::probe::{BodyMatch, CheckKind, StatusRange};
+use proptest::prelude::*;
 use providers::{DomainName, ProviderConfig, Ttl};
 use secrecy::ExposeSecret;
 
@@ -30,7 +31,7 @@ fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> 
 }
 
 fn name(text: &str) -> DomainName {
-    text.parse().unwrap()
+    text.parse().expect("a name in a test")
 }
 
 /// Each file of `tests/bad_config` gives exactly the words beside it. `UPDATE=1` writes them anew.
@@ -91,7 +92,7 @@ fn the_example_loads_without_an_environment() {
     let record = &config.records[&name("www.workshopco.ca")].policy;
     assert_eq!(record.tiers, [[TargetId::from("toronto")], [TargetId::from("montreal")]]);
     assert_eq!((record.ttl, record.serve, record.failback), (Ttl(60), Serve::First, FailbackMode::Auto));
-    assert_eq!(record.failback_after, Duration::from_secs(300));
+    assert_eq!(record.failback_after, Duration::from_mins(5));
     assert_eq!(config.policy().records.len(), 1);
 }
 
@@ -136,7 +137,7 @@ fn a_small_file_gets_the_defaults() {
     assert_eq!((check.interval, check.fast_interval), (Duration::from_secs(10), Duration::from_secs(1)));
     assert_eq!((check.timeout, check.jitter_percent), (Duration::from_secs(3), 10));
     let record = &config.records[&name("www.example.com")];
-    assert_eq!((record.policy.ttl, record.policy.hold_down), (Ttl(60), Duration::from_secs(60)));
+    assert_eq!((record.policy.ttl, record.policy.hold_down), (Ttl(60), Duration::from_mins(1)));
     assert!(!record.policy.create && record.nameservers.is_empty() && record.zone.is_none());
     assert!(config.notify.channels.is_empty());
 }
@@ -238,6 +239,22 @@ fn a_secret_file_that_everybody_can_read_is_warned_of() {
     for (mode, warned) in [(0o644, true), (0o640, false)] {
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
         let warnings = parse(&text).unwrap().warnings;
+        assert_eq!(warnings.iter().any(|warning| warning.text.contains("chmod")), warned, "{warnings:?}");
+    }
+}
+
+#[test]
+fn a_configuration_with_a_secret_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("failover.yaml");
+    let literal =
+        "notify: {channels: {c: {type: slack, url: \"https://chat.example/1\"}}, routes: [{channel: c}]}";
+    let referred = literal.replace("https://chat.example/1", "${URL}");
+    for (text, mode, warned) in [(literal, 0o644, true), (literal, 0o640, false), (&referred, 0o644, false)] {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = Config::load(&file, &|_| Some("https://chat.example/2".into())).unwrap().warnings;
         assert_eq!(warnings.iter().any(|warning| warning.text.contains("chmod")), warned, "{warnings:?}");
     }
 }
@@ -388,7 +405,7 @@ notify:
                 Ok(config) => clean(&format!("{config:?}"), &what),
                 Err(errors) => {
                     refused += 1;
-                    clean(&format!("{errors} {errors:?} {}", errors.render(true)), &what);
+                    clean(&format!("{errors} {errors:?}"), &what);
                 }
             }
         }
@@ -412,4 +429,36 @@ fn colour_is_only_there_when_asked_for() {
     let errors = parse("agnet: {}").unwrap_err();
     assert!(!errors.to_string().contains('\u{1b}'));
     assert!(errors.render(true).contains('\u{1b}'));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever is in a file: no panic, and every fault has a place in it and a remedy.
+    #[test]
+    fn any_text_is_read_or_refused(text in "[-a-c0-2:{}\\[\\]#&*!|>'\"%@`,<$?~ \n\t\r\\\\éß]{0,120}") {
+        refused_well(&text)?;
+    }
+
+    /// The same for the example with something wrong put in somewhere.
+    #[test]
+    fn any_change_of_the_example_is_read_or_refused(at in 0usize..6000, gone in 0usize..40, more in "[-a:{}\\[\\]#'\", \n\téß]{0,6}") {
+        let all: Vec<char> = Config::EXAMPLE.chars().collect();
+        let (at, end) = (at.min(all.len()), (at + gone).min(all.len()));
+        let text: String = all[..at].iter().copied().chain(more.chars()).chain(all[end..].iter().copied()).collect();
+        refused_well(&text)?;
+    }
+}
+
+fn refused_well(text: &str) -> Result<(), TestCaseError> {
+    let Err(errors) = parse(text) else { return Ok(()) };
+    prop_assert!(!errors.faults().is_empty());
+    let lines = text.split('\n').count();
+    for fault in errors.faults() {
+        prop_assert!(!fault.remedy.is_empty() && !fault.message.is_empty(), "{errors}");
+        let line = fault.place.split(':').nth(1).map_or(1, |line| line.parse::<usize>().unwrap_or(0));
+        prop_assert!((1..=lines).contains(&line), "{} of {lines} lines", fault.place);
+    }
+    errors.render(true);
+    Ok(())
 }

@@ -85,6 +85,10 @@ fn witnesses(item: Item<'_>) -> Read<BTreeMap<WitnessId, Witness>> {
 
 fn witness(item: Item<'_>) -> Read<(WitnessId, Witness, Span)> {
     let map = item.map(&keys::WITNESS)?;
+    if map.item("tcp").is_none() && !item.node.entries().is_empty() {
+        // The kinds of later versions, and what is no kind, were noted already.
+        return Err(Noted);
+    }
     map.need("tcp", |item| {
         let address = item.socket_address(1, 443)?;
         let check = Arc::new(checks::witness(address.port()));

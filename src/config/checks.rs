@@ -36,6 +36,8 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Methods that a probe may use: none of them changes anything by its own meaning, but for POST (RFC 9110 section 9.2.1).
 const METHODS: &[(&str, &str)] =
     &[("GET", "GET"), ("HEAD", "HEAD"), ("OPTIONS", "OPTIONS"), ("POST", "POST")];
+/// A command has at most so many parts.
+const MAX_ARGUMENTS: usize = 64;
 /// Headers that the probe writes itself.
 const OWN_HEADERS: &[&str] = &["host", "connection", "content-length", "transfer-encoding", "upgrade"];
 
@@ -276,29 +278,27 @@ fn tcp(item: Item<'_>) -> Read<TcpCheck> {
 }
 
 fn exec(item: Item<'_>) -> Read<ExecCheck> {
-    const MAX_ARGUMENTS: usize = 64;
-    let map = item.map(&keys::EXEC)?;
-    let command =
-        map.need("command", |item| match &item.node.value {
-            Value::Scalar(_) => Err(item
-                .fault("`command` is a list: no shell reads it", "write [/path/to/program, argument, ...]")),
-            _ => {
-                let command = item.list(Item::text)?;
-                match command.first() {
-                    None => Err(item.fault("`command` is empty", "write [/path/to/program, argument, ...]")),
-                    Some(program) if !program.starts_with('/') => {
-                        let remedy = "write the absolute path: what PATH holds is not the same everywhere";
-                        Err(item.fault(format!("the program `{}` has no absolute path", first(item)), remedy))
-                    }
-                    Some(_) if command.len() > MAX_ARGUMENTS => Err(item.fault(
-                        format!("`command` has more than {MAX_ARGUMENTS} parts"),
-                        "put them into a script",
-                    )),
-                    Some(_) => Ok(command),
-                }
-            }
-        })?;
-    Ok(ExecCheck { command })
+    Ok(ExecCheck { command: item.map(&keys::EXEC)?.need("command", command)? })
+}
+
+fn command(item: Item<'_>) -> Read<Vec<String>> {
+    let form = "write [/path/to/program, argument, ...]";
+    if matches!(item.node.value, Value::Scalar(_)) {
+        return Err(item.fault("`command` is a list: no shell reads it", form));
+    }
+    let command = item.list(Item::text)?;
+    match command.first() {
+        None => Err(item.fault("`command` is empty", form)),
+        Some(program) if !program.starts_with('/') => {
+            let remedy = "write the absolute path: what PATH holds is not the same everywhere";
+            Err(item.fault(format!("the program `{}` has no absolute path", first(item)), remedy))
+        }
+        Some(_) if command.len() > MAX_ARGUMENTS => {
+            Err(item
+                .fault(format!("`command` has more than {MAX_ARGUMENTS} parts"), "put them into a script"))
+        }
+        Some(_) => Ok(command),
+    }
 }
 
 fn first(item: Item<'_>) -> String {

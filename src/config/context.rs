@@ -48,7 +48,7 @@ impl Fault {
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) faults: Vec<Fault>,
-    pub(super) warnings: Vec<(Option<Span>, String)>,
+    pub(super) warnings: BTreeSet<(Option<Span>, String)>,
     /// Places that must not be shown.
     pub(super) hidden: BTreeSet<Span>,
     /// Texts that must not be shown wherever they occur.
@@ -93,11 +93,7 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn warn(&self, at: Option<Span>, text: impl Into<String>) {
-        let warning = (at, text.into());
-        let warnings = &mut self.findings.borrow_mut().warnings;
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
+        self.findings.borrow_mut().warnings.insert((at, text.into()));
     }
 
     /// Never show this place.

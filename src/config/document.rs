@@ -16,7 +16,7 @@ use crate::notify::NotifySettings;
 
 /// Reads everything. `None` when something is wrong; then it was noted.
 pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
-    let map = Item::new(desk, root, "the configuration").map(&keys::ROOT).ok()?;
+    let map = Item::new(desk, root, "configuration").map(&keys::ROOT).ok()?;
     let entries = |key: &str| root.get(key).map_or([].as_slice(), Node::entries);
     let check_names = Names::new("check", entries("checks"));
     let target_names = Names::new("target", entries("targets"));

@@ -80,7 +80,7 @@ impl ConfigErrors {
         let mut out = String::new();
         for fault in self.faults.iter().take(MAX_SHOWN) {
             let (on, off) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-            out.push_str(&format!("{on}{}: {}{off}\n", fault.place, fault.message));
+            out.extend([on, &fault.place, ": ", &fault.message, off, "\n"]);
             out.push_str(&fault.body(&renderer));
             out.push_str("\n\n");
         }
@@ -237,9 +237,9 @@ fn veil(
 fn clean(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         if c.is_control() {
-            out.extend(c.escape_default())
+            out.extend(c.escape_default());
         } else {
-            out.push(c)
+            out.push(c);
         }
         out
     })
@@ -248,21 +248,20 @@ fn clean(text: &str) -> String {
 /// The warnings as the configuration carries them.
 pub(super) fn warnings(sources: &Sources, findings: Findings) -> Vec<Warning> {
     let words = secret::words(findings.secrets);
-    let mut warnings = findings.warnings;
-    warnings.sort();
     let show = |(span, text): (Option<Span>, String)| Warning {
         place: span.map(|span| clean(&sources.place(span))),
         text: clean(&secret::redact(&text, &words)),
     };
-    warnings.into_iter().map(show).collect()
+    findings.warnings.into_iter().map(show).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn veiled(text: &str, veils: &[Range<usize>], mark: Range<usize>) -> (String, String) {
-        let (out, mark) = veil(text, &(0..text.len()), veils.to_vec(), mark);
+    fn veiled(text: &str, veils: &[(usize, usize)], mark: Range<usize>) -> (String, String) {
+        let (out, mark) =
+            veil(text, &(0..text.len()), veils.iter().map(|(from, to)| *from..*to).collect(), mark);
         let marked = out[mark].to_owned();
         (out, marked)
     }
@@ -270,12 +269,12 @@ mod tests {
     #[test]
     fn marks_follow_the_text_through_the_veil() {
         let text = "token: hunter2, port: 70000";
-        assert_eq!(veiled(text, &[7..14], 22..27), ("token: ***, port: 70000".into(), "70000".into()));
-        assert_eq!(veiled(text, &[7..14], 0..5), ("token: ***, port: 70000".into(), "token".into()));
-        assert_eq!(veiled(text, &[7..14], 7..14), ("token: ***, port: 70000".into(), "***".into()));
+        assert_eq!(veiled(text, &[(7, 14)], 22..27), ("token: ***, port: 70000".into(), "70000".into()));
+        assert_eq!(veiled(text, &[(7, 14)], 0..5), ("token: ***, port: 70000".into(), "token".into()));
+        assert_eq!(veiled(text, &[(7, 14)], 7..14), ("token: ***, port: 70000".into(), "***".into()));
         assert_eq!(
-            veiled(text, &[7..14, 9..12], 10..20),
-            ("token: ***, port: 70000".into(), "***, port:".into())
+            veiled(text, &[(7, 14), (9, 12)], 10..20),
+            ("token: ***, port: 70000".into(), "***, port".into())
         );
         assert_eq!(veiled(text, &[], 27..27), (text.into(), String::new()));
     }

@@ -19,7 +19,6 @@ const MAX_FILE: u64 = 64 * 1024;
 pub(super) fn resolve(cx: &Context<'_>, sources: &Sources, node: &mut Node) {
     let span = node.span;
     match &mut node.value {
-        Value::Null | Value::Lost => {}
         Value::List(items) => items.iter_mut().for_each(|item| resolve(cx, sources, item)),
         Value::Map(entries) => entries.iter_mut().for_each(|entry| resolve(cx, sources, &mut entry.node)),
         Value::Scalar(scalar) if !scalar.referred && scalar.text.contains("${") => {
@@ -30,7 +29,7 @@ pub(super) fn resolve(cx: &Context<'_>, sources: &Sources, node: &mut Node) {
                 Err(Noted) => node.value = Value::Lost,
             }
         }
-        Value::Scalar(_) => {}
+        Value::Null | Value::Lost | Value::Scalar(_) => {}
     }
 }
 

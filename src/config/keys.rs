@@ -300,3 +300,34 @@ pub(super) fn is_known(key: &str) -> bool {
     ALL.iter()
         .any(|section| section.keys.contains(&key) || section.later.iter().any(|(later, _)| *later == key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// The example shows every key of this version, commented out or not, and none of a later one.
+    #[test]
+    fn the_example_has_every_key() {
+        let shows = |key: &str| {
+            let key = regex::Regex::new(&format!(r"(?m)(?:^|[\s{{(#]){key}:(?:\s|$)")).unwrap();
+            key.is_match(Config::EXAMPLE)
+        };
+        for section in ALL {
+            for key in section.keys {
+                assert!(shows(key), "failover.example.yaml does not show `{key}` of {}", section.what);
+            }
+        }
+        let now: Vec<&str> = ALL.iter().flat_map(|section| section.keys).copied().collect();
+        for (key, _) in ALL.iter().flat_map(|section| section.later).filter(|(key, _)| !now.contains(key)) {
+            assert!(!shows(key), "failover.example.yaml shows `{key}`, which is refused");
+        }
+    }
+
+    #[test]
+    fn no_key_is_of_this_version_and_of_a_later_one() {
+        for section in ALL {
+            assert!(section.later.iter().all(|(key, _)| !section.keys.contains(key)), "{}", section.what);
+        }
+    }
+}

@@ -103,16 +103,12 @@ fn build(cx: Context<'_>, texts: Vec<Text>) -> Result<Config, ConfigErrors> {
             Some(whole) => merge::merge(&cx, whole, tree, &mut Vec::new()),
         }
     }
-    let config = match &whole {
-        Some(whole) => document::read(Desk { cx: &cx, sources: &sources }, whole),
-        None => {
-            let name = sources.iter().next().map_or("", |source| source.name.as_str()).to_owned();
-            cx.fault_if_none(
-                Fault::file(name, "nothing is configured").help("start from failover.example.yaml"),
-            );
-            None
-        }
-    };
+    if whole.is_none() {
+        let name = sources.iter().next().map_or(String::new(), |source| source.name.clone());
+        cx.fault_if_none(Fault::file(name, "nothing is configured").help("start from failover.example.yaml"));
+    }
+    let desk = Desk { cx: &cx, sources: &sources };
+    let config = whole.and_then(|whole| document::read(desk, &whole));
     let findings = cx.into_findings();
     match config {
         Some(config) if findings.faults.is_empty() => {

@@ -152,16 +152,11 @@ impl<'a> Item<'a> {
             return Err(self.expected("a mapping", "write `{type: ...}`"));
         }
         let map = Map { desk: self.desk, section, node: self.node };
-        match map.item("type") {
-            Some(item) => item.choice(kinds, later),
-            None => {
-                let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
-                Err(map.fault(
-                    format!("{} needs `type`", section.what),
-                    format!("add one of: {}", kinds.join(", ")),
-                ))
-            }
+        if let Some(item) = map.item("type") {
+            return item.choice(kinds, later);
         }
+        let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
+        Err(map.fault(format!("{} needs `type`", section.what), format!("add one of: {}", kinds.join(", "))))
     }
 
     /// The mapping here, with the keys of this table; nothing is an empty one. Unknown keys and those of later
@@ -189,8 +184,9 @@ impl Desk<'_> {
         if key.len() == entry.key.len() {
             return key;
         }
-        let start = entry.at.start + self.sources.slice(entry.at).find(&key).unwrap_or(0) + key.len();
-        self.cx.hide(Span::new(entry.at.file, start.min(entry.at.end), entry.at.end));
+        // Written with escapes the beginning is not found; then all of it is hidden.
+        let shown = self.sources.slice(entry.at).find(&key).map_or(0, |at| at + key.len());
+        self.cx.hide(Span::new(entry.at.file, entry.at.start + shown, entry.at.end));
         key + "..."
     }
 
@@ -203,11 +199,14 @@ impl Desk<'_> {
             }
             return;
         }
-        // Who knows what the value of a misspelt key is.
-        secret::hide(self.cx, self.sources, &entry.node, true);
         let key = self.key(entry);
         let all = section.keys.iter().copied().chain(section.later.iter().map(|(key, _)| *key));
-        let remedy = match nearest(&key, all) {
+        let near = nearest(&key, all);
+        if near.is_none_or(secret::is_secret) {
+            // Who knows what the value is.
+            secret::hide(self.cx, self.sources, &entry.node, true);
+        }
+        let remedy = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the keys of {} are: {}", section.what, section.keys.join(", ")),
         };

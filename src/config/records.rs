@@ -17,8 +17,8 @@ use crate::decision::{FailbackMode, ProviderId, RecordPolicy, Serve, TargetId};
 const TTL: Ttl = Ttl(60);
 /// A resolver may serve a failed target for one TTL; beyond this the failover comes too late to help.
 const LONG_TTL: Ttl = Ttl(3600);
-const HOLD_DOWN: Duration = Duration::from_secs(60);
-const FAILBACK_AFTER: Duration = Duration::from_secs(5 * 60);
+const HOLD_DOWN: Duration = Duration::from_mins(1);
+const FAILBACK_AFTER: Duration = Duration::from_mins(5);
 /// One agent manages at most so many records.
 const MAX_RECORDS: usize = 10_000;
 /// A record has at most so many targets.
@@ -97,7 +97,8 @@ fn record(map: &Map<'_>, defined: &Defined<'_>, name: Option<DomainName>) -> Rea
     });
     let coordination = map.get("coordination", |item| item.choice(&[("none", ())], &["zone", "etcd"]));
     let ((failback, failback_after), (adopt, adopt_names)) = (failback?, adopt?);
-    (all_down?, coordination?);
+    all_down?;
+    coordination?;
     let policy = RecordPolicy {
         // A name that is missing or wrong was noted where it is read.
         name: name.ok_or(Noted)?,

@@ -16,7 +16,7 @@ use super::read::{Item, Read, nearest};
 /// The longest text that a single value may have, bytes.
 const MAX_TEXT: usize = 64 * 1024;
 /// No duration may be longer: whoever writes more has mistaken the unit.
-const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_DURATION: Duration = Duration::from_hours(24);
 /// A regular expression may need this much memory when compiled, bytes.
 const MAX_REGEX: usize = 1024 * 1024;
 
@@ -142,7 +142,10 @@ impl Item<'_> {
             let remedy = format!("this version knows: {}", words.join(", "));
             return Err(self.later(&format!("`{}: {}`", self.name, scalar.text), &remedy));
         }
-        let remedy = match nearest(&scalar.text, words.iter().copied().chain(later.iter().copied())) {
+        let remedy = match nearest(&scalar.text, words.iter().chain(later).copied()) {
+            Some(near) if later.contains(&near) => {
+                format!("`{near}` is not in this version yet; choose one of: {}", words.join(", "))
+            }
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("choose one of: {}", words.join(", ")),
         };
@@ -240,7 +243,7 @@ impl Item<'_> {
 
     /// An absolute `http` or `https` URL. It may be a secret, so it is not repeated in faults.
     pub(super) fn url(self) -> Read<Url> {
-        let remedy = "write it in full, like https://chat.example.com/hooks/...";
+        let remedy = "write it in full, like https://host.example.com/path";
         let url = self.text()?.parse::<Url>();
         let url = url.map_err(|error| self.fault(format!("`{}` is no URL: {error}", self.name), remedy))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

@@ -66,7 +66,6 @@ fn has_user(entry: &super::tree::Entry) -> bool {
 pub(super) fn hide(cx: &Context<'_>, sources: &Sources, node: &Node, keys_too: bool) {
     match &node.value {
         Value::Null => {}
-        Value::Lost => cx.hide(node.span),
         Value::List(items) => items.iter().for_each(|item| hide(cx, sources, item, keys_too)),
         Value::Map(entries) => {
             for entry in entries {
@@ -76,8 +75,10 @@ pub(super) fn hide(cx: &Context<'_>, sources: &Sources, node: &Node, keys_too: b
                 hide(cx, sources, &entry.node, keys_too);
             }
         }
-        Value::Scalar(scalar) => {
-            cx.keep_secret(&scalar.text);
+        Value::Scalar(_) | Value::Lost => {
+            if let Value::Scalar(scalar) = &node.value {
+                cx.keep_secret(&scalar.text);
+            }
             if !is_only_a_reference(sources.slice(node.span)) {
                 cx.hide(node.span);
             }

@@ -40,7 +40,8 @@ impl Source {
         let line = self.lines.partition_point(|start| *start <= at);
         let start = self.lines[line - 1];
         let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
-        start..end.max(start)
+        let end = end.max(start);
+        start..end - usize::from(self.text[start..end].ends_with('\r'))
     }
 }
 
@@ -85,10 +86,10 @@ mod tests {
 
     #[test]
     fn columns_count_characters_and_lines_end_before_the_break() {
-        let source = Source::new("a.yaml", "\u{feff}één: 1\nzwei: 2\n");
+        let source = Source::new("a.yaml", "\u{feff}één: 1\r\nzwei: 2\n");
         assert_eq!(source.position(0), (1, 1));
         assert_eq!(source.position("één: ".len()), (1, 6));
-        assert_eq!(source.position("één: 1\n".len()), (2, 1));
+        assert_eq!(source.position("één: 1\r\n".len()), (2, 1));
         assert_eq!(&source.text[source.line_around(2)], "één: 1");
         assert_eq!(&source.text[source.line_around(source.text.len())], "");
     }

@@ -168,11 +168,15 @@ impl Builder<'_> {
             self.cx.fault(Fault::at(span, "an alias within its own anchor").help("write the value out"));
             return Node { span, value: Value::Null };
         };
-        self.aliased += node.size();
+        let (before, size) = (self.aliased, node.size());
+        self.aliased = before.saturating_add(size);
+        if before > MAX_ALIASED {
+            return Node { span, value: Value::Lost };
+        }
         if self.aliased > MAX_ALIASED {
             let text = format!("the aliases of this file stand for more than {MAX_ALIASED} values");
             self.cx.fault(Fault::at(span, text).help("write the values out, or use fewer"));
-            return Node { span, value: Value::Null };
+            return Node { span, value: Value::Lost };
         }
         node.clone()
     }
@@ -207,17 +211,15 @@ impl Builder<'_> {
                 None => *key = Some(as_key(self.cx, node, &mut self.parsed.lost)),
                 Some((None, _)) => self.parsed.lost.push(node),
                 Some((Some(name), _)) if name == "<<" => merges.push(node),
-                Some((Some(name), at)) => match seen.get(&name) {
-                    Some(first) => {
-                        self.cx.twice(&name, at, *first);
-                        let value = Value::Map(vec![Entry { key: name, at, node }]);
-                        self.parsed.second.push(Node { span: at, value });
-                    }
-                    None => {
+                Some((Some(name), at)) => {
+                    let Some(first) = seen.get(&name) else {
                         seen.insert(name.clone(), at);
-                        entries.push(Entry { key: name, at, node });
-                    }
-                },
+                        return entries.push(Entry { key: name, at, node });
+                    };
+                    self.cx.twice(&name, at, *first);
+                    let value = Value::Map(vec![Entry { key: name, at, node }]);
+                    self.parsed.second.push(Node { span: at, value });
+                }
             },
         }
     }
@@ -233,7 +235,9 @@ impl Builder<'_> {
                 }
             }
             Value::List(maps) if maps.iter().all(|map| matches!(map.value, Value::Map(_))) => {
-                maps.into_iter().for_each(|map| self.merge(entries, map));
+                for map in maps {
+                    self.merge(entries, map);
+                }
             }
             _ => {
                 let fault = Fault::at(from.span, "`<<` takes over the keys of a mapping, and this is none");
@@ -244,14 +248,12 @@ impl Builder<'_> {
 }
 
 fn as_key(cx: &Context<'_>, node: Node, lost: &mut Vec<Node>) -> Key {
-    match node.value {
-        Value::Scalar(scalar) => (Some(scalar.text), node.span),
-        _ => {
-            let fault = Fault::at(node.span, "a key must be text");
-            cx.fault(fault.help("write `key: value`; put a key with odd characters in quotes"));
-            let span = node.span;
-            lost.push(node);
-            (None, span)
-        }
+    let span = node.span;
+    if let Value::Scalar(scalar) = node.value {
+        return (Some(scalar.text), span);
     }
+    let fault = Fault::at(span, "a key must be text");
+    cx.fault(fault.help("write `key: value`; put a key with odd characters in quotes"));
+    lost.push(node);
+    (None, span)
 }
