@@ -1,5 +1,8 @@
 //! `failover` watches a primary host and its stand-bys and keeps DNS pointing at one that works.
 
+pub mod agent;
+pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;

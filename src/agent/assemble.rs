@@ -53,7 +53,7 @@ pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, Assembl
         writers.insert(id.clone(), writer);
     }
     let senders = senders(&config.notify)?;
-    Ok(World { senders, state: open_state(&config.agent.state), ..world(config, Hands::writing(writers), nameservers) })
+    Ok(World { senders, state: open_state(&config.agent.state), ..world(Hands::writing(writers), nameservers) })
 }
 
 /// The real world, for a dry run: nothing in it can write.
@@ -78,10 +78,10 @@ pub async fn assemble_dry(config: &Config) -> Result<World, AssembleError> {
             State::Nowhere
         }
     };
-    Ok(World { state, ..world(config, Hands::reading(readers), nameservers) })
+    Ok(World { state, ..world(Hands::reading(readers), nameservers) })
 }
 
-fn world(_config: &Config, hands: Hands, nameservers: BTreeMap<DomainName, Vec<Server>>) -> World {
+fn world(hands: Hands, nameservers: BTreeMap<DomainName, Vec<Server>>) -> World {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     World {
         prober: Arc::new(SystemProber::new(Arc::clone(&clock), Roots::System)),
@@ -98,7 +98,7 @@ fn world(_config: &Config, hands: Hands, nameservers: BTreeMap<DomainName, Vec<S
 fn open_state(path: &Path) -> State {
     match Store::open(path) {
         Ok(store) => State::File(store),
-        Err(error) => State::Broken { path: path.to_owned(), why: error.to_string() },
+        Err(error) => State::Broken(error.to_string()),
     }
 }
 

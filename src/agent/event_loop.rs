@@ -91,13 +91,12 @@ pub struct Agent {
     zones: Zones,
     servers: Servers,
     scheduler: Option<Scheduler>,
-    outboxes: Vec<Outbox>,
     tasks: JoinSet<()>,
     findings: mpsc::Receiver<Finding>,
     results: mpsc::Receiver<Vec<Input>>,
     commands: mpsc::Receiver<Command>,
     commander: mpsc::Sender<Command>,
-    stop_outboxes: watch::Sender<bool>,
+    stop_outbox: watch::Sender<bool>,
     /// Changes begun and not closed, as they are kept.
     open: BTreeMap<String, ChangeRow>,
     /// Writes under way.
@@ -106,7 +105,6 @@ pub struct Agent {
     next_keep: Moment,
     /// Does some channel write to the log already?
     log_channels: BTreeSet<ChannelId>,
-    failed: bool,
 }
 
 impl Agent {
@@ -121,7 +119,16 @@ impl Agent {
         let (results_in, results) = mpsc::channel(RESULTS);
         let (findings_in, findings) = mpsc::channel(FINDINGS);
         let (commander, commands) = mpsc::channel(COMMANDS);
-        let mut ledger = Ledger::new(config.agent.id.clone(), config.notify.clone(), state, &now, seed)?;
+        let dry = matches!(mode, Mode::Plan { .. });
+        let outbox = |store| {
+            if dry {
+                return Ok(None);
+            }
+            let (settings, agent) = (config.notify.clone(), config.agent.id.clone());
+            Outbox::new(store, senders, settings, Arc::clone(&clock), agent, seed).map(Some)
+        };
+        let mut ledger =
+            Ledger::new(config.agent.id.clone(), config.notify.clone(), state, outbox, &now, seed)?;
         let age_limit = match mode {
             Mode::Run => None,
             Mode::Once { max_age, .. } | Mode::Plan { max_age, .. } => Some(max_age),
@@ -129,22 +136,13 @@ impl Agent {
         let loaded = ledger.load(age_limit, &now).await;
         let open = loaded.open_changes.iter().map(|row| (row.id.clone(), row.clone())).collect();
         let options = Options {
-            dry: matches!(mode, Mode::Plan { .. }),
+            dry,
             one_shot: !matches!(mode, Mode::Run),
             stale_floor: age_limit.unwrap_or_default(),
         };
         let decision = Decision::new(config.policy(), hands.faces(), options, saved(loaded, &now, options), &now);
         let scheduler = Scheduler::start(jobs(&config), prober, Arc::clone(&clock), findings_in, seed);
-        let (stop_outboxes, _) = watch::channel(false);
-        let outboxes = if options.dry {
-            Vec::new()
-        } else {
-            let outbox = |store| {
-                let (settings, agent) = (config.notify.clone(), config.agent.id.clone());
-                Outbox::new(store, senders.clone(), settings, Arc::clone(&clock), agent, seed)
-            };
-            ledger.stores().into_iter().map(outbox).collect::<Result<_, _>>()?
-        };
+        let (stop_outbox, _) = watch::channel(false);
         let log_channels = config
             .notify
             .channels
@@ -164,19 +162,17 @@ impl Agent {
             zones,
             servers,
             scheduler: Some(scheduler),
-            outboxes,
             tasks: JoinSet::new(),
             findings,
             results,
             commands,
             commander,
-            stop_outboxes,
+            stop_outbox,
             open,
             writing: BTreeSet::new(),
             next_looks,
             next_keep: now.moment + KEEP_ALL,
             log_channels,
-            failed: false,
             clock,
         })
     }
@@ -189,8 +185,8 @@ impl Agent {
     /// Runs until `stop` resolves, or, in a one-shot mode, until nothing is left to do.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Ending {
         tokio::pin!(stop);
-        for outbox in &self.outboxes {
-            let (outbox, stopped) = (outbox.clone(), self.stop_outboxes.subscribe());
+        if let Some(outbox) = self.ledger.outbox() {
+            let (outbox, stopped) = (outbox.clone(), self.stop_outbox.subscribe());
             self.tasks.spawn(async move { outbox.run(stopped).await });
         }
         self.announce_start().await;
@@ -289,10 +285,7 @@ impl Agent {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Status(answer) => {
-                let mut pending = 0;
-                for store in self.ledger.stores() {
-                    pending += store.pending().await.unwrap_or(0);
-                }
+                let pending = self.ledger.store().pending().await.unwrap_or(0);
                 // Whoever asked may have gone.
                 let _ = answer.send(Status {
                     source: Source::Agent,
@@ -391,10 +384,6 @@ impl Agent {
         if !logged_by_channel {
             log::event(&recorded);
         }
-        let kind = recorded.event.kind;
-        if matches!(kind, EventKind::FailoverFailed | EventKind::FailbackFailed | EventKind::AdjustFailed) {
-            self.failed = true;
-        }
         if recorded.event.severity >= Severity::Info
             && let Some(record) = &recorded.event.record
         {
@@ -411,9 +400,7 @@ impl Agent {
         if nothing || matches!(self.mode, Mode::Plan { .. }) {
             return;
         }
-        let news = self.ledger.commit(batch, now).await;
-        self.outboxes.iter().for_each(Outbox::wake);
-        if let Some(event) = news {
+        if let Some(event) = self.ledger.commit(batch, now).await {
             self.say_of_state(event, now).await;
         }
     }
@@ -423,8 +410,8 @@ impl Agent {
         let recorded = self.ledger.record(event, None);
         let mut batch = Batch::default();
         self.say(recorded, &mut batch);
+        // That it still cannot be written is what was just said.
         let _ = self.ledger.commit(batch, now).await;
-        self.outboxes.iter().for_each(Outbox::wake);
     }
 
     async fn keep_all(&mut self, now: &Now) {
@@ -439,10 +426,11 @@ impl Agent {
             ..Batch::default()
         };
         self.keep(batch, now).await;
-        for store in self.ledger.stores() {
-            if let Err(error) = store.prune(now.wall).await {
-                tracing::debug!(%error, "old history could not be dropped");
-            }
+        if matches!(self.mode, Mode::Plan { .. }) {
+            return;
+        }
+        if let Err(error) = self.ledger.store().prune(now.wall).await {
+            tracing::debug!(%error, "old history could not be dropped");
         }
     }
 
@@ -540,10 +528,13 @@ impl Agent {
             self.say(recorded, &mut batch);
             self.keep(batch, &now).await;
         }
-        self.stop_outboxes.send_replace(true);
+        self.stop_outbox.send_replace(true);
         let limit = if one_shot { ONCE_TAIL } else { STOP_OUTBOX };
-        let drains = self.outboxes.iter().map(|outbox| outbox.drain(limit));
-        futures_util::future::join_all(drains).await;
+        if let Some(outbox) = self.ledger.outbox()
+            && let Err(error) = outbox.drain(limit).await
+        {
+            tracing::error!(%error, "messages could not be delivered; they wait for the next start");
+        }
         self.tasks.shutdown().await;
         Ending {
             report: self.decision.report(&self.clock.now()),

@@ -1,32 +1,29 @@
 //! What must outlive the process is kept here before its effect. A file that cannot be written does not stop a
-//! failover: the ledger goes on in memory, says so loudly, and returns to the file when it can be written again.
+//! failover: the agent goes on from memory, says so loudly, and the file is written again as soon as it can be.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::State;
-use crate::decision::{ChannelId, Event, EventKind, Moment, Now, Recorded};
-use crate::notify::NotifySettings;
+use crate::decision::{ChannelId, Event, EventKind, Now, Recorded};
+use crate::notify::{NotifySettings, Outbox};
 use crate::store::{Batch, Loaded, Store, StoreError};
 
 /// The longest the agent waits for the disk before it goes on from memory.
 const DISK_LIMIT: Duration = Duration::from_secs(3);
-/// How often a file that could not be opened is tried again.
-const REOPEN: Duration = Duration::from_secs(30);
 
-/// Where the agent keeps things now.
+/// Where the agent keeps things.
 pub(super) struct Ledger {
     agent: String,
     notify: NotifySettings,
-    file: Option<Store>,
-    /// The file that could not be opened.
-    broken: Option<PathBuf>,
-    memory: Store,
+    store: Store,
+    /// Is `store` a file, or all that is left of one that could not be opened?
+    in_file: bool,
+    /// `None` in a dry run, which tells nobody.
+    outbox: Option<Outbox>,
     trouble: Option<Trouble>,
-    next_reopen: Moment,
     counter: u64,
     nonce: u64,
 }
@@ -37,34 +34,33 @@ struct Trouble {
 }
 
 impl Ledger {
+    /// `outbox` makes the outbox over the store that is used.
     pub(super) fn new(
         agent: String,
         notify: NotifySettings,
         state: State,
+        outbox: impl FnOnce(Store) -> Result<Option<Outbox>, StoreError>,
         now: &Now,
-        seed: u64,
+        nonce: u64,
     ) -> Result<Self, StoreError> {
-        let (file, broken, why) = match state {
-            State::File(store) => (Some(store), None, None),
-            State::Broken { path, why } => (None, Some(path), Some(why)),
-            State::Nowhere => (None, None, None),
+        let (store, in_file, why) = match state {
+            State::File(store) => (store, true, None),
+            State::Broken(why) => (Store::in_memory()?, false, Some(why)),
+            State::Nowhere => (Store::in_memory()?, false, None),
         };
-        Ok(Ledger {
-            agent,
-            notify,
-            file,
-            broken,
-            memory: Store::in_memory()?,
-            trouble: why.map(|why| Trouble { why, since: now.wall }),
-            next_reopen: now.moment + REOPEN,
-            counter: 0,
-            nonce: seed,
-        })
+        let outbox = outbox(store.clone())?;
+        let trouble = why.map(|why| Trouble { why, since: now.wall });
+        Ok(Ledger { agent, notify, store, in_file, outbox, trouble, counter: 0, nonce })
     }
 
-    /// The stores whose outboxes must be worked off: the file's, if there is one, and the memory's.
-    pub(super) fn stores(&self) -> Vec<Store> {
-        self.file.iter().chain([&self.memory]).cloned().collect()
+    /// The store that is used.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The outbox over it.
+    pub(super) fn outbox(&self) -> Option<&Outbox> {
+        self.outbox.as_ref()
     }
 
     /// Why the state cannot be written, if it cannot.
@@ -74,8 +70,7 @@ impl Ledger {
 
     /// What an earlier run left behind. A file that cannot be read is trouble, not the end.
     pub(super) async fn load(&mut self, age_limit: Option<Duration>, now: &Now) -> Loaded {
-        let Some(file) = &self.file else { return Loaded::default() };
-        match file.load(age_limit, now.wall).await {
+        match self.store.load(age_limit, now.wall).await {
             Ok(loaded) => loaded,
             Err(error) => {
                 self.trouble = Some(Trouble { why: error.to_string(), since: now.wall });
@@ -98,55 +93,39 @@ impl Ledger {
         self.notify.channels_for(event.kind, event.severity)
     }
 
-    /// Keeps a batch, in the file or else in memory. Returns what must be said of the state itself, if anything.
+    /// Keeps a batch. Returns what must be said of the state itself, if anything: that it cannot be written any more
+    /// (its events are then told from memory), or that it can again.
     pub(super) async fn commit(&mut self, mut batch: Batch, now: &Now) -> Option<Event> {
         batch.at = Some(now.wall);
-        self.reopen(now);
-        let Some(file) = self.file.clone() else {
-            self.keep_in_memory(batch).await;
-            return None;
-        };
-        let error = match timeout(DISK_LIMIT, file.commit(batch.clone())).await {
+        let events = batch.events.clone();
+        let why = match timeout(DISK_LIMIT, self.store.commit(batch)).await {
             Ok(Ok(())) => {
-                return self.trouble.take().map(|trouble| {
-                    let mut event = Event::new(EventKind::StateRecovered, now.wall, "the state can be written again");
-                    event.since = Some(trouble.since);
-                    event
-                });
+                self.outbox.iter().for_each(Outbox::wake);
+                let trouble = if self.in_file { self.trouble.take()? } else { return None };
+                let mut event = Event::new(EventKind::StateRecovered, now.wall, "the state can be written again");
+                event.since = Some(trouble.since);
+                return Some(event);
             }
             Ok(Err(error)) => error.to_string(),
+            // The disk may still take it: the events have ids, so that nothing is told twice by the same outbox.
             Err(_) => format!("the disk did not answer within {} s", DISK_LIMIT.as_secs()),
         };
-        // A batch that the disk may still take later is kept twice rather than lost: its events have ids.
-        self.keep_in_memory(batch).await;
-        let first = self.trouble.is_none();
-        self.trouble = Some(Trouble { why: error, since: now.wall });
-        first.then(|| self.unwritable(now))
+        if let Some(outbox) = &self.outbox
+            && let Err(error) = outbox.tell_unsaved(events).await
+        {
+            tracing::error!(%error, "messages are lost: there is neither disk nor memory for them");
+        }
+        let since = self.trouble.as_ref().map(|trouble| trouble.since);
+        self.trouble = Some(Trouble { why, since: since.unwrap_or(now.wall) });
+        since.is_none().then(|| self.unwritable(now))
     }
 
     /// What is said when the state cannot be written.
     pub(super) fn unwritable(&self, now: &Now) -> Event {
         let why = self.trouble().unwrap_or("no reason is known");
-        let mut event =
-            Event::new(EventKind::StateUnwritable, now.wall, format!("the state cannot be written: {why}"));
+        let summary = format!("the state cannot be written: {why}");
+        let mut event = Event::new(EventKind::StateUnwritable, now.wall, summary);
         event.next = Some("the agent goes on from memory; after a restart it would not know what it had done".into());
         event
-    }
-
-    async fn keep_in_memory(&self, batch: Batch) {
-        // Memory has no reason to refuse but its own end, and then nobody is left to be told.
-        let _ = self.memory.commit(batch).await;
-    }
-
-    fn reopen(&mut self, now: &Now) {
-        let Some(path) = self.broken.clone() else { return };
-        if now.moment < self.next_reopen {
-            return;
-        }
-        self.next_reopen = now.moment + REOPEN;
-        if let Ok(store) = Store::open(&path) {
-            self.file = Some(store);
-            self.broken = None;
-        }
     }
 }

@@ -36,13 +36,8 @@ pub struct World {
 pub enum State {
     /// In a file.
     File(Store),
-    /// It should be in a file, and cannot be: the agent goes on from memory and says so loudly.
-    Broken {
-        /// The file, to be tried again.
-        path: std::path::PathBuf,
-        /// Why not.
-        why: String,
-    },
+    /// It should be in a file, and cannot be, for this reason: the agent goes on from memory and says so loudly.
+    Broken(String),
     /// Nowhere: a dry run keeps nothing.
     Nowhere,
 }
