@@ -15,17 +15,20 @@
 //! | `http.rs`, `request.rs`, `response.rs`, `body.rs` | one HTTP/1.1 exchange |
 //! | `tcp.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
+//! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
 //! Deliberately absent: following redirects, names resolved by DNS, connections kept for the next probe, resumed
 //! TLS sessions. Each of them would let a probe see something else than the target as a new visitor finds it.
 
 mod body;
+mod cadence;
 mod connect;
 mod exec;
 mod http;
 mod progress;
 mod request;
 mod response;
+mod scheduler;
 mod search;
 mod spec;
 mod system;
@@ -42,6 +45,7 @@ use async_trait::async_trait;
 
 use crate::decision::{Outcome, Timings};
 
+pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, HttpCheck, StatusRange, TcpCheck};
 pub use system::SystemProber;
 pub use tls::Roots;

@@ -11,6 +11,7 @@ use crate::decision::Outcome;
 mod exec;
 mod http;
 mod random;
+mod scheduler;
 mod server;
 mod tcp;
 mod tls;
