@@ -3,7 +3,40 @@
 //! A probe always connects to the target's own address, with Host and SNI of the service, never through the
 //! record it may change. It finds out and makes no choices.
 
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `spec.rs` | what is probed and how: settings |
+//! | `system.rs` | the [`Prober`] of real sockets and processes; the deadline over all parts of a probe |
+//! | `progress.rs` | how far a probe came, its timings, and what is said when its time is up |
+//! | `trouble.rs` | whose trouble an I/O error is: the target's or our own |
+//! | `connect.rs` | a TCP connection to the target's own address |
+//! | `tls.rs` | TLS with verified certificates, and what is said when one is wrong |
+//! | `http.rs`, `request.rs`, `response.rs`, `body.rs` | one HTTP/1.1 exchange |
+//! | `tcp.rs`, `exec.rs` | the other kinds |
+//! | `search.rs` | finding what was expected |
+//! | `scheduler.rs`, `cadence.rs` | when each probe runs |
+//!
+//! Deliberately absent: following redirects, names resolved by DNS, connections kept for the next probe, resumed
+//! TLS sessions. Each of them would let a probe see something else than the target as a new visitor finds it.
+
+mod body;
+mod cadence;
+mod connect;
+mod exec;
+mod http;
+mod progress;
+mod request;
+mod response;
+mod scheduler;
+mod search;
 mod spec;
+mod system;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod trouble;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +45,13 @@ use async_trait::async_trait;
 
 use crate::decision::{Outcome, Timings};
 
+pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, HttpCheck, StatusRange, TcpCheck};
+pub use system::SystemProber;
+pub use tls::Roots;
+
+/// A part of a probe: `Err` is the outcome that ends it.
+type Step<T> = Result<T, Outcome>;
 
 /// Executes probes. The real one opens sockets; tests and virtual time script one.
 #[async_trait]

@@ -1,5 +1,6 @@
 //! What is probed and how: checked settings, no YAML.
 
+use std::fmt;
 use std::time::Duration;
 
 use regex::Regex;
@@ -63,6 +64,16 @@ pub struct StatusRange {
     pub first: u16,
     /// The last that passes.
     pub last: u16,
+}
+
+impl fmt::Display for StatusRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
 }
 
 /// What must be found in a body or in what a server sends.

@@ -1,0 +1,238 @@
+//! Runs the probes: each job on its own cadence, a bounded number at a time, findings out by a bounded channel.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::cadence::Cadence;
+use super::progress::LATE;
+use super::{Check, Prober, Report};
+use crate::clock::Clock;
+use crate::decision::{Endpoint, Moment, Observation, Outcome, Sighting, Timings, WitnessId};
+
+/// How many probes run at a time unless told otherwise.
+pub const DEFAULT_CONCURRENCY: usize = 512;
+/// How long [`Scheduler::stop`] waits for tasks that were told to end.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// What a job is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobKey {
+    /// A target's address under one of its checks.
+    Endpoint(Endpoint),
+    /// A witness.
+    Witness(WitnessId),
+}
+
+/// One thing to be probed again and again.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What it is about. Of two jobs with one key the later counts.
+    pub key: JobKey,
+    /// Where.
+    pub address: IpAddr,
+    /// How, and how often.
+    pub check: Arc<Check>,
+}
+
+/// How often a job is probed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// Every `interval`, on a fixed grid with jitter.
+    #[default]
+    Steady,
+    /// Every `fast_interval`.
+    Fast,
+}
+
+/// What a probe found, on its way to the decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Of an endpoint.
+    Observation(Observation),
+    /// Of a witness.
+    Sighting(Sighting),
+}
+
+/// Probes its jobs until it is stopped or dropped.
+///
+/// - The first probe of a job comes within a second (within the interval, where that is shorter), later ones on a
+///   fixed grid: planned + interval, never end + interval. A probe that outlasts its slot skips slots.
+/// - Every job waits for itself alone: a slow one delays nobody. At most so many probes run at a time; waiting for
+///   a turn is no part of a probe's time.
+/// - No finding is dropped: while the channel is full, the jobs that have something to say wait.
+/// - A probe that does not end within its timeout and a second is cut off and says [`Outcome::Unknown`].
+#[derive(Debug)]
+pub struct Scheduler {
+    jobs: BTreeMap<JobKey, watch::Sender<Orders>>,
+    tasks: JoinSet<()>,
+}
+
+/// What a job was told last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Orders {
+    pace: Pace,
+    /// How often it was told to probe now.
+    nudges: u64,
+}
+
+impl Scheduler {
+    /// Starts with at most [`DEFAULT_CONCURRENCY`] probes at a time. Must be called within a tokio runtime.
+    pub fn start(
+        jobs: Vec<Job>,
+        prober: Arc<dyn Prober>,
+        clock: Arc<dyn Clock>,
+        out: mpsc::Sender<Finding>,
+        seed: u64,
+    ) -> Scheduler {
+        Scheduler::start_bounded(jobs, prober, clock, out, seed, DEFAULT_CONCURRENCY)
+    }
+
+    /// Starts with at most `concurrency` probes at a time, 1 at least. The same `seed` gives the same jitter to the
+    /// same jobs.
+    pub fn start_bounded(
+        jobs: Vec<Job>,
+        prober: Arc<dyn Prober>,
+        clock: Arc<dyn Clock>,
+        out: mpsc::Sender<Finding>,
+        seed: u64,
+        concurrency: usize,
+    ) -> Scheduler {
+        let turns = Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS));
+        let now = clock.now().moment;
+        let shared = Arc::new(Shared { prober, clock, out, turns });
+        let jobs: BTreeMap<JobKey, Job> = jobs.into_iter().map(|job| (job.key.clone(), job)).collect();
+        let mut tasks = JoinSet::new();
+        let mut handles = BTreeMap::new();
+        for (job, number) in jobs.into_values().zip(0u64..) {
+            let (sender, orders) = watch::channel(Orders::default());
+            handles.insert(job.key.clone(), sender);
+            let runner = Runner {
+                cadence: Cadence::new(&job.check, now, seed.wrapping_add(number)),
+                job,
+                orders,
+                obeyed: 0,
+                shared: Arc::clone(&shared),
+            };
+            tasks.spawn(runner.run());
+        }
+        Scheduler { jobs: handles, tasks }
+    }
+
+    /// Changes the pace of a job and never blocks. [`Pace::Fast`] plans the next probe one fast interval after the
+    /// last start; [`Pace::Steady`] returns to the grid. Unknown keys, and the pace it has already, change nothing.
+    pub fn set_pace(&self, key: &JobKey, pace: Pace) {
+        if let Some(orders) = self.jobs.get(key) {
+            orders.send_if_modified(|orders| {
+                let changes = orders.pace != pace;
+                orders.pace = pace;
+                changes
+            });
+        }
+    }
+
+    /// Probes a job now, besides its plan, and never blocks. If a probe of it is running, another follows: the
+    /// running one may have looked before whatever happened. Unknown keys change nothing.
+    pub fn probe_now(&self, key: &JobKey) {
+        if let Some(orders) = self.jobs.get(key) {
+            orders.send_modify(|orders| orders.nudges = orders.nudges.wrapping_add(1));
+        }
+    }
+
+    /// Stops: running probes are dropped, with their sockets and processes, and their findings are not sent.
+    /// Returns within a second.
+    pub async fn stop(mut self) {
+        self.tasks.abort_all();
+        let _ = timeout(STOP_LIMIT, async { while self.tasks.join_next().await.is_some() {} }).await;
+    }
+}
+
+/// One job. That each has its own task and timer is nobody else's business.
+struct Runner {
+    job: Job,
+    cadence: Cadence,
+    orders: watch::Receiver<Orders>,
+    /// How many nudges were obeyed.
+    obeyed: u64,
+    shared: Arc<Shared>,
+}
+
+/// What all jobs use.
+struct Shared {
+    prober: Arc<dyn Prober>,
+    clock: Arc<dyn Clock>,
+    out: mpsc::Sender<Finding>,
+    turns: Semaphore,
+}
+
+impl Runner {
+    async fn run(mut self) {
+        while self.due().await {
+            let Ok(turn) = self.shared.turns.acquire().await else { return };
+            let started = self.now();
+            self.cadence.started(started);
+            let report = self.probe(started).await;
+            let ended = self.now();
+            drop(turn);
+            if self.shared.out.send(self.finding(started, ended, report)).await.is_err() {
+                return;
+            }
+            self.cadence.ended(self.now());
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.shared.clock.now().moment
+    }
+
+    /// Waits until the next probe is due; false when nobody gives orders any more.
+    async fn due(&mut self) -> bool {
+        loop {
+            let orders = *self.orders.borrow_and_update();
+            let now = self.now();
+            self.cadence.set_pace(orders.pace, now);
+            if orders.nudges != self.obeyed {
+                self.obeyed = orders.nudges;
+                self.cadence.nudge();
+            }
+            let due = self.cadence.due();
+            if due <= now {
+                return true;
+            }
+            tokio::select! {
+                changed = self.orders.changed() => if changed.is_err() { return false },
+                () = sleep(due.since(now)) => {}
+            }
+        }
+    }
+
+    async fn probe(&self, started: Moment) -> Report {
+        let Job { address, check, .. } = &self.job;
+        let limit = check.timeout.saturating_add(LATE);
+        match timeout(limit, self.shared.prober.probe(*address, check)).await {
+            Ok(report) => report,
+            Err(_) => Report {
+                outcome: Outcome::Unknown(format!("the probe was cut off: it did not end within {limit:?}")),
+                timings: Timings { total: self.now().since(started), ..Timings::default() },
+            },
+        }
+    }
+
+    fn finding(&self, started: Moment, ended: Moment, report: Report) -> Finding {
+        let Report { outcome, timings } = report;
+        match &self.job.key {
+            JobKey::Endpoint(endpoint) => {
+                let endpoint = endpoint.clone();
+                Finding::Observation(Observation { endpoint, started, ended, outcome, timings })
+            }
+            JobKey::Witness(witness) => {
+                Finding::Sighting(Sighting { witness: witness.clone(), started, ended, outcome })
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Probes against real servers on loopback and real programs, each test a story.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Check, CheckKind, HttpCheck, Prober, Report, Roots, StatusRange, SystemProber, TcpCheck};
+use crate::clock::SystemClock;
+use crate::decision::Outcome;
+
+mod exec;
+mod http;
+mod random;
+mod scheduler;
+mod server;
+mod tcp;
+mod tls;
+
+pub(super) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// `GET /` without TLS, 200 to 299 pass.
+pub(super) fn http_check(port: u16) -> HttpCheck {
+    HttpCheck {
+        method: "GET".into(),
+        path: "/".into(),
+        port,
+        tls: false,
+        host: None,
+        sni: None,
+        headers: Vec::new(),
+        status: vec![StatusRange { first: 200, last: 299 }],
+        body: None,
+        max_body_bytes: 64 * 1024,
+    }
+}
+
+/// The usual times around a check.
+pub(super) fn check(kind: CheckKind) -> Check {
+    Check {
+        kind,
+        interval: Duration::from_secs(10),
+        fast_interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(10),
+        jitter_percent: 10,
+    }
+}
+
+/// Is there somebody at this port?
+pub(super) fn tcp_only(port: u16) -> Check {
+    check(CheckKind::Tcp(TcpCheck { port, send: None, expect: None }))
+}
+
+/// One probe of loopback, by a prober that trusts nobody.
+async fn probe(check: Check) -> Report {
+    probe_trusting(Roots::Only(Vec::new()), check).await
+}
+
+async fn probe_trusting(roots: Roots, check: Check) -> Report {
+    SystemProber::new(Arc::new(SystemClock::start()), roots).probe(LOOPBACK, &Arc::new(check)).await
+}
+
+/// The reason of a failure.
+fn failure(report: &Report) -> &str {
+    match &report.outcome {
+        Outcome::Fail(reason) => reason,
+        other => panic!("wanted a failure, got {other:?}"),
+    }
+}
+
+fn unknown(report: &Report) -> &str {
+    match &report.outcome {
+        Outcome::Unknown(reason) => reason,
+        other => panic!("wanted an unknown, got {other:?}"),
+    }
+}
