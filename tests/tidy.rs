@@ -16,7 +16,8 @@ mod source;
 /// Who may import whom inside `src/` (DESIGN: siblings never import each other, only `agent` knows everyone).
 ///
 /// `clock` is a leaf that everybody at the edge is handed; `config` names the settings that `probe` and `notify`
-/// define; `api` and `cli` show the rows of `store`. A room that is not listed may import nothing.
+/// define; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it. A room that is not
+/// listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["agent", "lab", "config", "store", "api", "decision", "clock"]),
@@ -28,7 +29,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("config", &["decision", "probe", "notify"]),
     ("probe", &["decision", "clock"]),
     ("live", &["decision", "clock"]),
-    ("notify", &["decision", "clock"]),
+    ("notify", &["decision", "clock", "store"]),
     ("store", &["decision", "clock"]),
     ("receive", &["decision", "clock"]),
     ("cluster", &["decision", "clock"]),
@@ -180,7 +181,13 @@ fn size(source: &Source, long: &[(&str, usize)]) -> Vec<Breach> {
         }
         _ => {}
     }
-    let wide = source.lines.iter().enumerate().filter(|(_, line)| line.raw.chars().count() > MOST_COLUMNS);
+    // A row of a table in the documentation cannot be broken.
+    let row = |line: &str| ["//! |", "/// |"].iter().any(|start| line.trim_start().starts_with(start));
+    let wide = source
+        .lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.raw.chars().count() > MOST_COLUMNS && !row(&line.raw));
     breaches
         .extend(wide.map(|(at, _)| breach(source, at + 1, format!("over {MOST_COLUMNS} columns; break it"))));
     breaches

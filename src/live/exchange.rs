@@ -34,8 +34,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// A third of the time for UDP, the rest for TCP. With the usual 3 s that is 1 s: most resolvers give up on
-    /// a lost datagram by then.
+    /// A third of the time for UDP, the rest for TCP, which takes more round trips: 1 s and 2 s of the usual 3 s.
     pub(super) fn of(total: Duration) -> Self {
         let udp = total / 3;
         Limits { udp, tcp: total.saturating_sub(udp) }

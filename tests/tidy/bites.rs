@@ -69,7 +69,7 @@ fn long_files_and_wide_lines_are_found() {
     let short = Source::parse("src/live/x.rs", &"\n".repeat(500));
     assert_eq!(size(&short, &[]), []);
     assert_eq!(lines(&size(&short, &[("src/live/x.rs", 600)])), [500], "it may leave the list");
-    let wide = Source::parse("src/live/x.rs", &format!("fn f() {{}}\n//{}\n", "é".repeat(129)));
+    let wide = Source::parse("src/live/x.rs", &format!("fn f() {{}}\n//{0}\n//! | {0} |\n", "é".repeat(129)));
     assert_eq!(lines(&size(&wide, &[])), [2]);
 }
 
