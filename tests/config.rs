@@ -442,7 +442,11 @@ proptest! {
 
     /// The same for the example with something wrong put in somewhere.
     #[test]
-    fn any_change_of_the_example_is_read_or_refused(at in 0usize..6000, gone in 0usize..40, more in "[-a:{}\\[\\]#'\", \n\téß]{0,6}") {
+    fn any_change_of_the_example_is_read_or_refused(
+        at in 0usize..6000,
+        gone in 0usize..40,
+        more in "[-a:{}\\[\\]#'\", \n\téß]{0,6}",
+    ) {
         let all: Vec<char> = Config::EXAMPLE.chars().collect();
         let (at, end) = (at.min(all.len()), (at + gone).min(all.len()));
         let text: String = all[..at].iter().copied().chain(more.chars()).chain(all[end..].iter().copied()).collect();

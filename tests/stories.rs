@@ -15,6 +15,8 @@
 //! 40 failback           a person asks for it
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its story fails")]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -57,7 +59,7 @@ impl World {
         let start: jiff::Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         Now {
             moment: Moment::from_micros(self.micros),
-            wall: start + Duration::from_micros(self.micros as u64),
+            wall: start + Duration::from_micros(self.micros.unsigned_abs()),
         }
     }
 
@@ -261,10 +263,10 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                             record.adopt.insert(value.parse().unwrap());
                         }
                         Some(("hold_down", value)) => {
-                            record.hold_down = Duration::from_secs(value.parse().unwrap())
+                            record.hold_down = Duration::from_secs(value.parse().unwrap());
                         }
                         Some(("after", value)) => {
-                            record.failback_after = Duration::from_secs(value.parse().unwrap())
+                            record.failback_after = Duration::from_secs(value.parse().unwrap());
                         }
                         Some(other) => panic!("{other:?} is no option"),
                     }

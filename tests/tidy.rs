@@ -20,7 +20,7 @@ mod source;
 /// listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["agent", "lab", "config", "store", "api", "decision", "clock"]),
+    ("cli", &["agent", "lab", "config", "store", "notify", "api", "decision", "clock"]),
     ("lab", &["agent", "config", "decision", "clock", "live"]),
     (
         "agent",

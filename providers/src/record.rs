@@ -262,7 +262,7 @@ pub enum Version {
     Values,
     /// A number that grows with every change (a zone's serial, a revision).
     Number(u64),
-    /// Something only the provider understands (an ETag, record ids).
+    /// Something only the provider understands (an `ETag`, record ids).
     Opaque(String),
 }
 

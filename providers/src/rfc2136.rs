@@ -123,7 +123,8 @@ impl Rfc2136Provider {
         let found = questions.iter().zip(&replies).find(|((name, rtype), reply)| reply.answers(name, *rtype));
         Ok(found.map(|((name, rtype), _)| {
             Fault::Unsupported(format!(
-                "{name} also holds {rtype}, and a CNAME must stand alone (RFC 1034 section 3.6.2): use addresses, or remove the {rtype}"
+                "{name} also holds {rtype}, and a CNAME must stand alone (RFC 1034 section 3.6.2): \
+                 use addresses, or remove the {rtype}"
             ))
         }))
     }

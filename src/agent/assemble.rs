@@ -53,7 +53,11 @@ pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, Assembl
         writers.insert(id.clone(), writer);
     }
     let senders = senders(&config.notify)?;
-    Ok(World { senders, state: open_state(&config.agent.state), ..world(Hands::writing(writers), nameservers) })
+    Ok(World {
+        senders,
+        state: open_state(&config.agent.state),
+        ..world(Hands::writing(writers), nameservers)
+    })
 }
 
 /// The real world, for a dry run: nothing in it can write.
@@ -105,7 +109,8 @@ fn open_state(path: &Path) -> State {
 fn configured_nameservers(config: &Config) -> BTreeMap<DomainName, Vec<Server>> {
     let with = config.records.iter().filter(|(_, record)| !record.nameservers.is_empty());
     with.map(|(name, record)| {
-        let server = |address: &std::net::SocketAddr| Server { name: address.ip().to_string(), address: *address };
+        let server =
+            |address: &std::net::SocketAddr| Server { name: address.ip().to_string(), address: *address };
         (name.clone(), record.nameservers.iter().map(server).collect())
     })
     .collect()

@@ -5,25 +5,23 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use providers::{DomainName, RecordSet, RecordType, Snapshot, Swap, Version};
+use providers::DomainName;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::ledger::Ledger;
+use super::restore::{jobs, saved};
 use super::servers::Servers;
 use super::zones::Zones;
-use super::{World, log, systemd};
+use super::{World, systemd};
 use crate::api::{Command, Source, Status};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::decision::{
-    ChannelId, Decision, Effect, Event, EventKind, Input, Moment, Motive, Now, Options, ProviderId, Recorded, Report,
-    Saved, SavedRecord, Severity, Work,
-};
+use crate::decision::{ChannelId, Decision, Event, EventKind, Input, Moment, Now, Options, Report};
 use crate::notify::{ChannelKind, Outbox};
-use crate::probe::{Finding, Job, JobKey, Pace, Scheduler};
-use crate::store::{Batch, ChangeRow, ChangeState, Loaded, RecordRow, StoreError};
+use crate::probe::{Finding, Scheduler};
+use crate::store::{Batch, ChangeRow, StoreError};
 
 /// How the agent is used.
 #[derive(Clone, Copy, Debug)]
@@ -82,29 +80,29 @@ const KEEP_ALL: Duration = Duration::from_mins(1);
 
 /// The agent.
 pub struct Agent {
-    config: Arc<Config>,
-    mode: Mode,
-    clock: Arc<dyn Clock>,
-    started: Now,
-    decision: Decision,
-    ledger: Ledger,
-    zones: Zones,
-    servers: Servers,
-    scheduler: Option<Scheduler>,
-    tasks: JoinSet<()>,
-    findings: mpsc::Receiver<Finding>,
-    results: mpsc::Receiver<Vec<Input>>,
-    commands: mpsc::Receiver<Command>,
-    commander: mpsc::Sender<Command>,
-    stop_outbox: watch::Sender<bool>,
+    pub(super) config: Arc<Config>,
+    pub(super) mode: Mode,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) started: Now,
+    pub(super) decision: Decision,
+    pub(super) ledger: Ledger,
+    pub(super) zones: Zones,
+    pub(super) servers: Servers,
+    pub(super) scheduler: Option<Scheduler>,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) findings: mpsc::Receiver<Finding>,
+    pub(super) results: mpsc::Receiver<Vec<Input>>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) commander: mpsc::Sender<Command>,
+    pub(super) stop_outbox: watch::Sender<bool>,
     /// Changes begun and not closed, as they are kept.
-    open: BTreeMap<String, ChangeRow>,
+    pub(super) open: BTreeMap<String, ChangeRow>,
     /// Writes under way.
-    writing: BTreeSet<DomainName>,
-    next_looks: BTreeMap<DomainName, Moment>,
-    next_keep: Moment,
+    pub(super) writing: BTreeSet<DomainName>,
+    pub(super) next_looks: BTreeMap<DomainName, Moment>,
+    pub(super) next_keep: Moment,
     /// Does some channel write to the log already?
-    log_channels: BTreeSet<ChannelId>,
+    pub(super) log_channels: BTreeSet<ChannelId>,
 }
 
 impl Agent {
@@ -135,12 +133,10 @@ impl Agent {
         };
         let loaded = ledger.load(age_limit, &now).await;
         let open = loaded.open_changes.iter().map(|row| (row.id.clone(), row.clone())).collect();
-        let options = Options {
-            dry,
-            one_shot: !matches!(mode, Mode::Run),
-            stale_floor: age_limit.unwrap_or_default(),
-        };
-        let decision = Decision::new(config.policy(), hands.faces(), options, saved(loaded, &now, options), &now);
+        let options =
+            Options { dry, one_shot: !matches!(mode, Mode::Run), stale_floor: age_limit.unwrap_or_default() };
+        let decision =
+            Decision::new(config.policy(), hands.faces(), options, saved(loaded, &now, options), &now);
         let scheduler = Scheduler::start(jobs(&config), prober, Arc::clone(&clock), findings_in, seed);
         let (stop_outbox, _) = watch::channel(false);
         let log_channels = config
@@ -151,8 +147,10 @@ impl Agent {
             .map(|(id, _)| id.clone())
             .collect();
         let zones = Zones::new(hands, results_in.clone());
-        let servers = Servers { live, clock: Arc::clone(&clock), known: Arc::new(nameservers), out: results_in };
-        let next_looks = config.records.keys().map(|n| (n.clone(), now.moment + config.agent.live_interval)).collect();
+        let servers =
+            Servers { live, clock: Arc::clone(&clock), known: Arc::new(nameservers), out: results_in };
+        let next_looks =
+            config.records.keys().map(|n| (n.clone(), now.moment + config.agent.live_interval)).collect();
         Ok(Agent {
             config,
             mode,
@@ -253,8 +251,12 @@ impl Agent {
     async fn wake(&mut self) {
         let now = self.clock.now();
         let mut inputs = vec![Input::Tick];
-        let due: Vec<DomainName> =
-            self.next_looks.iter().filter(|(_, at)| **at <= now.moment).map(|(name, _)| name.clone()).collect();
+        let due: Vec<DomainName> = self
+            .next_looks
+            .iter()
+            .filter(|(_, at)| **at <= now.moment)
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in due {
             self.next_looks.insert(name.clone(), now.moment + self.config.agent.live_interval);
             inputs.push(Input::LookDue { record: name });
@@ -275,7 +277,8 @@ impl Agent {
                 self.writing.remove(record);
             }
             if let Input::Observed(observation) = &input {
-                tracing::debug!(endpoint = %observation.endpoint, outcome = ?observation.outcome, took = ?observation.timings.total, "probed");
+                let (outcome, took) = (&observation.outcome, observation.timings.total);
+                tracing::debug!(endpoint = %observation.endpoint, ?outcome, ?took, "probed");
             }
             effects.extend(self.decision.handle(&now, input));
         }
@@ -308,207 +311,6 @@ impl Agent {
         }
     }
 
-    /// Does what the decision asks. First what only looks; then everything that must outlive us is kept, in one
-    /// transaction; only then is anything written.
-    async fn play(&mut self, effects: Vec<Effect>) {
-        let now = self.clock.now();
-        let mut batch = Batch::default();
-        let mut reads: BTreeMap<ProviderId, Vec<DomainName>> = BTreeMap::new();
-        let mut writes: BTreeMap<ProviderId, Vec<Work>> = BTreeMap::new();
-        let mut watches = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Pace(endpoint, pace) => self.pace(&JobKey::Endpoint(endpoint), pace),
-                Effect::WitnessPace(witness, pace) => self.pace(&JobKey::Witness(witness), pace),
-                Effect::Probe(endpoint) => self.probe(&JobKey::Endpoint(endpoint)),
-                Effect::ProbeWitnesses => {
-                    self.config.agent.witnesses.keys().for_each(|w| self.probe(&JobKey::Witness(w.clone())));
-                }
-                Effect::ProbeTargets => jobs(&self.config).iter().for_each(|job| self.probe(&job.key)),
-                Effect::Read(record) => {
-                    let provider = self.config.records[&record].policy.provider.clone();
-                    reads.entry(provider).or_default().push(record);
-                }
-                Effect::Look(record) => self.look(record),
-                Effect::Watch(watch) => watches.push(*watch),
-                Effect::Say(event, key) => {
-                    let recorded = self.ledger.record(*event, key);
-                    self.say(recorded, &mut batch);
-                }
-                Effect::KeepTarget(target) => batch.trackers.extend(self.decision.saved_target(&target, &now)),
-                Effect::KeepRecord(record) => batch.records.extend(self.record_row(&record, &now)),
-                Effect::Write(work) => {
-                    let row = self.change_row(&work, &now);
-                    self.open.insert(row.id.clone(), row.clone());
-                    batch.changes.push(row);
-                    batch.records.extend(self.record_row(work.swap.name(), &now));
-                    let provider = self.config.records[work.swap.name()].policy.provider.clone();
-                    writes.entry(provider).or_default().push(*work);
-                }
-                Effect::Close { change, happened } => {
-                    if let Some(mut row) = self.open.remove(&change) {
-                        row.state = if happened { ChangeState::Completed } else { ChangeState::Failed };
-                        row.ended = Some(now.wall);
-                        batch.changes.push(row);
-                    }
-                }
-            }
-        }
-        for (provider, records) in reads {
-            let configured = records
-                .iter()
-                .filter_map(|name| Some((name.clone(), self.config.records[name].zone.clone()?)))
-                .collect();
-            self.tasks.spawn(self.zones.clone().read(provider, records, configured));
-        }
-        self.keep(batch, &now).await;
-        for (provider, works) in writes {
-            self.writing.extend(works.iter().map(|work| work.swap.name().clone()));
-            self.tasks.spawn(self.zones.clone().write(provider, works));
-        }
-        for watch in watches {
-            if let Some(zone) = self.zones.zone_of(&watch.record) {
-                self.tasks.spawn(self.servers.clone().watch(watch, zone.name));
-            }
-        }
-        while self.tasks.try_join_next().is_some() {}
-    }
-
-    /// Puts an event into the batch and into the log.
-    fn say(&mut self, recorded: Recorded, batch: &mut Batch) {
-        let channels = self.ledger.channels_for(&recorded.event);
-        let logged_by_channel = channels.iter().any(|channel| self.log_channels.contains(channel));
-        if matches!(self.mode, Mode::Plan { .. }) {
-            return;
-        }
-        if !logged_by_channel {
-            log::event(&recorded);
-        }
-        if recorded.event.severity >= Severity::Info
-            && let Some(record) = &recorded.event.record
-        {
-            systemd::status(&format!("{record}: {}", recorded.event.summary));
-        }
-        batch.events.push((recorded, channels));
-    }
-
-    async fn keep(&mut self, batch: Batch, now: &Now) {
-        let nothing = batch.trackers.is_empty()
-            && batch.records.is_empty()
-            && batch.changes.is_empty()
-            && batch.events.is_empty();
-        if nothing || matches!(self.mode, Mode::Plan { .. }) {
-            return;
-        }
-        if let Some(event) = self.ledger.commit(batch, now).await {
-            self.say_of_state(event, now).await;
-        }
-    }
-
-    /// What is to be said of the state goes the same way as everything else.
-    async fn say_of_state(&mut self, event: Event, now: &Now) {
-        let recorded = self.ledger.record(event, None);
-        let mut batch = Batch::default();
-        self.say(recorded, &mut batch);
-        // That it still cannot be written is what was just said.
-        let _ = self.ledger.commit(batch, now).await;
-    }
-
-    async fn keep_all(&mut self, now: &Now) {
-        let batch = Batch {
-            trackers: self.decision.saved_trackers(now),
-            records: self
-                .config
-                .records
-                .keys()
-                .filter_map(|name| self.record_row(name, now))
-                .collect(),
-            ..Batch::default()
-        };
-        self.keep(batch, now).await;
-        if matches!(self.mode, Mode::Plan { .. }) {
-            return;
-        }
-        if let Err(error) = self.ledger.store().prune(now.wall).await {
-            tracing::debug!(%error, "old history could not be dropped");
-        }
-    }
-
-    async fn announce_start(&mut self) {
-        let now = self.clock.now();
-        if !matches!(self.mode, Mode::Run) {
-            if self.ledger.trouble().is_some() && matches!(self.mode, Mode::Once { .. }) {
-                let event = self.ledger.unwritable(&now);
-                self.say_of_state(event, &now).await;
-            }
-            return;
-        }
-        let records = self.config.records.len();
-        let targets = self.config.targets.len();
-        let mut event = Event::new(
-            EventKind::AgentStarted,
-            now.wall,
-            format!("watching {targets} targets for {records} records (failover {})", env!("CARGO_PKG_VERSION")),
-        );
-        if self.config.agent.witnesses.is_empty() {
-            event.reason = Some(
-                "no witnesses are configured: this agent cannot tell a dead primary from its own dead uplink".into(),
-            );
-        }
-        let recorded = self.ledger.record(event, None);
-        let mut batch = Batch::default();
-        self.say(recorded, &mut batch);
-        self.keep(batch, &now).await;
-        if self.ledger.trouble().is_some() {
-            let event = self.ledger.unwritable(&now);
-            self.say_of_state(event, &now).await;
-        }
-    }
-
-    fn pace(&self, key: &JobKey, pace: crate::decision::Pace) {
-        let pace = match pace {
-            crate::decision::Pace::Fast => Pace::Fast,
-            crate::decision::Pace::Steady => Pace::Steady,
-        };
-        if let Some(scheduler) = &self.scheduler {
-            scheduler.set_pace(key, pace);
-        }
-    }
-
-    fn probe(&self, key: &JobKey) {
-        if let Some(scheduler) = &self.scheduler {
-            scheduler.probe_now(key);
-        }
-    }
-
-    fn look(&mut self, record: DomainName) {
-        // A one-shot run has just read the provider; it looks at the servers only after a change.
-        if matches!(self.mode, Mode::Run)
-            && let Some(zone) = self.zones.zone_of(&record)
-        {
-            self.tasks.spawn(self.servers.clone().look(record, zone.name));
-        }
-    }
-
-    fn record_row(&self, name: &DomainName, now: &Now) -> Option<RecordRow> {
-        let SavedRecord { current, last_change, incident, said } = self.decision.saved_record(name)?;
-        let last_change = last_change.map(|moment| now.wall_of(moment));
-        Some(RecordRow { name: name.clone(), current, last_change, incident, said })
-    }
-
-    fn change_row(&mut self, work: &Work, now: &Now) -> ChangeRow {
-        ChangeRow {
-            id: work.id.clone(),
-            record: work.swap.name().clone(),
-            state: ChangeState::Started,
-            started: now.wall,
-            ended: None,
-            completed_event: self.ledger.record(work.completed.clone(), Some(format!("{}-completed", work.id))),
-            targets: work.targets.clone(),
-            after: work.swap.after.clone(),
-        }
-    }
-
     /// The end: no more probes; what is being written may end and be proved; everything is kept; messages get a
     /// moment, and what is left of them is delivered after the next start.
     async fn end(mut self, settled: bool) -> Ending {
@@ -522,7 +324,11 @@ impl Agent {
         let now = self.clock.now();
         self.keep_all(&now).await;
         if !one_shot {
-            let event = Event::new(EventKind::AgentStopped, now.wall, "the agent was asked to stop; records stay as they are");
+            let event = Event::new(
+                EventKind::AgentStopped,
+                now.wall,
+                "the agent was asked to stop; records stay as they are",
+            );
             let recorded = self.ledger.record(event, None);
             let mut batch = Batch::default();
             self.say(recorded, &mut batch);
@@ -564,63 +370,5 @@ fn input_of(finding: Finding) -> Input {
     match finding {
         Finding::Observation(observation) => Input::Observed(observation),
         Finding::Sighting(sighting) => Input::Witnessed(sighting),
-    }
-}
-
-/// Everything that is probed.
-fn jobs(config: &Config) -> Vec<Job> {
-    let mut jobs = Vec::new();
-    for (id, target) in &config.targets {
-        for check_id in &target.checks {
-            let Some((check, _)) = config.checks.get(check_id) else { continue };
-            for address in &target.addresses {
-                let endpoint = crate::decision::Endpoint {
-                    target: id.clone(),
-                    check: check_id.clone(),
-                    address: *address,
-                };
-                jobs.push(Job { key: JobKey::Endpoint(endpoint), address: *address, check: Arc::clone(check) });
-            }
-        }
-    }
-    for (id, witness) in &config.agent.witnesses {
-        let key = JobKey::Witness(id.clone());
-        jobs.push(Job { key, address: witness.address, check: Arc::clone(&witness.check) });
-    }
-    jobs
-}
-
-/// What an earlier run left behind, as the decision wants it.
-fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
-    let records = loaded.records.into_iter().map(|(name, row)| {
-        let RecordRow { current, last_change, incident, said, .. } = row;
-        (name, SavedRecord { current, last_change: last_change.map(|t| now.moment_of(t)), incident, said })
-    });
-    // A dry run has no business with somebody else's open change: it reads what is there.
-    let open = if options.dry { Vec::new() } else { loaded.open_changes };
-    let unconfirmed = open.into_iter().map(|row| (row.record.clone(), work_of(row, now)));
-    Saved { trackers: loaded.trackers, records: records.collect(), unconfirmed: unconfirmed.collect() }
-}
-
-/// A change that was begun by an earlier run, to be proved by a reading.
-fn work_of(row: ChangeRow, now: &Now) -> Work {
-    let before = Snapshot {
-        name: row.record,
-        sets: BTreeMap::<RecordType, RecordSet>::new(),
-        version: Version::Values,
-        native: serde_json::Value::Null,
-    };
-    let motive = match row.completed_event.event.kind {
-        EventKind::FailoverCompleted => Motive::Failover,
-        EventKind::FailbackCompleted => Motive::Failback,
-        _ => Motive::Stay,
-    };
-    Work {
-        id: row.id,
-        swap: Swap { before, after: row.after },
-        targets: row.targets,
-        motive,
-        decided: now.moment_of(row.started),
-        completed: row.completed_event.event,
     }
 }

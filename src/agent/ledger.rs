@@ -102,7 +102,8 @@ impl Ledger {
             Ok(Ok(())) => {
                 self.outbox.iter().for_each(Outbox::wake);
                 let trouble = if self.in_file { self.trouble.take()? } else { return None };
-                let mut event = Event::new(EventKind::StateRecovered, now.wall, "the state can be written again");
+                let mut event =
+                    Event::new(EventKind::StateRecovered, now.wall, "the state can be written again");
                 event.since = Some(trouble.since);
                 return Some(event);
             }
@@ -125,7 +126,8 @@ impl Ledger {
         let why = self.trouble().unwrap_or("no reason is known");
         let summary = format!("the state cannot be written: {why}");
         let mut event = Event::new(EventKind::StateUnwritable, now.wall, summary);
-        event.next = Some("the agent goes on from memory; after a restart it would not know what it had done".into());
+        event.next =
+            Some("the agent goes on from memory; after a restart it would not know what it had done".into());
         event
     }
 }

@@ -16,8 +16,20 @@ pub(super) fn event(recorded: &Recorded) {
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                event = kind, id = recorded.id, incident = event.incident, record, target, before, after, reason,
-                guard, remedy, effective_by, next, "{}", event.summary
+                event = kind,
+                id = recorded.id,
+                incident = event.incident,
+                record,
+                target,
+                before,
+                after,
+                reason,
+                guard,
+                remedy,
+                effective_by,
+                next,
+                "{}",
+                event.summary
             )
         };
     }

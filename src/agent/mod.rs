@@ -2,9 +2,11 @@
 //! It makes no choices of its own.
 
 mod assemble;
+mod effects;
 mod event_loop;
 mod ledger;
 mod log;
+mod restore;
 mod servers;
 mod systemd;
 mod world;

@@ -65,7 +65,8 @@ impl Servers {
         let mut behind = servers;
         loop {
             let watched =
-                watch(self.live.as_ref(), self.clock.as_ref(), &behind, &order.record, &order.answer, limit).await;
+                watch(self.live.as_ref(), self.clock.as_ref(), &behind, &order.record, &order.answer, limit)
+                    .await;
             behind = watched.iter().filter(|w| w.served_at.is_none()).map(|w| w.server.clone()).collect();
             arrived.extend(watched.into_iter().map(|w| (w.server.clone(), seen(w))));
             let complete = behind.is_empty();

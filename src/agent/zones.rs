@@ -32,7 +32,8 @@ pub(super) struct Zones {
 
 impl Zones {
     pub(super) fn new(hands: Hands, out: mpsc::Sender<Vec<Input>>) -> Self {
-        let turns = hands.faces().into_keys().map(|id| (id, Arc::new(Semaphore::new(CALLS_AT_ONCE)))).collect();
+        let turns =
+            hands.faces().into_keys().map(|id| (id, Arc::new(Semaphore::new(CALLS_AT_ONCE)))).collect();
         Zones { hands, found: Arc::default(), turns, out }
     }
 
@@ -142,7 +143,9 @@ async fn read_zone(reader: &dyn ReadProvider, zone: &Zone, names: &[DomainName])
             };
             names.iter().map(of).collect()
         }
-        Err(fault) => names.iter().map(|n| Input::Read { record: n.clone(), result: Err(fault.clone()) }).collect(),
+        Err(fault) => {
+            names.iter().map(|n| Input::Read { record: n.clone(), result: Err(fault.clone()) }).collect()
+        }
     }
 }
 
@@ -159,11 +162,15 @@ async fn write_chunk(writer: &dyn Provider, zone: &Zone, swaps: &[Swap]) -> Vec<
         }
         return results;
     }
-    let written = |swap: &Swap| Input::Written { record: swap.name().clone(), result: result.clone().map(drop) };
+    let written =
+        |swap: &Swap| Input::Written { record: swap.name().clone(), result: result.clone().map(drop) };
     swaps.iter().map(written).collect()
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, Fault>>, late: fn(String) -> Fault) -> Result<T, Fault> {
+async fn within<T>(
+    call: impl Future<Output = Result<T, Fault>>,
+    late: fn(String) -> Fault,
+) -> Result<T, Fault> {
     match timeout(CALL_LIMIT, call).await {
         Ok(result) => result,
         Err(_) => Err(late(format!("no answer within {} s", CALL_LIMIT.as_secs()))),

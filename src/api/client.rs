@@ -33,7 +33,8 @@ impl Client {
     /// [`ApiError::Nobody`] when no agent answers.
     pub async fn status(&self) -> Result<Status, ApiError> {
         let body = self.call("GET", "/v1/status").await?;
-        serde_json::from_slice(&body).map_err(|error| self.nobody(format!("its answer is no status: {error}")))
+        serde_json::from_slice(&body)
+            .map_err(|error| self.nobody(format!("its answer is no status: {error}")))
     }
 
     /// Takes a record back to its best target now.

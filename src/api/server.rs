@@ -37,7 +37,9 @@ pub async fn serve(
         std::fs::remove_file(path).map_err(|error| listen(error.to_string()))?;
     }
     let listener = UnixListener::bind(path).map_err(|error| {
-        listen(format!("{error}; its folder must exist and be writable for the agent, or change `api.socket`"))
+        listen(format!(
+            "{error}; its folder must exist and be writable for the agent, or change `api.socket`"
+        ))
     })?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
         .map_err(|error| listen(error.to_string()))?;
@@ -70,7 +72,10 @@ async fn status(State(commander): State<mpsc::Sender<Command>>) -> Response {
     }
 }
 
-async fn failback(State(commander): State<mpsc::Sender<Command>>, Segment(name): Segment<String>) -> Response {
+async fn failback(
+    State(commander): State<mpsc::Sender<Command>>,
+    Segment(name): Segment<String>,
+) -> Response {
     let Ok(name) = name.parse::<DomainName>() else {
         return (StatusCode::BAD_REQUEST, "this is no domain name").into_response();
     };

@@ -81,7 +81,9 @@ pub(super) fn main(global: &Global, command: &Command) -> Exit {
     });
     match result {
         Ok(exit) => exit,
-        Err(StoreError::Missing { .. }) => setup::fail(&"no run has left a state yet: there are no deliveries"),
+        Err(StoreError::Missing { .. }) => {
+            setup::fail(&"no run has left a state yet: there are no deliveries")
+        }
         Err(error) => setup::fail(&error),
     }
 }
@@ -96,7 +98,12 @@ impl StateName {
     }
 }
 
-async fn list(global: &Global, store: &Store, filter: DeliveryFilter, limit: u32) -> Result<Exit, StoreError> {
+async fn list(
+    global: &Global,
+    store: &Store,
+    filter: DeliveryFilter,
+    limit: u32,
+) -> Result<Exit, StoreError> {
     let deliveries = store.deliveries(filter, limit).await?;
     match global.output {
         Output::Json => output::json(global, &deliveries),
@@ -159,7 +166,12 @@ async fn show(global: &Global, store: &Store, id: i64) -> Result<Exit, StoreErro
             (false, None) => "failed".to_owned(),
         };
         let status = attempt.status.map_or_else(String::new, |status| format!(" {status}"));
-        let _ = writeln!(text, "      {}{status} {outcome} ({} ms)", output::clock(attempt.at, now), attempt.took_ms);
+        let _ = writeln!(
+            text,
+            "      {}{status} {outcome} ({} ms)",
+            output::clock(attempt.at, now),
+            attempt.took_ms
+        );
     }
     let message = crate::notify::Message::of(&delivery.event, now).text();
     for row in message.lines() {

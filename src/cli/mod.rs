@@ -44,7 +44,7 @@ made (once), 6 holding.";
 /// What every command takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Global {
-    /// The configuration: a file, or a folder of YAML files. Else FAILOVER_CONFIG, ./failover.yaml,
+    /// The configuration: a file, or a folder of YAML files. Else `FAILOVER_CONFIG`, ./failover.yaml,
     /// /etc/failover/failover.yaml.
     #[arg(short, long, global = true, value_name = "FILE|DIR")]
     config: Option<PathBuf>,
@@ -54,7 +54,7 @@ pub struct Global {
     /// How the log is written; text on a terminal and JSON elsewhere, unless said.
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// What is logged: error, warn, info, debug, trace. RUST_LOG says it in more detail.
+    /// What is logged: error, warn, info, debug, trace. `RUST_LOG` says it in more detail.
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<tracing::Level>,
     /// Colour.
@@ -85,7 +85,7 @@ pub enum LogFormat {
 /// When colour is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal, unless `NO_COLOR` is set.
     Auto,
     /// Always.
     Always,

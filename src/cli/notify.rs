@@ -38,8 +38,11 @@ pub(super) fn main(global: &Global, command: &Command) -> Exit {
 
 async fn test(config: &Config, wanted: &[String]) -> Exit {
     let known: Vec<ChannelId> = config.notify.channels.keys().cloned().collect();
-    let wanted: Vec<ChannelId> =
-        if wanted.is_empty() { known.clone() } else { wanted.iter().map(|name| name.as_str().into()).collect() };
+    let wanted: Vec<ChannelId> = if wanted.is_empty() {
+        known.clone()
+    } else {
+        wanted.iter().map(|name| name.as_str().into()).collect()
+    };
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(name)) {
         let names: Vec<&str> = known.iter().map(ChannelId::as_str).collect();
         return setup::fail(&format!("no channel {unknown} is configured; configured: {}", names.join(", ")));
@@ -62,10 +65,7 @@ async fn test(config: &Config, wanted: &[String]) -> Exit {
     let mut exit = Exit::Done;
     for channel in wanted {
         let line = match outbox.send_test(&channel).await {
-            Some(SendResult::Delivered { status }) => {
-                let code = status.map_or_else(String::new, |status| format!(" ({status})"));
-                format!("{channel}: delivered{code}")
-            }
+            Some(SendResult::Delivered { said, .. }) => format!("{channel}: delivered: {said}"),
             Some(SendResult::Retry { error, .. }) => {
                 exit = Exit::Failed;
                 format!("{channel}: not delivered: {error} (a real message would be tried again)")

@@ -141,7 +141,13 @@ fn planned(text: &mut String, change: &ChangeReport, now: Timestamp, paint: Pain
     for one in &change.changes {
         for (sign, set) in [("-", &one.before), ("+", &one.after)] {
             if let Some(set) = set {
-                let line = format!("{sign} {} {} {:<5} {}", one.name, set.ttl.seconds(), one.record_type, set.values);
+                let line = format!(
+                    "{sign} {} {} {:<5} {}",
+                    one.name,
+                    set.ttl.seconds(),
+                    one.record_type,
+                    set.values
+                );
                 let line = if sign == "-" { paint.bad(&line) } else { paint.good(&line) };
                 row(text, "", &line);
             }
@@ -157,7 +163,8 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
     let mut text = String::new();
     let width = report.targets.iter().map(|t| t.name.as_str().len()).max().unwrap_or(0);
     for target in &report.targets {
-        let since = target.since.map_or_else(String::new, |since| format!(" since {}", clock(since, report.time)));
+        let since =
+            target.since.map_or_else(String::new, |since| format!(" since {}", clock(since, report.time)));
         let verdict = verdict(target, paint);
         let _ = writeln!(text, "  {:<width$}  {verdict}{since}", target.name.as_str());
         for endpoint in &target.endpoints {

@@ -3,4 +3,6 @@ use super::{Exit, Global};
 /// Rehearse.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
-pub(super) fn main(_: &Global, _: &Args) -> Exit { Exit::Failed }
+pub(super) fn main(_: &Global, _: &Args) -> Exit {
+    Exit::Failed
+}

@@ -68,7 +68,8 @@ async fn run(config: Arc<Config>) -> Exit {
 
 /// Resolves at SIGTERM or SIGINT.
 pub(super) async fn asked_to_stop() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be caught: the agent ends without finishing what is in flight");
         return std::future::pending().await;
     };

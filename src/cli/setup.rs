@@ -14,10 +14,8 @@ use crate::config::{Config, ConfigErrors};
 pub(super) fn load(global: &Global) -> Result<Arc<Config>, Exit> {
     let (_, config) = load_named(global)?;
     for warning in &config.warnings {
-        match &warning.place {
-            Some(place) => tracing::warn!("{place}: {}", warning.text),
-            None => tracing::warn!("{}", warning.text),
-        }
+        let place = warning.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
+        tracing::warn!("{place}{}", warning.text);
     }
     Ok(Arc::new(config))
 }
@@ -25,7 +23,8 @@ pub(super) fn load(global: &Global) -> Result<Arc<Config>, Exit> {
 /// The same, with the path, and warnings left to the caller.
 pub(super) fn load_named(global: &Global) -> Result<(PathBuf, Config), Exit> {
     let path = Config::find(global.config.as_deref()).map_err(|errors| complain(global, &errors))?;
-    let config = Config::load(&path, &|name| std::env::var(name).ok()).map_err(|errors| complain(global, &errors))?;
+    let config =
+        Config::load(&path, &|name| std::env::var(name).ok()).map_err(|errors| complain(global, &errors))?;
     Ok((path, config))
 }
 
@@ -50,14 +49,21 @@ pub(super) fn log(global: &Global, usual: LevelFilter) {
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
     // What a library says of itself is no news to an operator unless asked for.
     let filter = if std::env::var_os("RUST_LOG").is_none() {
-        ["hickory_server=error", "hickory_proto=error", "hickory_net=error", "hickory_resolver=error"]
-            .into_iter()
-            .filter_map(|directive| directive.parse().ok())
-            .fold(filter, EnvFilter::add_directive)
+        [
+            "hickory_server=error",
+            "rustls_platform_verifier=off",
+            "hickory_proto=error",
+            "hickory_net=error",
+            "hickory_resolver=error",
+        ]
+        .into_iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive)
     } else {
         filter
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let text = global.log_format.map_or(terminal, |format| format == LogFormat::Text);
     // A second start, in tests, changes nothing.
     let _ = if text {

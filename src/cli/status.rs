@@ -44,9 +44,9 @@ async fn find(config: &Config) -> Result<Status, Exit> {
         }
     }
     from_state(config).await.map_err(|error| match error {
-        StoreError::Missing { .. } => {
-            setup::fail(&"no agent is running, and no run has left a state yet: start `failover run` or `failover once`")
-        }
+        StoreError::Missing { .. } => setup::fail(
+            &"no agent is running, and no run has left a state yet: start `failover run` or `failover once`",
+        ),
         other => setup::fail(&other),
     })
 }
@@ -92,7 +92,10 @@ fn print(global: &Global, status: &Status) {
     };
     output::print(&format!("{head}\n"));
     if let Some(since) = status.report.blind_since {
-        let line = format!("BLIND since {}: no witness answers; nothing is counted or written", output::clock(since, now));
+        let line = format!(
+            "BLIND since {}: no witness answers; nothing is counted or written",
+            output::clock(since, now)
+        );
         output::print(&format!("{}\n", paint.bad(&line)));
     }
     if let Some(why) = &status.state_trouble {

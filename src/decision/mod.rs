@@ -24,6 +24,7 @@ mod policy;
 mod reconcile;
 mod record;
 mod report;
+mod review;
 mod say;
 mod select;
 mod sight;

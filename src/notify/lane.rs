@@ -235,7 +235,8 @@ impl Lane {
                 memory.unrecorded.remove(&id);
             }
             Err(error) => {
-                tracing::error!(channel = %self.channel, delivery = id, %error, "an attempt cannot be recorded; it is remembered");
+                let channel = &self.channel;
+                tracing::error!(%channel, delivery = id, %error, "an attempt cannot be recorded; it is remembered");
                 memory.unrecorded.insert(id, outcome);
             }
         }

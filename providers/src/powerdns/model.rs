@@ -133,7 +133,8 @@ impl Holding {
             }
             if alias && answer_type(&kind).is_none() && !is_of_dnssec(&kind) {
                 return Err(Fault::Unsupported(format!(
-                    "{name} also holds {kind}, and a CNAME must stand alone (RFC 1034 section 3.6.2): use addresses, or remove the {kind}"
+                    "{name} also holds {kind}, and a CNAME must stand alone (RFC 1034 section 3.6.2): \
+                     use addresses, or remove the {kind}"
                 )));
             }
         }

@@ -42,7 +42,8 @@ pub(super) fn of_failure(failure: Failure, purpose: Purpose, client: &Client) ->
             client.server()
         )),
         Failure::BadTime(_) => Fault::Auth(format!(
-            "{} refuses the time of our signature (BADTIME), even by its own clock, which differs from ours by {} s: set both clocks",
+            "{} refuses the time of our signature (BADTIME), even by its own clock, which differs from ours \
+             by {} s: set both clocks",
             client.server(),
             client.signer().map_or(0, super::sign::Signer::offset)
         )),
@@ -120,7 +121,8 @@ fn of_unsigned_refusal(code: Rcode, purpose: Purpose, zone: &DomainName, client:
     match (code, purpose) {
         // PowerDNS: any trouble with the key, the secret or the clock.
         (Rcode::REFUSED, Purpose::Swap) | (Rcode::NOTAUTH, Purpose::Read) => Fault::Auth(format!(
-            "{server} refuses the TSIG key {key} without saying why ({code}, unsigned): check the key's name, algorithm and secret, \
+            "{server} refuses the TSIG key {key} without saying why ({code}, unsigned): check the key's name, \
+             algorithm and secret, \
              that it may change {zone} (PowerDNS: TSIG-ALLOW-DNSUPDATE), and both clocks"
         )),
         // Knot: a zone it does not serve.

@@ -38,7 +38,10 @@ fn patch(server: &Pdns, sets: &[Value]) {
 }
 
 fn replace(kind: &str, records: &[Value], comments: &[Value]) -> Value {
-    json!({ "name": "www.example.test.", "type": kind, "ttl": 60, "changetype": "REPLACE", "records": records, "comments": comments })
+    json!({
+        "name": "www.example.test.", "type": kind, "ttl": 60,
+        "changetype": "REPLACE", "records": records, "comments": comments
+    })
 }
 
 /// The set of this type at `www`, as the whole zone's listing has it; its lists sorted.

@@ -1,0 +1,69 @@
+//! What an earlier run left behind, in the terms of the decision; and what is probed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use providers::{RecordSet, RecordType, Snapshot, Swap, Version};
+
+use crate::config::Config;
+use crate::decision::{Endpoint, EventKind, Motive, Now, Options, Saved, SavedRecord, Work};
+use crate::probe::{Job, JobKey};
+use crate::store::{ChangeRow, Loaded, RecordRow};
+
+/// Everything that is probed.
+pub(super) fn jobs(config: &Config) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for (id, target) in &config.targets {
+        for check_id in &target.checks {
+            let Some((check, _)) = config.checks.get(check_id) else { continue };
+            for address in &target.addresses {
+                let endpoint = Endpoint { target: id.clone(), check: check_id.clone(), address: *address };
+                jobs.push(Job {
+                    key: JobKey::Endpoint(endpoint),
+                    address: *address,
+                    check: Arc::clone(check),
+                });
+            }
+        }
+    }
+    for (id, witness) in &config.agent.witnesses {
+        let key = JobKey::Witness(id.clone());
+        jobs.push(Job { key, address: witness.address, check: Arc::clone(&witness.check) });
+    }
+    jobs
+}
+
+/// What an earlier run left behind, as the decision wants it.
+pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
+    let records = loaded.records.into_iter().map(|(name, row)| {
+        let RecordRow { current, last_change, incident, said, .. } = row;
+        (name, SavedRecord { current, last_change: last_change.map(|t| now.moment_of(t)), incident, said })
+    });
+    // A dry run has no business with somebody else's open change: it reads what is there.
+    let open = if options.dry { Vec::new() } else { loaded.open_changes };
+    let unconfirmed = open.into_iter().map(|row| (row.record.clone(), work_of(row, now)));
+    Saved { trackers: loaded.trackers, records: records.collect(), unconfirmed: unconfirmed.collect() }
+}
+
+/// A change that was begun by an earlier run, to be proved by a reading.
+fn work_of(row: ChangeRow, now: &Now) -> Work {
+    let before = Snapshot {
+        name: row.record,
+        sets: BTreeMap::<RecordType, RecordSet>::new(),
+        version: Version::Values,
+        native: serde_json::Value::Null,
+    };
+    let motive = match row.completed_event.event.kind {
+        EventKind::FailoverCompleted => Motive::Failover,
+        EventKind::FailbackCompleted => Motive::Failback,
+        _ => Motive::Stay,
+    };
+    Work {
+        id: row.id,
+        swap: Swap { before, after: row.after },
+        targets: row.targets,
+        motive,
+        decided: now.moment_of(row.started),
+        completed: row.completed_event.event,
+    }
+}

@@ -1,0 +1,126 @@
+//! Looking at records again by what is known: what should be published, and whether that takes a reading.
+
+use providers::{AnswerSets, DomainName};
+
+use super::record::Phase;
+use super::select::{Current, select};
+use super::{Decision, Effect, Hold, Moment, Now, RecordPolicy, Selection, Wish, say};
+
+impl Decision {
+    pub(super) fn evaluate_all(&mut self, now: &Now, out: &mut Vec<Effect>) {
+        for name in self.records.keys().cloned().collect::<Vec<_>>() {
+            self.evaluate(now, &name, out);
+        }
+    }
+
+    /// What should be published now, by what is known.
+    pub(super) fn selection(&self, now: Moment, name: &DomainName) -> Selection {
+        let Some(state) = self.records.get(name) else { return Selection::Hold(Hold::Unread) };
+        if state.snapshot.is_none() {
+            return Selection::Hold(Hold::Unread);
+        }
+        let addresses = state.addresses();
+        let current =
+            Current { targets: &state.current, addresses: &addresses, failback_asked: state.failback_asked };
+        select(&self.view(now), self.record(name), current)
+    }
+
+    /// The record sets of a wish, as the provider would store them.
+    pub(super) fn stored_form(&self, record: &RecordPolicy, wish: &Wish) -> AnswerSets {
+        let sets = super::answer_sets(&wish.addresses, record.ttl);
+        match self.faces.get(&record.provider) {
+            Some(face) => (face.normalize)(sets),
+            None => sets,
+        }
+    }
+
+    /// Looks at one record by what is known, and begins a reading where something may have to be written. Nothing
+    /// is ever written from here: that takes a fresh reading.
+    pub(super) fn evaluate(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
+        let state = self.state(name);
+        if let Phase::Confirming { .. } = state.phase {
+            if state.retry_at.is_some_and(|at| now.moment >= at) {
+                state.retry_at = None;
+                out.push(Effect::Read(name.clone()));
+            }
+            return;
+        }
+        if state.phase != Phase::Idle {
+            return;
+        }
+        match self.selection(now.moment, name) {
+            Selection::Hold(hold) => {
+                self.enter_hold(now, name, hold, out);
+                let unread = self.state(name).snapshot.is_none();
+                if unread && self.state(name).is_ready(now.moment) {
+                    self.begin_read(name, out);
+                }
+            }
+            Selection::Serve(wish) => {
+                let after = self.stored_form(self.record(name), &wish);
+                let state = self.state(name);
+                if state.refused.as_ref().is_some_and(|refused| *refused != wish) && state.faults == 0 {
+                    state.retry_at = None;
+                }
+                let in_sync = state.snapshot.as_ref().is_some_and(|snapshot| snapshot.holds(&after));
+                state.hold = None;
+                state.wish = Some(wish);
+                if in_sync {
+                    self.enter_sync(name);
+                } else if self.state(name).is_ready(now.moment) && self.state(name).pending.is_none() {
+                    self.begin_read(name, out);
+                }
+            }
+        }
+    }
+
+    pub(super) fn begin_read(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
+        let state = self.state(name);
+        state.phase = Phase::Reading;
+        state.retry_at = None;
+        out.push(Effect::Read(name.clone()));
+    }
+
+    pub(super) fn enter_sync(&mut self, name: &DomainName) {
+        let state = self.state(name);
+        state.refusal = None;
+        state.refused = None;
+        for topic in ["withheld", "failed", "drift", "all_down"] {
+            state.said.remove(topic);
+        }
+        if state.faults == 0 {
+            state.retry_at = None;
+        }
+    }
+
+    pub(super) fn enter_hold(&mut self, now: &Now, name: &DomainName, hold: Hold, out: &mut Vec<Effect>) {
+        let record = self.record(name).clone();
+        let state = self.records.get_mut(name).expect("every caller has found the record");
+        state.wish = None;
+        state.refusal = None;
+        let all_down = hold == Hold::AllDown;
+        let verify = match &hold {
+            Hold::Verifying { target } if state.hold.as_ref() != Some(&hold) => Some(target.clone()),
+            _ => None,
+        };
+        state.hold = Some(hold);
+        if let Some(target) = verify {
+            out.extend(self.targets.endpoints(&target).map(|(endpoint, _)| Effect::Probe(endpoint.clone())));
+        }
+        let state = self.records.get_mut(name).expect("every caller has found the record");
+        if all_down && state.says_anew("all_down", "all_down") {
+            let current =
+                state.snapshot.as_ref().map(|s| say::side(&self.policy, &record, s)).unwrap_or_default();
+            let mut event = say::all_down(now, &record, &self.targets, current);
+            event.incident = self.incident_of(name);
+            out.push(Effect::Say(Box::new(event), None));
+            out.push(Effect::KeepRecord(name.clone()));
+        }
+    }
+
+    /// The incident a record's events belong to: its own, else that of its best target that is not well.
+    pub(super) fn incident_of(&self, name: &DomainName) -> Option<String> {
+        let own = self.records.get(name).and_then(|state| state.incident.clone());
+        own.or_else(|| self.record(name).targets().find_map(|target| self.incidents.get(target).cloned()))
+    }
+}
