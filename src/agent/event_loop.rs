@@ -75,6 +75,8 @@ const STOP_WRITES: Duration = Duration::from_millis(1200);
 const STOP_OUTBOX: Duration = Duration::from_millis(400);
 /// How long a one-shot run goes on delivering messages and watching its change arrive.
 const ONCE_TAIL: Duration = Duration::from_secs(10);
+/// How long a stopping agent waits for the disk, beside the time above.
+const STOP_DISK: Duration = Duration::from_millis(300);
 /// How often everything is kept, changed or not: bounds what a lost machine forgets.
 const KEEP_ALL: Duration = Duration::from_mins(1);
 
@@ -192,12 +194,12 @@ impl Agent {
         let first = self.decision.start(&now);
         self.play(first).await;
         systemd::ready();
-        let settled = self.turn(&mut stop).await;
-        self.end(settled).await
+        let why = self.turn(&mut stop).await;
+        self.end(why).await
     }
 
-    /// Turns until it is told to stop. Returns whether nothing was left to do.
-    async fn turn(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+    /// Turns until there is a reason to stop.
+    async fn turn(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) -> Why {
         let deadline = match self.mode {
             Mode::Run => None,
             Mode::Once { deadline, .. } | Mode::Plan { deadline, .. } => Some(self.started.moment + deadline),
@@ -214,10 +216,10 @@ impl Agent {
             }
             if let Some(deadline) = deadline {
                 if self.decision.is_quiescent() && self.writing.is_empty() {
-                    return true;
+                    return Why::Settled;
                 }
                 if now.moment >= deadline {
-                    return false;
+                    return Why::Deadline;
                 }
             }
             let wake = self.next_wakeup(now.moment, deadline, watchdog.map(|_| next_alive));
@@ -225,7 +227,7 @@ impl Agent {
             let pause = wake.since(now.moment).max(Duration::from_millis(1));
             tokio::select! {
                 biased;
-                () = &mut *stop => return false,
+                () = &mut *stop => return Why::Asked,
                 Some(inputs) = self.results.recv() => self.take(inputs).await,
                 Some(finding) = self.findings.recv() => {
                     let mut inputs = vec![input_of(finding)];
@@ -313,17 +315,16 @@ impl Agent {
 
     /// The end: no more probes; what is being written may end and be proved; everything is kept; messages get a
     /// moment, and what is left of them is delivered after the next start.
-    async fn end(mut self, settled: bool) -> Ending {
+    async fn end(mut self, why: Why) -> Ending {
         systemd::stopping();
-        let one_shot = !matches!(self.mode, Mode::Run);
-        if let Some(scheduler) = self.scheduler.take() {
-            scheduler.stop().await;
-        }
-        let limit = if one_shot { ONCE_TAIL } else { STOP_WRITES };
-        let _ = timeout(limit, self.finish_changes(one_shot)).await;
+        let hurried = why == Why::Asked;
+        // Dropping it ends every probe, and the programs of exec checks with them.
+        drop(self.scheduler.take());
+        let limit = if hurried { STOP_WRITES } else { ONCE_TAIL };
+        let _ = timeout(limit, self.finish_changes(!hurried)).await;
         let now = self.clock.now();
-        self.keep_all(&now).await;
-        if !one_shot {
+        let _ = timeout(STOP_DISK, self.keep_all(&now)).await;
+        if matches!(self.mode, Mode::Run) {
             let event = Event::new(
                 EventKind::AgentStopped,
                 now.wall,
@@ -335,7 +336,7 @@ impl Agent {
             self.keep(batch, &now).await;
         }
         self.stop_outbox.send_replace(true);
-        let limit = if one_shot { ONCE_TAIL } else { STOP_OUTBOX };
+        let limit = if hurried { STOP_OUTBOX } else { ONCE_TAIL };
         if let Some(outbox) = self.ledger.outbox()
             && let Err(error) = outbox.drain(limit).await
         {
@@ -344,7 +345,7 @@ impl Agent {
         self.tasks.shutdown().await;
         Ending {
             report: self.decision.report(&self.clock.now()),
-            settled,
+            settled: why == Why::Settled,
             state_trouble: self.ledger.trouble().map(str::to_owned),
         }
     }
@@ -364,6 +365,17 @@ impl Agent {
             }
         }
     }
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Nothing was left to do.
+    Settled,
+    /// The deadline of a one-shot run came first.
+    Deadline,
+    /// Somebody asked it to stop.
+    Asked,
 }
 
 fn input_of(finding: Finding) -> Input {

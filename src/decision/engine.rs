@@ -84,7 +84,9 @@ impl Decision {
         saved: Saved,
         now: &Now,
     ) -> Self {
-        let targets = Targets::new(&policy, &saved.trackers, now);
+        let mut targets = Targets::new(&policy, &saved.trackers, now);
+        // What an earlier run found out too long ago is no verdict.
+        targets.expire(now.moment, &policy, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
         let mut by_target: BTreeMap<TargetId, Vec<DomainName>> = BTreeMap::new();
         for record in policy.records.values() {
