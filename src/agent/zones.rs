@@ -49,6 +49,10 @@ impl Zones {
         records: Vec<DomainName>,
         configured: BTreeMap<DomainName, DomainName>,
     ) {
+        let owed = Owed::new(&self.out, &records, |record| Input::Read {
+            record,
+            result: Err(Fault::Unavailable("the reading broke off".into())),
+        });
         let Some(reader) = self.hands.reader(&provider).cloned() else { return };
         let _turn = self.turn(&provider).await;
         let mut by_zone: BTreeMap<Zone, Vec<DomainName>> = BTreeMap::new();
@@ -73,7 +77,7 @@ impl Zones {
                 results.extend(read_zone(reader.as_ref(), &zone, names).await);
             }
         }
-        self.report(results).await;
+        owed.pay(results).await;
     }
 
     async fn find(
@@ -99,6 +103,11 @@ impl Zones {
 
     /// Writes these changes of one provider and reports each.
     pub(super) async fn write(self, provider: ProviderId, works: Vec<Work>) {
+        let names: Vec<DomainName> = works.iter().map(|work| work.swap.name().clone()).collect();
+        let owed = Owed::new(&self.out, &names, |record| Input::Written {
+            record,
+            result: Err(Fault::Unknown("the writing broke off".into())),
+        });
         let Some(writer) = self.hands.writer(&provider).cloned() else { return };
         let _turn = self.turn(&provider).await;
         let mut by_zone: BTreeMap<Zone, Vec<Swap>> = BTreeMap::new();
@@ -118,16 +127,38 @@ impl Zones {
                 results.extend(write_chunk(writer.as_ref(), &zone, swaps).await);
             }
         }
-        self.report(results).await;
+        owed.pay(results).await;
     }
 
     async fn turn(&self, provider: &ProviderId) -> Option<tokio::sync::OwnedSemaphorePermit> {
         Arc::clone(self.turns.get(provider)?).acquire_owned().await.ok()
     }
+}
 
-    async fn report(&self, results: Vec<Input>) {
+/// Results that the decision waits for. Should a call panic, or its task be dropped, the decision hears that instead
+/// of waiting for ever.
+struct Owed {
+    out: mpsc::Sender<Vec<Input>>,
+    otherwise: Vec<Input>,
+}
+
+impl Owed {
+    fn new(out: &mpsc::Sender<Vec<Input>>, names: &[DomainName], otherwise: fn(DomainName) -> Input) -> Self {
+        Owed { out: out.clone(), otherwise: names.iter().cloned().map(otherwise).collect() }
+    }
+
+    async fn pay(mut self, results: Vec<Input>) {
+        self.otherwise.clear();
         // The agent is gone only when the process ends.
         let _ = self.out.send(results).await;
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if !self.otherwise.is_empty() {
+            let _ = self.out.try_send(std::mem::take(&mut self.otherwise));
+        }
     }
 }
 
