@@ -164,6 +164,9 @@ pub struct WitnessReport {
     pub seen: Option<bool>,
 }
 
+/// Faults in a row after which a plan is given up.
+const PLAN_TRIES: u32 = 3;
+
 impl Decision {
     /// What is known now.
     pub fn report(&self, now: &Now) -> Report {
@@ -321,7 +324,8 @@ impl Decision {
             return false;
         }
         if let Some(fault) = &state.fault {
-            return !fault.is_transient();
+            // A plan that cannot be made is said soon; a one-shot run uses its time, for something may have to be done.
+            return !fault.is_transient() || (self.options.dry && state.faults >= PLAN_TRIES);
         }
         state.snapshot.is_some()
             && (state.pending.is_some()
