@@ -12,10 +12,13 @@ use crate::decision::ChannelId;
 use crate::notify::{Outbox, SendResult, senders};
 use crate::store::Store;
 
-/// Messages.
+/// Messages: test a channel.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Example:
+  failover notify test team")]
 pub(super) enum Command {
-    /// Send a test message through the real path, and say what the service answered
+    /// Send a test message the way of the real ones, and say what the service answered
     #[command(after_help = "\
 Examples:
   failover notify test            every channel

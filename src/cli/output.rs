@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Global, Output, setup};
-use crate::decision::{ChangeReport, RecordReport, RecordStatus, Report, TargetId, TargetReport, Verdict};
+use crate::decision::{
+    ChangeReport, RecordReport, RecordStatus, Report, TargetId, TargetReport, Verdict, counted,
+};
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) {
@@ -173,7 +175,7 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
                 continue;
             }
             let counted = if endpoint.failures > 0 && endpoint.verdict != Verdict::Down {
-                format!(" ({} failures counted)", endpoint.failures)
+                format!(" ({} counted)", counted(endpoint.failures as usize, "failure"))
             } else {
                 String::new()
             };

@@ -9,11 +9,12 @@ use super::{Exit, Global, Output, setup};
 use crate::api::{Client, Source, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::decision::{Decision, Options, Saved, SavedRecord, human};
+use crate::decision::{Decision, Options, Saved, SavedRecord, counted, human};
 use crate::store::{Store, StoreError};
 
-/// What the running agent knows, asked over its socket. Without one, what the last run left in the state file, and
-/// how old that is.
+/// What the running agent knows; without one, what the last run left behind.
+///
+/// The agent is asked over its socket; without one, the state file is read, and how old it is is said.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -102,7 +103,10 @@ fn print(global: &Global, status: &Status) {
         output::print(&format!("{}\n", paint.bad(&format!("the state cannot be written: {why}"))));
     }
     if status.pending_deliveries > 0 {
-        let line = format!("{} messages wait: failover deliveries list", status.pending_deliveries);
+        let line = format!(
+            "{} undelivered: failover deliveries list --state pending",
+            counted(usize::try_from(status.pending_deliveries).unwrap_or(usize::MAX), "message")
+        );
         output::print(&format!("{}\n", paint.doubtful(&line)));
     }
     output::print(&output::records(&status.report, paint));
