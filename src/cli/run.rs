@@ -8,7 +8,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, Global, setup};
 use crate::agent::{Agent, Mode, assemble};
-use crate::api;
+use crate::api::{self, ApiError};
 use crate::config::Config;
 use crate::store::{LockError, LockRole, StateLock};
 
@@ -57,7 +57,12 @@ async fn run(config: Arc<Config>) -> Exit {
     let door = match socket {
         Some(path) => match api::serve(&path, agent.commander()).await {
             Ok(door) => Some(tokio::spawn(door)),
-            Err(error) => return setup::fail(&error),
+            Err(error @ ApiError::Taken { .. }) => return setup::fail(&error),
+            // An agent that nobody can ask is better than none.
+            Err(error) => {
+                tracing::error!(%error, "`failover status` and `failover failback` cannot reach this agent");
+                None
+            }
         },
         None => None,
     };

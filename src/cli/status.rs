@@ -29,27 +29,30 @@ pub(super) fn main(global: &Global, _: &Args) -> Exit {
         Err(exit) => return exit,
     };
     match setup::block_on(find(&config)) {
-        Ok(status) => {
-            print(global, &status);
+        Ok((status, silence)) => {
+            print(global, &status, &silence);
             Exit::Done
         }
         Err(exit) => exit,
     }
 }
 
-async fn find(config: &Config) -> Result<Status, Exit> {
-    if let Some(socket) = &config.socket {
-        match Client::new(socket).status().await {
-            Ok(status) => return Ok(status),
-            Err(error) => tracing::info!("{error}"),
-        }
+/// What is known, and why no running agent told it.
+async fn find(config: &Config) -> Result<(Status, String), Exit> {
+    let silence = match &config.socket {
+        Some(socket) => match Client::new(socket).status().await {
+            Ok(status) => return Ok((status, String::new())),
+            Err(error) => error.to_string(),
+        },
+        None => "no agent can be asked without `api.socket` in the configuration".into(),
+    };
+    match from_state(config).await {
+        Ok(status) => Ok((status, silence)),
+        Err(StoreError::Missing { .. }) => Err(setup::fail(&format!(
+            "{silence}, and no run has left a state: start `failover run` or `failover once`"
+        ))),
+        Err(error) => Err(setup::fail(&format!("{silence}, and {error}"))),
     }
-    from_state(config).await.map_err(|error| match error {
-        StoreError::Missing { .. } => setup::fail(
-            &"no agent is running, and no run has left a state yet: start `failover run` or `failover once`",
-        ),
-        other => setup::fail(&other),
-    })
 }
 
 /// What the state file says. Nothing is probed and nothing is read from DNS.
@@ -76,7 +79,7 @@ async fn from_state(config: &Config) -> Result<Status, StoreError> {
     })
 }
 
-fn print(global: &Global, status: &Status) {
+fn print(global: &Global, status: &Status, silence: &str) {
     if global.output != Output::Table {
         return output::json(global, status);
     }
@@ -87,7 +90,7 @@ fn print(global: &Global, status: &Status) {
             format!("{}, running since {}", status.agent, output::clock(started, now))
         }
         _ => paint.doubtful(&format!(
-            "no agent is running; this is what the last run left {} ago",
+            "{silence}\nthis is what the last run left {} ago",
             human(std::time::Duration::from_secs(status.age_s))
         )),
     };
