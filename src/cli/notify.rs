@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
+use futures_util::future::join_all;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, Global, output, setup};
@@ -66,8 +67,10 @@ async fn test(config: &Config, wanted: &[String]) -> Exit {
         Err(error) => return setup::fail(&error),
     };
     let mut exit = Exit::Done;
-    for channel in wanted {
-        let line = match outbox.send_test(&channel).await {
+    // All at once: one that hangs is waited for, and no two of them are.
+    let results = join_all(wanted.iter().map(|channel| outbox.send_test(channel))).await;
+    for (channel, result) in wanted.iter().zip(results) {
+        let line = match result {
             Some(SendResult::Delivered { said, .. }) => format!("{channel}: delivered: {said}"),
             Some(SendResult::Retry { error, .. }) => {
                 exit = Exit::Failed;

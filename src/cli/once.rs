@@ -104,6 +104,7 @@ pub(super) fn print(global: &Global, command: &str, ending: &Ending) {
         return output::json(global, &Document { command, settled: ending.settled, report: &ending.report });
     }
     let paint = Paint::new(global);
+    output::print(&output::blindness(&ending.report, paint));
     output::print(&output::records(&ending.report, paint));
     output::print(&format!("targets\n{}", output::targets(&ending.report, paint)));
     if !ending.settled {

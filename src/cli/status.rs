@@ -95,13 +95,7 @@ fn print(global: &Global, status: &Status, silence: &str) {
         )),
     };
     output::print(&format!("{head}\n"));
-    if let Some(since) = status.report.blind_since {
-        let line = format!(
-            "BLIND since {}: no witness answers; nothing is counted or written",
-            output::clock(since, now)
-        );
-        output::print(&format!("{}\n", paint.bad(&line)));
-    }
+    output::print(&output::blindness(&status.report, paint));
     if let Some(why) = &status.state_trouble {
         output::print(&format!("{}\n", paint.bad(&format!("the state cannot be written: {why}"))));
     }

@@ -287,6 +287,10 @@ impl Decision {
         let state = &self.records[name];
         let record = self.record(name);
         if state.fault.is_some() {
+            // A one-shot run that tells this has ended.
+            if self.options.one_shot {
+                return None;
+            }
             return state.retry_at.map(|at| format!("tried again in {}", human(at.since(now))));
         }
         if let Some(refusal) = &state.refusal {
