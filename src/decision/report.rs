@@ -149,8 +149,8 @@ pub struct EndpointReport {
     /// When it was probed last in this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
-    /// What that probe said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What that probe said: in JSON the two keys `outcome` and, but for a pass, `reason`.
+    #[serde(flatten)]
     pub outcome: Option<Outcome>,
 }
 

@@ -69,6 +69,12 @@ impl Ended {
     }
 }
 
+/// The lines of a log with this event.
+pub(crate) fn events(log: &str, event: &str) -> Vec<Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["event"] == event).collect()
+}
+
 /// A running `failover run`.
 pub(crate) struct Agent {
     child: Child,
@@ -98,9 +104,7 @@ impl Agent {
 
     /// The lines of the log with this event.
     pub(crate) fn logged(&self, event: &str) -> Vec<Value> {
-        let lines = self.said();
-        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["event"] == event).collect()
+        events(&self.said(), event)
     }
 
     #[track_caller]
@@ -122,11 +126,13 @@ impl Agent {
         status.code().unwrap_or(-1)
     }
 
+    /// Stops it; everything it said.
     #[track_caller]
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(mut self) -> String {
         self.signal("TERM");
         let code = self.wait(PATIENCE);
         assert_eq!(code, 0, "{}", self.said());
+        self.said()
     }
 
     pub(crate) fn kill(mut self) {

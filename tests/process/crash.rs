@@ -69,7 +69,10 @@ fn one_outage(stage: &Stage, blow: &Blow) -> bool {
     stage.kill_primary();
     match blow {
         Blow::After(time) => std::thread::sleep(*time),
-        Blow::AtTheWrite => wait_until("the write", PATIENCE, || (stage.zone().1 == STANDBY).then_some(())),
+        Blow::AtTheWrite => wait_until("the write", PATIENCE, || {
+            let mut looks = (0..1000).inspect(|_| std::thread::sleep(Duration::from_micros(200)));
+            looks.any(|_| stage.zone().1 == STANDBY).then_some(())
+        }),
     }
     agent.kill();
     let written = stage.zone().1 == STANDBY;

@@ -72,7 +72,10 @@ fn a_server_that_never_answers_is_named() {
     let agent = stage.start();
     let logged = agent.wait_logged("provider.unavailable");
     let message = logged["message"].as_str().unwrap();
-    assert!(message.contains(&at.to_string()) && message.contains("within 1s"), "where, and how long: {logged}");
+    assert!(
+        message.contains(&at.to_string()) && message.contains("within 1s"),
+        "where, and how long: {logged}"
+    );
     proxy.set("mode=ok&kill=1");
     stage.wait_told("provider.recovered");
     agent.stop();
