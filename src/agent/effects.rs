@@ -8,7 +8,9 @@ use super::event_loop::{Agent, Mode};
 use super::log;
 use super::restore::jobs;
 use super::systemd;
-use crate::decision::{Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work};
+use crate::decision::{
+    Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work, counted,
+};
 use crate::probe::{JobKey, Pace};
 use crate::store::{Batch, ChangeRow, ChangeState, RecordRow};
 
@@ -153,7 +155,9 @@ impl Agent {
             EventKind::AgentStarted,
             now.wall,
             format!(
-                "watching {targets} targets for {records} records (failover {})",
+                "watching {} for {} (failover {})",
+                counted(targets, "target"),
+                counted(records, "record"),
                 env!("CARGO_PKG_VERSION")
             ),
         );

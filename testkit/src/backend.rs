@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::netns::Hosts;
 use crate::process::Helper;
 use crate::wait::free_port;
 
@@ -64,6 +65,16 @@ impl Backend {
         arguments.extend(targets.iter().map(ToString::to_string));
         let helper = Helper::python("backend.py", &arguments);
         Backend { targets, admin: ([127, 0, 0, 1], admin).into(), _helper: helper }
+    }
+
+    /// Targets at these addresses of the other host; [`Backend::set`] and [`Backend::requests`] do not reach them.
+    pub fn start_there(hosts: &Hosts, addresses: &[&str]) -> Backend {
+        let port = free_port();
+        let ip = |text: &&str| text.parse::<IpAddr>().expect("an IP address");
+        let targets: Vec<SocketAddr> = addresses.iter().map(ip).map(|ip| SocketAddr::new(ip, port)).collect();
+        let arguments: Vec<String> = targets.iter().map(ToString::to_string).collect();
+        let helper = Helper::python_at(&hosts.there(), "backend.py", &arguments);
+        Backend { targets, admin: ([127, 0, 0, 1], 0).into(), _helper: helper }
     }
 
     /// Where the targets listen, in the order given.
