@@ -146,8 +146,14 @@ impl Decision {
         let better = tier(&found.targets).is_some_and(|new| tier(&state.current).is_none_or(|old| new < old));
         let all_up = found.targets.iter().all(|target| self.verdict(target) == Verdict::Up);
         let accepted = ours && better && all_up && !found.targets.is_empty();
+        let wanted = match self.selection(now.moment, name) {
+            Selection::Serve(wish) => snapshot.holds(&self.stored_form(&record, &wish)),
+            Selection::Hold(_) => false,
+        };
         let next = if accepted {
             "it is a better target that works: the record stays there"
+        } else if wanted {
+            "it is what the agent would have written: the record stays there"
         } else if ours {
             "it is put right under the usual guards"
         } else {
@@ -198,7 +204,7 @@ impl Decision {
         match judgement {
             Judgement::InSync => {
                 state.conflicts = 0;
-                self.enter_sync(name);
+                self.enter_sync(name, out);
             }
             Judgement::Refused { refusal, .. } => self.refuse(now, name, &wish, refusal, out),
             Judgement::Write(swap) => {
