@@ -153,7 +153,9 @@ impl Agent {
             EventKind::AgentStarted,
             now.wall,
             format!(
-                "watching {targets} targets for {records} records (failover {})",
+                "watching {} for {} (failover {})",
+                count(targets, "target"),
+                count(records, "record"),
                 env!("CARGO_PKG_VERSION")
             ),
         );
@@ -218,4 +220,9 @@ impl Agent {
             after: work.swap.after.clone(),
         }
     }
+}
+
+/// `1 record`, `2 records`.
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

@@ -425,7 +425,10 @@ impl Decision {
         let (kind, summary) = if complete {
             (
                 EventKind::PropagationCompleted,
-                format!("all {} authoritative servers serve the change of {name}", servers.len()),
+                match servers.len() {
+                    1 => format!("the authoritative server serves the change of {name}"),
+                    many => format!("all {many} authoritative servers serve the change of {name}"),
+                },
             )
         } else {
             (
