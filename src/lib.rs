@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;
+pub mod lab;
 pub mod live;
 pub mod notify;
 pub mod probe;
