@@ -42,6 +42,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;
+pub mod lab;
 pub mod live;
 pub mod notify;
 pub mod probe;
