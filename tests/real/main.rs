@@ -17,6 +17,5 @@ mod once;
 mod outage;
 mod outage_of_provider;
 mod plan;
-
 mod relay;
 mod stage;

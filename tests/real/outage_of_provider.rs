@@ -2,7 +2,7 @@
 
 use testkit::Mode;
 
-use crate::stage::{ALPHA, BETA, PRIMARY, Stage, Way, on_each};
+use crate::stage::{BETA, PRIMARY, Stage, Way, on_each};
 
 fn stopped(way: Way) {
     let mut stage = Stage::start(way);
@@ -18,7 +18,6 @@ fn stopped(way: Way) {
     // A run from cron meets the agent's lock; a plan sees what the agent sees.
     site.plan(&["--deadline", "1s"]).ended(1);
     stage.server.start_again();
-    assert_eq!((stage.serial(), stage.answer()), (serial, vec![ALPHA.to_owned()]));
     stage.wait_for_answer(BETA);
     stage.wait_until_told("provider.recovered");
     stage.wait_until_told("failover.completed");
