@@ -8,7 +8,9 @@ use super::event_loop::{Agent, Mode};
 use super::log;
 use super::restore::jobs;
 use super::systemd;
-use crate::decision::{Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work};
+use crate::decision::{
+    Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work, counted,
+};
 use crate::probe::{JobKey, Pace};
 use crate::store::{Batch, ChangeRow, ChangeState, RecordRow};
 
@@ -154,8 +156,8 @@ impl Agent {
             now.wall,
             format!(
                 "watching {} for {} (failover {})",
-                count(targets, "target"),
-                count(records, "record"),
+                counted(targets, "target"),
+                counted(records, "record"),
                 env!("CARGO_PKG_VERSION")
             ),
         );
@@ -220,9 +222,4 @@ impl Agent {
             after: work.swap.after.clone(),
         }
     }
-}
-
-/// `1 record`, `2 records`.
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

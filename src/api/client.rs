@@ -1,5 +1,6 @@
 //! The asking side.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,6 +62,9 @@ impl Client {
         };
         let answer = match timeout(CALL_LIMIT, exchange).await {
             Ok(Ok(answer)) => answer,
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                return Err(self.nobody("none is running".into()));
+            }
             Ok(Err(error)) => return Err(self.nobody(error.to_string())),
             Err(_) => return Err(self.nobody(format!("no answer within {} s", CALL_LIMIT.as_secs()))),
         };

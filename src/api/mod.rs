@@ -66,7 +66,13 @@ pub enum Source {
 /// Why a running agent cannot be talked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The socket cannot be made.
+    /// Another agent listens on the socket. **Next:** this one must not start: one of the two would be out of reach.
+    #[error("another agent listens on the socket {path}; give each its own `api.socket` and `agent.state`")]
+    Taken {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The socket cannot be made. **Next:** do without; the agent does its work, and nobody can ask it.
     #[error("cannot listen on the socket {path}: {why}")]
     Listen {
         /// The socket.

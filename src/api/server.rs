@@ -24,7 +24,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// then. A socket that nobody listens on any more is taken over; one with a living agent behind it is not.
 ///
 /// # Errors
-/// [`ApiError::Listen`].
+/// [`ApiError::Taken`], [`ApiError::Listen`].
 pub async fn serve(
     path: &Path,
     commander: mpsc::Sender<Command>,
@@ -32,7 +32,7 @@ pub async fn serve(
     let listen = |why: String| ApiError::Listen { path: path.to_owned(), why };
     if path.exists() {
         if UnixStream::connect(path).await.is_ok() {
-            return Err(listen("another agent listens there; give each its own `api.socket`".into()));
+            return Err(ApiError::Taken { path: path.to_owned() });
         }
         std::fs::remove_file(path).map_err(|error| listen(error.to_string()))?;
     }

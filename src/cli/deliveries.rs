@@ -9,35 +9,45 @@ use tracing_subscriber::filter::LevelFilter;
 use super::output::{self, Paint};
 use super::{Exit, Global, Output, setup};
 use crate::clock::{Clock, SystemClock};
-use crate::decision::ChannelId;
+use crate::decision::{ChannelId, counted};
 use crate::store::{Attempt, Delivery, DeliveryFilter, DeliveryState, Store, StoreError};
 
-/// Messages on their way: what waits, what was delivered, what was given up.
+/// Messages on their way: list, show, retry.
+///
+/// What waits, what was delivered, what was given up, and every attempt.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   failover deliveries list --state dead
   failover deliveries show 12
-  failover deliveries retry 12        (the running agent sends it within 10 seconds)")]
+  failover deliveries retry 12")]
 pub(super) enum Command {
     /// List deliveries, newest first
+    #[command(after_help = "\
+Examples:
+  failover deliveries list
+  failover deliveries list --state dead --channel team")]
     List {
         /// Only those in this state.
         #[arg(long, value_enum)]
         state: Option<StateName>,
         /// Only those to this channel.
-        #[arg(long)]
+        #[arg(long, value_name = "NAME")]
         channel: Option<String>,
         /// At most so many.
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, value_name = "N", default_value_t = 50)]
         limit: u32,
     },
     /// One delivery with every attempt
+    #[command(after_help = "Example:\n  failover deliveries show 12")]
     Show {
         /// Its number.
         id: i64,
     },
     /// Send one again, whatever became of it
+    ///
+    /// The running agent sends it within 10 seconds; without one, the next `failover once` does.
+    #[command(after_help = "Example:\n  failover deliveries retry 12")]
     Retry {
         /// Its number.
         id: i64,
@@ -132,7 +142,7 @@ fn line(delivery: &Delivery, now: jiff::Timestamp, paint: Paint) -> String {
     let summary = &delivery.event.event.summary;
     let error = match (&delivery.last_error, delivery.state) {
         (Some(error), DeliveryState::Pending | DeliveryState::Dead) => {
-            format!("\n      after {} attempts: {error}", delivery.attempts)
+            format!("\n      after {}: {error}", counted(delivery.attempts as usize, "attempt"))
         }
         _ => String::new(),
     };

@@ -6,7 +6,9 @@ use tracing_subscriber::filter::LevelFilter;
 use super::{Exit, Global, output, setup};
 use crate::api::Client;
 
-/// Takes a record back to its best working target now, without waiting for `failback.after`. Guards hold all the same.
+/// Take a record back to its best target now.
+///
+/// The running agent does it, without waiting for `failback.after`. Guards hold all the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

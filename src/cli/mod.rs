@@ -44,22 +44,23 @@ made (once), 6 holding.";
 
 /// What every command takes.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The configuration: a file, or a folder of YAML files. Else `FAILOVER_CONFIG`, ./failover.yaml,
     /// /etc/failover/failover.yaml.
     #[arg(short, long, global = true, value_name = "FILE|DIR")]
     config: Option<PathBuf>,
     /// How results are printed.
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, global = true, value_enum, value_name = "FORM", default_value_t = Output::Table)]
     output: Output,
-    /// How the log is written; text on a terminal and JSON elsewhere, unless said.
+    /// How the log, on standard error, is written; text on a terminal and JSON elsewhere, unless said.
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
     /// What is logged: error, warn, info, debug, trace. `RUST_LOG` says it in more detail.
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
     log_level: Option<tracing::Level>,
-    /// Colour.
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    /// When colour is used.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
     color: Colour,
 }
 
@@ -96,22 +97,14 @@ pub enum Colour {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The agent: watches, changes DNS, tells; until it is stopped
     Run(run::Args),
-    /// One look and at most one change of each record: for cron
     Once(once::Args),
-    /// What would be done now, and why; writes nothing, keeps nothing
     Plan(plan::Args),
-    /// What the running agent knows; without one, what the last run left behind
     Status(status::Args),
-    /// Check the configuration
     Validate(validate::Args),
-    /// Take a record back to its best target now
     Failback(failback::Args),
-    /// Messages: test a channel
     #[command(subcommand)]
     Notify(notify::Command),
-    /// Messages on their way: list, show, retry
     #[command(subcommand)]
     Deliveries(deliveries::Command),
     /// Play an outage of your configuration on this machine, with no network and no risk

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
+use futures_util::future::join_all;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, Global, output, setup};
@@ -12,10 +13,13 @@ use crate::decision::ChannelId;
 use crate::notify::{Outbox, SendResult, senders};
 use crate::store::Store;
 
-/// Messages.
+/// Messages: test a channel.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Example:
+  failover notify test team")]
 pub(super) enum Command {
-    /// Send a test message through the real path, and say what the service answered
+    /// Send a test message the way of the real ones, and say what the service answered
     #[command(after_help = "\
 Examples:
   failover notify test            every channel
@@ -63,8 +67,10 @@ async fn test(config: &Config, wanted: &[String]) -> Exit {
         Err(error) => return setup::fail(&error),
     };
     let mut exit = Exit::Done;
-    for channel in wanted {
-        let line = match outbox.send_test(&channel).await {
+    // All at once: one that hangs is waited for, and no two of them are.
+    let results = join_all(wanted.iter().map(|channel| outbox.send_test(channel))).await;
+    for (channel, result) in wanted.iter().zip(results) {
+        let line = match result {
             Some(SendResult::Delivered { said, .. }) => format!("{channel}: delivered: {said}"),
             Some(SendResult::Retry { error, .. }) => {
                 exit = Exit::Failed;

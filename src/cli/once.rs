@@ -14,14 +14,17 @@ use crate::config::Config;
 use crate::decision::{RecordStatus, Report};
 use crate::store::{LockError, LockRole, StateLock};
 
-/// One look and at most one change of each record, for cron. Counters survive from run to run in the state file;
-/// a first failure is confirmed within the run, at the fast interval, until the verdict is certain.
+/// One look and at most one change of each record: for cron.
+///
+/// Counters survive from run to run in the state file; a first failure is confirmed within the run, at the fast
+/// interval, until the verdict is certain. Overlapping runs are harmless: the second one finds the state locked,
+/// changes nothing and ends with 0; so does one beside a running agent.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  * * * * *  root  failover once -c /etc/failover/failover.yaml     (a line for /etc/cron.d)
-  failover once --detailed-exitcode; echo $?                        (5: a change was made)
-Overlapping runs are harmless: the second one finds the state locked, changes nothing and ends with 0.")]
+  failover once
+  * * * * * root failover once -c /etc/failover/failover.yaml      (a line for /etc/cron.d)
+  failover once --detailed-exitcode; echo $?      (5: a change was made, 6: a record is held)")]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) limits: Limits,
@@ -101,6 +104,7 @@ pub(super) fn print(global: &Global, command: &str, ending: &Ending) {
         return output::json(global, &Document { command, settled: ending.settled, report: &ending.report });
     }
     let paint = Paint::new(global);
+    output::print(&output::blindness(&ending.report, paint));
     output::print(&output::records(&ending.report, paint));
     output::print(&format!("targets\n{}", output::targets(&ending.report, paint)));
     if !ending.settled {

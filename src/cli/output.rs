@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Global, Output, setup};
-use crate::decision::{ChangeReport, RecordReport, RecordStatus, Report, TargetId, TargetReport, Verdict};
+use crate::decision::{
+    ChangeReport, RecordReport, RecordStatus, Report, TargetId, TargetReport, Verdict, counted,
+};
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) {
@@ -70,6 +72,14 @@ pub(super) fn names(targets: &[TargetId]) -> String {
     targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ")
 }
 
+/// That the agent is cut off, if it is.
+pub(super) fn blindness(report: &Report, paint: Paint) -> String {
+    report.blind_since.map_or_else(String::new, |since| {
+        let since = clock(since, report.time);
+        paint.bad(&format!("BLIND since {since}: no witness answers; nothing is counted or written")) + "\n"
+    })
+}
+
 /// Every record: what is published, whose it is, where it stands and why.
 pub(super) fn records(report: &Report, paint: Paint) -> String {
     let mut text = String::new();
@@ -130,6 +140,9 @@ fn standing(record: &RecordReport, paint: Paint) -> String {
 fn published(record: &RecordReport) -> String {
     let ttl = record.ttl.map_or_else(String::new, |ttl| format!(", TTL {ttl} s"));
     match (record.values.is_empty(), record.targets.is_empty()) {
+        (true, true) if matches!(record.status, RecordStatus::Unread | RecordStatus::Failed) => {
+            "not known".into()
+        }
         (true, true) => "nothing".into(),
         (true, false) => names(&record.targets),
         (false, _) => format!("{} ({}{ttl})", names(&record.targets), record.values.join(", ")),
@@ -173,7 +186,7 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
                 continue;
             }
             let counted = if endpoint.failures > 0 && endpoint.verdict != Verdict::Down {
-                format!(" ({} failures counted)", endpoint.failures)
+                format!(" ({} counted)", counted(endpoint.failures as usize, "failure"))
             } else {
                 String::new()
             };

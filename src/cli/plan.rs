@@ -10,8 +10,10 @@ use super::{Exit, Global, setup};
 use crate::agent::{Agent, Ending, Mode, assemble_dry};
 use crate::config::Config;
 
-/// What would be done now, and why. Probes as `once` does and confirms a first failure at the fast interval; writes
-/// nothing, keeps nothing and tells nobody.
+/// What would be done now, and why; writes nothing, keeps nothing.
+///
+/// It probes as `once` does and confirms a first failure at the fast interval. It tells nobody, and holds nothing that
+/// could write.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

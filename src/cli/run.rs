@@ -8,12 +8,14 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, Global, setup};
 use crate::agent::{Agent, Mode, assemble};
-use crate::api;
+use crate::api::{self, ApiError};
 use crate::config::Config;
 use crate::store::{LockError, LockRole, StateLock};
 
-/// The agent: probes the targets, keeps every record at one that works, and tells what it did. SIGTERM and SIGINT
-/// end it within two seconds; what is being written is finished first.
+/// The agent: watches, changes DNS, tells; until it is stopped.
+///
+/// It probes the targets, keeps every record at one that works, and tells what it did. SIGTERM and SIGINT end it
+/// within two seconds; what is being written is finished first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -34,6 +36,7 @@ pub(super) fn main(global: &Global, _: &Args) -> Exit {
 }
 
 async fn run(config: Arc<Config>) -> Exit {
+    let stop = asked_to_stop();
     let _lock = match StateLock::acquire(&config.agent.state, LockRole::Run, LOCK_WAIT).await {
         Ok(lock) => Some(lock),
         Err(error @ LockError::Held { .. }) => return setup::fail(&error),
@@ -54,11 +57,16 @@ async fn run(config: Arc<Config>) -> Exit {
     let door = match socket {
         Some(path) => match api::serve(&path, agent.commander()).await {
             Ok(door) => Some(tokio::spawn(door)),
-            Err(error) => return setup::fail(&error),
+            Err(error @ ApiError::Taken { .. }) => return setup::fail(&error),
+            // An agent that nobody can ask is better than none.
+            Err(error) => {
+                tracing::error!(%error, "`failover status` and `failover failback` cannot reach this agent");
+                None
+            }
         },
         None => None,
     };
-    agent.run(asked_to_stop()).await;
+    agent.run(stop).await;
     if let Some(door) = door {
         door.abort();
         let _ = door.await;
@@ -66,15 +74,18 @@ async fn run(config: Arc<Config>) -> Exit {
     Exit::Done
 }
 
-/// Resolves at SIGTERM or SIGINT.
-pub(super) async fn asked_to_stop() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be caught: the agent ends without finishing what is in flight");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// Resolves at SIGTERM or SIGINT. From the call on they no longer kill the process: what comes before the first look
+/// at the future is not lost.
+pub(super) fn asked_to_stop() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        let (Ok(mut term), Ok(mut int)) = signals else {
+            tracing::error!("signals cannot be caught: the agent ends without finishing what is in flight");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! What most commands begin with: the configuration, the log, a runtime.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
@@ -12,7 +11,9 @@ use crate::config::{Config, ConfigErrors};
 
 /// Loads the configuration and prints what is wrong with it.
 pub(super) fn load(global: &Global) -> Result<Arc<Config>, Exit> {
-    let (_, config) = load_named(global)?;
+    let config = Config::find(global.config.as_deref())
+        .and_then(|path| Config::load(&path, &|name| std::env::var(name).ok()))
+        .map_err(|errors| complain(global, &errors))?;
     for warning in &config.warnings {
         let place = warning.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
         tracing::warn!("{place}{}", warning.text);
@@ -20,15 +21,8 @@ pub(super) fn load(global: &Global) -> Result<Arc<Config>, Exit> {
     Ok(Arc::new(config))
 }
 
-/// The same, with the path, and warnings left to the caller.
-pub(super) fn load_named(global: &Global) -> Result<(PathBuf, Config), Exit> {
-    let path = Config::find(global.config.as_deref()).map_err(|errors| complain(global, &errors))?;
-    let config =
-        Config::load(&path, &|name| std::env::var(name).ok()).map_err(|errors| complain(global, &errors))?;
-    Ok((path, config))
-}
-
-fn complain(global: &Global, errors: &ConfigErrors) -> Exit {
+/// Prints what is wrong with the configuration, for a person.
+pub(super) fn complain(global: &Global, errors: &ConfigErrors) -> Exit {
     eprintln!("{}", errors.render(coloured(global, std::io::stderr().is_terminal())).trim_end());
     Exit::Config
 }

@@ -1,6 +1,7 @@
 //! `failover status`: what the running agent knows, or what the last run left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -9,11 +10,12 @@ use super::{Exit, Global, Output, setup};
 use crate::api::{Client, Source, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::decision::{Decision, Options, Saved, SavedRecord, human};
+use crate::decision::{Decision, Options, Policy, Saved, SavedRecord, counted, human};
 use crate::store::{Store, StoreError};
 
-/// What the running agent knows, asked over its socket. Without one, what the last run left in the state file, and
-/// how old that is.
+/// What the running agent knows; without one, what the last run left behind.
+///
+/// The agent is asked over its socket; without one, the state file is read, and how old it is is said.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,27 +30,30 @@ pub(super) fn main(global: &Global, _: &Args) -> Exit {
         Err(exit) => return exit,
     };
     match setup::block_on(find(&config)) {
-        Ok(status) => {
-            print(global, &status);
+        Ok((status, silence)) => {
+            print(global, &status, &silence);
             Exit::Done
         }
         Err(exit) => exit,
     }
 }
 
-async fn find(config: &Config) -> Result<Status, Exit> {
-    if let Some(socket) = &config.socket {
-        match Client::new(socket).status().await {
-            Ok(status) => return Ok(status),
-            Err(error) => tracing::info!("{error}"),
-        }
+/// What is known, and why no running agent told it.
+async fn find(config: &Config) -> Result<(Status, String), Exit> {
+    let silence = match &config.socket {
+        Some(socket) => match Client::new(socket).status().await {
+            Ok(status) => return Ok((status, String::new())),
+            Err(error) => error.to_string(),
+        },
+        None => "no agent can be asked without `api.socket` in the configuration".into(),
+    };
+    match from_state(config).await {
+        Ok(status) => Ok((status, silence)),
+        Err(StoreError::Missing { .. }) => Err(setup::fail(&format!(
+            "{silence}, and no run has left a state: start `failover run` or `failover once`"
+        ))),
+        Err(error) => Err(setup::fail(&format!("{silence}, and {error}"))),
     }
-    from_state(config).await.map_err(|error| match error {
-        StoreError::Missing { .. } => setup::fail(
-            &"no agent is running, and no run has left a state yet: start `failover run` or `failover once`",
-        ),
-        other => setup::fail(&other),
-    })
 }
 
 /// What the state file says. Nothing is probed and nothing is read from DNS.
@@ -62,7 +67,11 @@ async fn from_state(config: &Config) -> Result<Status, StoreError> {
         (name, SavedRecord { current: row.current, last_change, incident: row.incident, said: row.said })
     });
     let saved = Saved { trackers: loaded.trackers, records: records.collect(), unconfirmed: BTreeMap::new() };
-    let decision = Decision::new(config.policy(), BTreeMap::new(), Options::default(), saved, &now);
+    // The verdicts as they were found, with their age: nobody is asked now, so no silence ends them, and no witness
+    // has to vouch again.
+    let options = Options { stale_floor: Duration::MAX, ..Options::default() };
+    let policy = Policy { witnesses: BTreeSet::new(), ..config.policy() };
+    let decision = Decision::new(policy, BTreeMap::new(), options, saved, &now);
     Ok(Status {
         source: Source::State,
         agent: config.agent.id.clone(),
@@ -75,7 +84,7 @@ async fn from_state(config: &Config) -> Result<Status, StoreError> {
     })
 }
 
-fn print(global: &Global, status: &Status) {
+fn print(global: &Global, status: &Status, silence: &str) {
     if global.output != Output::Table {
         return output::json(global, status);
     }
@@ -86,23 +95,20 @@ fn print(global: &Global, status: &Status) {
             format!("{}, running since {}", status.agent, output::clock(started, now))
         }
         _ => paint.doubtful(&format!(
-            "no agent is running; this is what the last run left {} ago",
-            human(std::time::Duration::from_secs(status.age_s))
+            "{silence}\nthis is what the last run left {} ago",
+            human(Duration::from_secs(status.age_s))
         )),
     };
     output::print(&format!("{head}\n"));
-    if let Some(since) = status.report.blind_since {
-        let line = format!(
-            "BLIND since {}: no witness answers; nothing is counted or written",
-            output::clock(since, now)
-        );
-        output::print(&format!("{}\n", paint.bad(&line)));
-    }
+    output::print(&output::blindness(&status.report, paint));
     if let Some(why) = &status.state_trouble {
         output::print(&format!("{}\n", paint.bad(&format!("the state cannot be written: {why}"))));
     }
     if status.pending_deliveries > 0 {
-        let line = format!("{} messages wait: failover deliveries list", status.pending_deliveries);
+        let line = format!(
+            "{} undelivered: failover deliveries list --state pending",
+            counted(usize::try_from(status.pending_deliveries).unwrap_or(usize::MAX), "message")
+        );
         output::print(&format!("{}\n", paint.doubtful(&line)));
     }
     output::print(&output::records(&status.report, paint));

@@ -1,14 +1,19 @@
 //! `failover validate`: is the configuration right?
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::output::{self, Paint};
 use super::{Exit, Global, Output, setup};
+use crate::config::{Config, ConfigErrors};
+use crate::decision::counted;
 
-/// Checks the configuration: every fault at once, each with its place and what to do. Touches nothing else.
+/// Check the configuration.
+///
+/// Every fault at once, each with its place and what to do. Nothing else is touched: no file, no network.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -16,6 +21,7 @@ Examples:
   failover validate -c conf.d/        (a folder: its files are read as one)")]
 pub(super) struct Args {}
 
+/// The form of `-o json` for a valid configuration.
 #[derive(Serialize)]
 struct Document {
     valid: bool,
@@ -27,9 +33,10 @@ struct Document {
 
 pub(super) fn main(global: &Global, _: &Args) -> Exit {
     setup::log(global, LevelFilter::WARN);
-    let (path, config) = match setup::load_named(global) {
+    let (path, config) = match find(global) {
         Ok(found) => found,
-        Err(exit) => return exit,
+        Err((path, errors)) if global.output != Output::Table => return invalid(global, path, &errors),
+        Err((_, errors)) => return setup::complain(global, &errors),
     };
     let warnings: Vec<String> = config
         .warnings
@@ -54,12 +61,47 @@ pub(super) fn main(global: &Global, _: &Args) -> Exit {
     }
     let _ = writeln!(
         text,
-        "{} {} is valid: {} records, {} targets",
+        "{} {} is valid: {}, {}",
         paint.good("ok:"),
         document.file,
-        document.records,
-        document.targets
+        counted(document.records, "record"),
+        counted(document.targets, "target")
     );
     output::print(&text);
     Exit::Done
+}
+
+/// The configuration, or what is wrong with it and where it is, if it was found.
+fn find(global: &Global) -> Result<(PathBuf, Config), (Option<PathBuf>, ConfigErrors)> {
+    let path = Config::find(global.config.as_deref()).map_err(|errors| (None, errors))?;
+    match Config::load(&path, &|name| std::env::var(name).ok()) {
+        Ok(config) => Ok((path, config)),
+        Err(errors) => Err((Some(path), errors)),
+    }
+}
+
+/// The form of `-o json` for one that is not.
+#[derive(Serialize)]
+struct Invalid<'a> {
+    valid: bool,
+    file: Option<String>,
+    faults: Vec<Fault<'a>>,
+}
+
+#[derive(Serialize)]
+struct Fault<'a> {
+    place: &'a str,
+    message: &'a str,
+    remedy: &'a str,
+}
+
+fn invalid(global: &Global, path: Option<PathBuf>, errors: &ConfigErrors) -> Exit {
+    let faults = errors
+        .faults()
+        .iter()
+        .map(|fault| Fault { place: &fault.place, message: &fault.message, remedy: &fault.remedy })
+        .collect();
+    let file = path.map(|path| path.display().to_string());
+    output::json(global, &Invalid { valid: false, file, faults });
+    Exit::Config
 }

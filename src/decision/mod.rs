@@ -46,5 +46,5 @@ pub use report::{
 };
 pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
 pub use sight::{Sight, SightChange};
-pub use targets::{Counted, Targets, human};
+pub use targets::{Counted, Targets, counted, human};
 pub use time::{Moment, Now};

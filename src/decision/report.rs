@@ -149,8 +149,8 @@ pub struct EndpointReport {
     /// When it was probed last in this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
-    /// What that probe said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What that probe said: in JSON the two keys `outcome` and, but for a pass, `reason`.
+    #[serde(flatten)]
     pub outcome: Option<Outcome>,
 }
 
@@ -287,6 +287,10 @@ impl Decision {
         let state = &self.records[name];
         let record = self.record(name);
         if state.fault.is_some() {
+            // A one-shot run that tells this has ended.
+            if self.options.one_shot {
+                return None;
+            }
             return state.retry_at.map(|at| format!("tried again in {}", human(at.since(now))));
         }
         if let Some(refusal) = &state.refusal {

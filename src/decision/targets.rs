@@ -274,3 +274,8 @@ pub fn human(duration: std::time::Duration) -> String {
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
 }
+
+/// `1 record`, `2 records`: nouns that take an s.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

@@ -42,7 +42,7 @@ pub(super) fn client_with(total: Duration) -> Result<reqwest::Client, ChannelErr
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(total)
         .build()
-        .map_err(|error| ChannelError::Client(chain(&error)))
+        .map_err(|error| ChannelError::Client(cause(&error)))
 }
 
 /// TLS by rustls and ring, with the certificate authorities of this machine. Without any, https fails and says so at
@@ -166,7 +166,7 @@ impl HttpSender {
             return format!("{} did not answer in time ({} s)", self.host, TOTAL_TIMEOUT.as_secs());
         }
         let what = if error.is_connect() { "cannot connect to" } else { "no answer from" };
-        format!("{what} {}: {}", self.host, self.scrub(&chain(&error)))
+        format!("{what} {}: {}", self.host, self.scrub(&cause(&error)))
     }
 }
 
@@ -219,16 +219,11 @@ fn secrets_in(url: &Url) -> Vec<SecretString> {
     parts.into_iter().map(SecretString::from).collect()
 }
 
-/// An error and its causes on one line, each said once.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
+/// The last cause of an error: reqwest hides the reason ("connection refused") below the names of its own parts.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
     }
-    text
+    last.to_string()
 }

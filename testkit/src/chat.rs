@@ -43,7 +43,7 @@ impl ChatSink {
     }
 
     /// Its address with this path. Answers 200, except: `/fail/503`, `/failn/2/503` (the first two times),
-    /// `/slow/500` (ms), `/hang`; 429 comes with `Retry-After: 1`.
+    /// `/slow/500` (ms), `/hang`, `/say/%7B%7D` (200 and this text); 429 comes with `Retry-After: 1`.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }

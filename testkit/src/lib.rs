@@ -5,6 +5,7 @@
 //! | [`Bind`], [`Knot`], [`Pdns`] | DNS servers that take updates; started by `tests/servers/*.sh` |
 //! | [`Backend`] | HTTP targets that can be made slow, broken or dead |
 //! | [`ChatSink`] | an HTTP server that records what it is sent |
+//! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
 //! | [`FaultProxy`] | TCP between a client and a server, with faults |
 //! | [`ask`] | one question to one server, cache and resolver left out |
 //!
@@ -18,6 +19,7 @@
 mod backend;
 mod chat;
 mod dns;
+mod netns;
 mod process;
 mod proxy;
 mod script;
@@ -27,6 +29,7 @@ mod wait;
 pub use backend::{Backend, Mode};
 pub use chat::{ChatSink, Received};
 pub use dns::{Reply, ask, ask_over_tcp};
+pub use netns::Hosts;
 pub use proxy::FaultProxy;
 pub use servers::{Bind, DnsServer, Knot, Pdns, Tsig, ZONE};
 pub use wait::{free_port, wait_until};

@@ -45,14 +45,21 @@ pub(crate) struct Helper(Child);
 impl Helper {
     /// Starts a Python program of `tests/servers` and waits for the line `ready`.
     pub(crate) fn python(program: &str, arguments: &[String]) -> Helper {
+        Helper::python_at(&[], program, arguments)
+    }
+
+    /// The same behind these words, which run it elsewhere.
+    pub(crate) fn python_at(place: &[String], program: &str, arguments: &[String]) -> Helper {
         // The shell gives the program its own group, waits for the end of our pipe and stops it by its pid.
         let text = r#"trap '' HUP INT TERM
-            python3 "$@" </dev/null & p=$!
+            "$@" </dev/null & p=$!
             exec >/dev/null
             cat >/dev/null
             kill -TERM $p; for i in {1..40}; do kill -0 $p 2>/dev/null || exit 0; sleep 0.05; done; kill -KILL $p"#;
         let mut child = Command::new("bash")
             .args(["-c", text, "helper"])
+            .args(place)
+            .arg("python3")
             .arg(servers_folder().join(program))
             .args(arguments)
             .stdin(Stdio::piped())

@@ -58,7 +58,7 @@ impl Api {
             // The server closes each connection; an idle one could only be lost between two requests.
             .pool_max_idle_per_host(0)
             .build()
-            .map_err(|why| BuildError::Http(chain(&why.without_url())))?;
+            .map_err(|why| BuildError::Http(cause(&why.without_url())))?;
         let label = label(&config.url);
         let mut base = config.url.clone();
         base.set_query(None);
@@ -109,7 +109,7 @@ impl Api {
     async fn send(&self, request: RequestBuilder, limit: usize) -> Result<Answer, Lost> {
         let lost = |why: reqwest::Error| {
             let nothing_sent = why.is_connect() || why.is_builder();
-            let text = format!("{}: {}", self.label, chain(&why.without_url()));
+            let text = format!("{}: {}", self.label, cause(&why.without_url()));
             if nothing_sent { Lost::BeforeSend(text) } else { Lost::AfterSend(text) }
         };
         let response = request.send().await.map_err(lost)?;
@@ -127,7 +127,7 @@ impl Api {
 
 async fn whole(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|why| chain(&why.without_url()))? {
+    while let Some(part) = response.chunk().await.map_err(|why| cause(&why.without_url()))? {
         if body.len() + part.len() > limit {
             return Err(format!("an answer of more than {} KiB", limit >> 10));
         }
@@ -153,8 +153,11 @@ fn label(url: &Url) -> String {
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// An error with its causes: reqwest hides the reason ("connection refused") below its own words.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+/// The last cause of an error: reqwest hides the reason ("connection refused") below the names of its own parts.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
 }
