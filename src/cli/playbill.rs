@@ -1,6 +1,5 @@
 //! How a rehearsal looks on a terminal.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,6 +17,9 @@ const NARROWEST: usize = 60;
 const MARGIN: usize = 18;
 /// Where the values of the opening begin.
 const LABEL: usize = 12;
+
+/// A space at which no line is broken.
+const TIE: &str = "\u{a0}";
 
 /// Prints a rehearsal.
 pub(super) struct Playbill {
@@ -37,8 +39,8 @@ impl Playbill {
 
     /// What is played.
     pub(super) fn opening(&self, name: &str, is_example: bool, cast: &Cast, real_intervals: bool) {
-        let head = self.paint.strong(&format!("Rehearsal of {name}"));
-        print(&format!("{head}: real probes, decisions, DNS; nothing leaves this machine.\n"));
+        print(&format!("{}\n", self.paint.strong(&format!("Rehearsal of {name}"))));
+        print("Real probes, real decisions, real DNS; nothing leaves this machine.\n");
         if is_example {
             print("There is no failover.yaml here; name yours with -c FILE.\n");
         }
@@ -53,24 +55,25 @@ impl Playbill {
         }
         let outages: Vec<String> = cast.outages().iter().map(names).collect();
         self.labelled("outage", &format!("of {}", outages.join(", then of ")));
-        self.labelled(
-            "stand-ins",
-            "the zone is a mock in memory, targets and witnesses are listeners on 127.0.0.1",
-        );
+        self.labelled("stand-ins", "a mock zone in memory, listeners on 127.0.0.1 for every target");
+        if let Some(channel) = cast.channels().first() {
+            self.labelled("channels", &format!("[{channel}] marks what it would be told; nothing is sent"));
+        }
         for note in &cast.notes {
             self.labelled("note", note);
         }
         if real_intervals {
             self.labelled("times", "as configured");
         }
-        // The same key of many checks or records is one line.
-        let mut shortened: BTreeMap<(&str, String, String), Vec<&str>> = BTreeMap::new();
+        // The same times of many checks or records are said once.
+        let mut words: Vec<String> = Vec::new();
         for one in &cast.shortened {
-            let key = (one.key, human(one.configured), human(one.rehearsed));
-            shortened.entry(key).or_default().push(&one.of);
+            let word = format!("{} {} -> {}", one.key, human(one.configured), human(one.rehearsed));
+            let word = word.replace(' ', TIE);
+            if !words.contains(&word) {
+                words.push(word);
+            }
         }
-        let words: Vec<String> =
-            shortened.keys().map(|(key, from, to)| format!("{key} {from} -> {to}")).collect();
         if !words.is_empty() {
             self.labelled("shortened", &words.join(", "));
         }
@@ -92,7 +95,7 @@ impl Playbill {
         let mut text = entry.text.clone();
         if !entry.heard_by.is_empty() {
             let channels: Vec<&str> = entry.heard_by.iter().map(crate::decision::ChannelId::as_str).collect();
-            text = format!("{text} [to {}]", channels.join(", "));
+            text = format!("{text} [{}]", channels.join(", "));
         }
         for (at, line) in wrapped(&text, self.width - MARGIN).iter().enumerate() {
             let margin = match at {
@@ -102,7 +105,7 @@ impl Playbill {
             print(&format!("{}{}\n", self.paint.faint(&margin), self.coloured(entry.kind, line)));
         }
         if let Some(message) = entry.message.as_ref().filter(|_| self.verbose && !entry.heard_by.is_empty()) {
-            for line in message.lines() {
+            for line in message.lines().flat_map(|line| wrapped(line, self.width - MARGIN - 2)) {
                 print(&format!("{:MARGIN$}{}\n", "", self.paint.faint(&format!("| {line}"))));
             }
         }
@@ -199,7 +202,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
             _ => lines.push(word.to_owned()),
         }
     }
-    lines
+    lines.into_iter().map(|line| line.replace(TIE, " ")).collect()
 }
 
 #[cfg(test)]
@@ -211,5 +214,6 @@ mod tests {
         assert_eq!(wrapped("a bb ccc", 4), ["a bb", "ccc"]);
         assert_eq!(wrapped("2001:db8::1234 x", 4), ["2001:db8::1234", "x"]);
         assert_eq!(wrapped("", 4), [""]);
+        assert_eq!(wrapped("a: b\u{a0}c", 4), ["a:", "b c"]);
     }
 }

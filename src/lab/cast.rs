@@ -84,6 +84,11 @@ impl Cast {
             .collect()
     }
 
+    /// The channels as configured.
+    pub fn channels(&self) -> Vec<&ChannelId> {
+        self.config.notify.channels.keys().filter(|channel| **channel != Cast::own_channel()).collect()
+    }
+
     /// The targets that will be killed, outage by outage.
     pub fn outages(&self) -> &[BTreeSet<TargetId>] {
         &self.acts

@@ -176,6 +176,10 @@ impl Book {
         let end = if all { waiting.len() } else { waiting.partition_point(|entry| entry.at + SETTLE <= now) };
         facts.waiting = waiting.split_off(end);
         facts.shown.extend(waiting.iter().cloned());
+        if all {
+            // What came in later than anybody waited for it is shown late, and kept in its place.
+            facts.shown.sort_by_key(|entry| entry.at);
+        }
         waiting
     }
 }

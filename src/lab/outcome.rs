@@ -92,7 +92,6 @@ pub(super) fn outcome(cast: &Cast, facts: &Facts, took: Duration) -> Outcome {
     let promises = verdict::judge(facts);
     let runs = || facts.runs.values().flatten();
     let counted = |channel: &ChannelId| facts.told.get(channel).map_or(0, |events| events.values().sum());
-    let channels = cast.config.notify.channels.keys().filter(|channel| **channel != Cast::own_channel());
     Outcome {
         kept: promises.iter().all(|promise| promise.kept),
         promises,
@@ -102,7 +101,9 @@ pub(super) fn outcome(cast: &Cast, facts: &Facts, took: Duration) -> Outcome {
             empty: runs().filter(|run| run.answer.is_empty()).map(|run| run.asked).sum(),
             unanswered: facts.unanswered,
         },
-        messages: channels
+        messages: cast
+            .channels()
+            .into_iter()
             .map(|channel| Heard { channel: channel.clone(), messages: counted(channel) })
             .collect(),
         took,

@@ -36,7 +36,7 @@ impl WatchedProvider {
         let mut entry = match result {
             Ok(_) => {
                 let before = swap.before.summary();
-                Entry::new(at, Kind::Written, format!("{name}: {before} becomes {}", swap.after))
+                Entry::new(at, Kind::Written, format!("{name}: {before} -> {}", swap.after))
             }
             Err(fault) => Entry::new(at, Kind::Refused, format!("{name}: {fault}")),
         };

@@ -200,23 +200,15 @@ impl Play<'_> {
             records.map(|r| (r.name.clone(), cues::published(&r.values))).collect();
         let fates = before.iter().map(|(name, held)| (name.clone(), fate(held, name))).collect();
         self.book.facts().turns_told.clear();
+        let began = self.book.now();
         self.stage.kill(&dead).await;
         let names: Vec<&str> = killed.iter().map(TargetId::as_str).collect();
         let places: Vec<String> = dead.iter().map(ToString::to_string).collect();
-        let mut entry = Entry::new(
-            self.book.now(),
-            Kind::Killed,
-            format!("OUTAGE: {} killed; nobody answers at {} any more", is_or_are(&names), places.join(", ")),
-        );
+        let words = format!("OUTAGE: {} killed ({})", is_or_are(&names), places.join(", "));
+        let mut entry = Entry::new(began, Kind::Killed, words);
         entry.targets = killed.iter().cloned().collect();
-        let scene = Scene {
-            killed: killed.clone(),
-            dead,
-            began: entry.at,
-            published: before,
-            fates,
-            ..Scene::default()
-        };
+        let scene =
+            Scene { killed: killed.clone(), dead, began, published: before, fates, ..Scene::default() };
         self.book.facts().scenes.push(scene);
         self.book.tell(entry);
         Ok(())

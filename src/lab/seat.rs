@@ -50,14 +50,11 @@ impl Seat {
         self.address
     }
 
-    /// Nobody listens any more when this returns, and open connections are gone.
-    pub(super) async fn kill(&self) {
+    /// Ends listening and every open connection. Gives the task that ends, for those who must know that it has.
+    #[must_use]
+    pub(super) fn kill(&self) -> Option<JoinHandle<()>> {
         let task = self.task().take();
-        if let Some(task) = task {
-            task.abort();
-            // Aborted, which is what was asked for.
-            let _ = task.await;
-        }
+        task.inspect(JoinHandle::abort)
     }
 
     /// Listens, if it does not already.
@@ -77,9 +74,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(task) = self.task().take() {
-            task.abort();
-        }
+        drop(self.kill());
     }
 }
 
@@ -159,7 +154,7 @@ mod tests {
             assert_eq!(said(&seat).await.unwrap(), "hello");
             let mut open = TcpStream::connect(address).await.unwrap();
             open.read_exact(&mut [0; 5]).await.unwrap();
-            seat.kill().await;
+            seat.kill().unwrap().await.unwrap_err();
             let gone = timeout(Duration::from_secs(30), open.read(&mut [0; 1])).await.unwrap();
             assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
             assert_eq!(said(&seat).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);

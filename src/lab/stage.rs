@@ -113,13 +113,18 @@ impl Stage {
         Arc::as_ptr(check).addr()
     }
 
-    /// Nobody answers at these addresses any more.
+    /// Nobody answers at these addresses any more: all of them at once, as when a machine dies.
     pub(super) async fn kill(&self, addresses: &BTreeSet<IpAddr>) {
+        let mut ending = Vec::new();
         for place in self.at(addresses) {
             match place {
-                Place::Listener { seat, .. } => seat.kill().await,
+                Place::Listener { seat, .. } => ending.extend(seat.kill()),
                 Place::Scripted(alive) => alive.store(false, Ordering::Relaxed),
             }
+        }
+        for task in ending {
+            // Aborted, which is what was asked for.
+            let _ = task.await;
         }
     }
 

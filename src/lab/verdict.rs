@@ -115,7 +115,7 @@ fn never_unproven(facts: &Facts) -> Promise {
 }
 
 fn never_foreign(facts: &Facts) -> Promise {
-    let kept = "another name and the TXT sets are as they were".into();
+    let kept = "nothing else in the zone changed".into();
     promise("never_foreign", "never somebody else's record", facts.trespasses.clone(), kept)
 }
 
@@ -156,9 +156,9 @@ fn moved(facts: &Facts) -> Promise {
     let fates = || facts.scenes.iter().flat_map(|scene| scene.fates.values());
     let stayed = fates().filter(|fate| **fate == Fate::Stays).count();
     let kept = match (fates().filter(|fate| **fate == Fate::Moves).count(), stayed) {
-        (0, _) => "nothing to move to: every record stayed, and it was told".to_owned(),
-        (_, 0) => "out to a host that works, and back as configured".to_owned(),
-        _ => "all that could moved and came back; the others stayed".to_owned(),
+        (0, _) => "there was nowhere to go; it stayed".to_owned(),
+        (_, 0) => "out, and back as configured".to_owned(),
+        _ => "all that could; the others stayed".to_owned(),
     };
     promise("moved", "moves when it must, and back", breaches, kept)
 }
