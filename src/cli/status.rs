@@ -1,6 +1,7 @@
 //! `failover status`: what the running agent knows, or what the last run left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -9,7 +10,7 @@ use super::{Exit, Global, Output, setup};
 use crate::api::{Client, Source, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::decision::{Decision, Options, Saved, SavedRecord, counted, human};
+use crate::decision::{Decision, Options, Policy, Saved, SavedRecord, counted, human};
 use crate::store::{Store, StoreError};
 
 /// What the running agent knows; without one, what the last run left behind.
@@ -66,7 +67,10 @@ async fn from_state(config: &Config) -> Result<Status, StoreError> {
         (name, SavedRecord { current: row.current, last_change, incident: row.incident, said: row.said })
     });
     let saved = Saved { trackers: loaded.trackers, records: records.collect(), unconfirmed: BTreeMap::new() };
-    let decision = Decision::new(config.policy(), BTreeMap::new(), Options::default(), saved, &now);
+    // Verdicts are shown as they were, however old: the age is said. Nobody is asked to vouch for them now.
+    let policy = Policy { witnesses: BTreeSet::new(), ..config.policy() };
+    let options = Options { stale_floor: Duration::MAX, ..Options::default() };
+    let decision = Decision::new(policy, BTreeMap::new(), options, saved, &now);
     Ok(Status {
         source: Source::State,
         agent: config.agent.id.clone(),
@@ -91,7 +95,7 @@ fn print(global: &Global, status: &Status, silence: &str) {
         }
         _ => paint.doubtful(&format!(
             "{silence}\nthis is what the last run left {} ago",
-            human(std::time::Duration::from_secs(status.age_s))
+            human(Duration::from_secs(status.age_s.max(1)))
         )),
     };
     output::print(&format!("{head}\n"));
