@@ -215,8 +215,12 @@ impl Agent {
                 next_alive = now.moment + interval;
             }
             if let Some(deadline) = deadline {
-                if self.decision.is_quiescent() && self.writing.is_empty() {
-                    return Why::Settled;
+                if self.has_nothing_to_do() {
+                    // A record may still be held for a reason that has passed without news: it is looked at once more.
+                    self.take(vec![Input::Tick]).await;
+                    if self.has_nothing_to_do() {
+                        return Why::Settled;
+                    }
                 }
                 if now.moment >= deadline {
                     return Why::Deadline;
@@ -240,6 +244,10 @@ impl Agent {
                 () = sleep(pause) => self.wake().await,
             }
         }
+    }
+
+    fn has_nothing_to_do(&self) -> bool {
+        self.decision.is_quiescent() && self.writing.is_empty()
     }
 
     fn next_wakeup(&self, now: Moment, deadline: Option<Moment>, alive: Option<Moment>) -> Moment {

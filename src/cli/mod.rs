@@ -7,6 +7,7 @@ mod notify;
 mod once;
 mod output;
 mod plan;
+mod playbill;
 mod rehearse;
 mod run;
 mod setup;

@@ -67,9 +67,10 @@ async fn from_state(config: &Config) -> Result<Status, StoreError> {
         (name, SavedRecord { current: row.current, last_change, incident: row.incident, said: row.said })
     });
     let saved = Saved { trackers: loaded.trackers, records: records.collect(), unconfirmed: BTreeMap::new() };
-    // Verdicts are shown as they were, however old: the age is said. Nobody is asked to vouch for them now.
-    let policy = Policy { witnesses: BTreeSet::new(), ..config.policy() };
+    // The verdicts as they were found, with their age: nobody is asked now, so no silence ends them, and no witness
+    // has to vouch again.
     let options = Options { stale_floor: Duration::MAX, ..Options::default() };
+    let policy = Policy { witnesses: BTreeSet::new(), ..config.policy() };
     let decision = Decision::new(policy, BTreeMap::new(), options, saved, &now);
     Ok(Status {
         source: Source::State,

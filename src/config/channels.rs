@@ -22,8 +22,8 @@ const SEVERITIES: &[(&str, Severity)] = &[
 /// Events of later versions, by the beginning of their names.
 const LATER_EVENTS: &[&str] = &["failover.planned", "certificate.", "override.", "receiver."];
 
-/// The shortest key that Standard Webhooks asks for, bytes ("Signature scheme": 24 to 64).
-const MIN_KEY: usize = 24;
+/// How long a key is by Standard Webhooks ("Signature scheme"), bytes; `notify` signs with no other.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// Channels and routes; the names of the channels are needed for the warnings.
 pub(super) fn read(item: Item<'_>) -> Read<(NotifySettings, Names)> {
@@ -82,14 +82,10 @@ fn signing_secret(item: Item<'_>) -> Read<SecretString> {
         return Err(item.fault("a signing secret begins with `whsec_`", remedy));
     };
     match STANDARD.decode(key) {
-        Ok(key) if !key.is_empty() => {
-            if key.len() < MIN_KEY {
-                item.warn(format!(
-                    "a signing secret should have at least {MIN_KEY} bytes, and this has {}",
-                    key.len()
-                ));
-            }
-            Ok(secret)
+        Ok(key) if KEY_BYTES.contains(&key.len()) => Ok(secret),
+        Ok(key) => {
+            let message = format!("a signing secret has 24 to 64 bytes, and this has {}", key.len());
+            Err(item.fault(message, remedy))
         }
         _ => Err(item.fault("what follows `whsec_` in this signing secret is not base64", remedy)),
     }

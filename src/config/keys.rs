@@ -324,6 +324,20 @@ mod tests {
         }
     }
 
+    /// The reference names every key of this version: as a heading, a row, or within a value.
+    #[test]
+    fn the_reference_has_every_key() {
+        const REFERENCE: &str = include_str!("../../docs/configuration.md");
+        for section in ALL {
+            for key in section.keys {
+                let forms =
+                    [format!("## {key}\n"), format!("`{key}`"), format!(".{key}`"), format!("`{{{key}: ")];
+                let named = forms.iter().any(|form| REFERENCE.contains(form));
+                assert!(named, "docs/configuration.md has no `{key}` of {}", section.what);
+            }
+        }
+    }
+
     #[test]
     fn no_key_is_of_this_version_and_of_a_later_one() {
         for section in ALL {

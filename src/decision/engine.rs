@@ -306,6 +306,18 @@ impl Decision {
                 self.review_target(now, &target, false, out);
             }
         }
+        // A verdict that an earlier run has told already is no news, but its records may have waited for this word.
+        if sighting.outcome == super::Outcome::Pass {
+            self.review_held(now, |hold| matches!(hold, Hold::AwaitingWitness { .. }), out);
+        }
+    }
+
+    /// Looks again at the records that are held for such a reason.
+    fn review_held(&mut self, now: &Now, reason: fn(&Hold) -> bool, out: &mut Vec<Effect>) {
+        let held = self.records.iter().filter(|(_, state)| state.hold.as_ref().is_some_and(reason));
+        for name in held.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.evaluate(now, &name, out);
+        }
     }
 
     fn sighted(&mut self, now: &Now, since: Moment, out: &mut Vec<Effect>) {

@@ -98,8 +98,11 @@ impl Decision {
         state.changes += 1;
         state.conflicts = 0;
         state.failback_asked = false;
-        let by = say::effective_by(now.moment, work.swap.before.longest_ttl());
-        state.effective_by = by.or_else(|| work.completed.effective_by.map(|t| now.moment_ahead(t)));
+        // An earlier run's change no longer knows the old TTL, only what was reckoned with it when it was decided.
+        let reckoned = work.completed.effective_by.map(|t| now.moment_ahead(t));
+        let old = say::cached_for(&work.swap.before);
+        state.cached_for = old.or(reckoned.map(|by| by.since(work.decided)));
+        state.effective_by = old.map(|ttl| now.moment + ttl).or(reckoned);
         state.propagating = Some(work.id.clone());
         state.live.clear();
         for topic in ["withheld", "failed", "drift"] {
@@ -146,8 +149,14 @@ impl Decision {
         let better = tier(&found.targets).is_some_and(|new| tier(&state.current).is_none_or(|old| new < old));
         let all_up = found.targets.iter().all(|target| self.verdict(target) == Verdict::Up);
         let accepted = ours && better && all_up && !found.targets.is_empty();
+        let wanted = match self.selection(now.moment, name) {
+            Selection::Serve(wish) => snapshot.holds(&self.stored_form(&record, &wish)),
+            Selection::Hold(_) => false,
+        };
         let next = if accepted {
             "it is a better target that works: the record stays there"
+        } else if wanted {
+            "it is what the agent would have written: the record stays there"
         } else if ours {
             "it is put right under the usual guards"
         } else {
@@ -198,7 +207,7 @@ impl Decision {
         match judgement {
             Judgement::InSync => {
                 state.conflicts = 0;
-                self.enter_sync(name);
+                self.enter_sync(name, out);
             }
             Judgement::Refused { refusal, .. } => self.refuse(now, name, &wish, refusal, out),
             Judgement::Write(swap) => {
@@ -237,8 +246,7 @@ impl Decision {
             incident: incident.or_else(|| self.incident_of(name)),
         };
         let mut completed = telling.completed();
-        let by = say::effective_by(now.moment, swap.before.longest_ttl());
-        completed.effective_by = by.map(|m| now.wall_of(m));
+        completed.effective_by = say::cached_for(&swap.before).map(|ttl| now.wall_of(now.moment + ttl));
         // Dashes for dots: a webhook's id is signed with dots as separators.
         let id = format!("chg-{}-{}", name.as_str().replace('.', "-"), now.wall.as_microsecond());
         Work { id, swap, targets: wish.targets.clone(), motive: wish.motive, decided: now.moment, completed }
@@ -415,6 +423,10 @@ impl Decision {
         }
         if complete {
             state.propagating = None;
+            // The server that was last gave out the old answer until then.
+            let last = servers.iter().filter_map(|server| server.at).max();
+            let by = last.zip(state.cached_for).map(|(at, ttl)| now.moment_of(at) + ttl);
+            state.effective_by = state.effective_by.max(by);
         }
         // A provider without servers of its own (a mock in memory) has nothing to tell.
         if servers.is_empty() {
@@ -444,8 +456,9 @@ impl Decision {
         let mut event = Event::new(kind, now.wall, summary);
         event.record = Some(name.clone());
         event.incident.clone_from(&state.incident);
-        event.effective_by = state.effective_by.map(|m| now.wall_of(m));
-        if !complete {
+        if complete {
+            event.effective_by = state.effective_by.map(|m| now.wall_of(m));
+        } else {
             event.severity = Severity::Warning;
             event.remedy = Some("look at the zone transfer to these servers".into());
         }

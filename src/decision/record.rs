@@ -72,6 +72,8 @@ pub(super) struct RecordState {
     pub(super) live: BTreeMap<String, (super::Seen, u32)>,
     /// A change is on its way to the authoritative servers.
     pub(super) propagating: Option<String>,
+    /// How long a cache may hold the answer before our last change.
+    pub(super) cached_for: Option<Duration>,
     /// Until when caches may hold the old answer.
     pub(super) effective_by: Option<Moment>,
 }

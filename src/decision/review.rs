@@ -66,7 +66,7 @@ impl Decision {
                 state.hold = None;
                 state.wish = Some(wish);
                 if in_sync {
-                    self.enter_sync(name);
+                    self.enter_sync(name, out);
                 } else if self.state(name).is_ready(now.moment) && self.state(name).pending.is_none() {
                     self.begin_read(name, out);
                 }
@@ -81,8 +81,15 @@ impl Decision {
         out.push(Effect::Read(name.clone()));
     }
 
-    pub(super) fn enter_sync(&mut self, name: &DomainName) {
+    /// The name holds the wish, whoever wrote it: from now on that is what serves, so that a way back takes the same
+    /// patience as after a change of ours.
+    pub(super) fn enter_sync(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
         let state = self.state(name);
+        state.settled = state.snapshot.as_ref().map(|snapshot| snapshot.sets.clone());
+        if let Some(wish) = state.wish.as_ref().filter(|wish| wish.targets != state.current) {
+            state.current.clone_from(&wish.targets);
+            out.push(Effect::KeepRecord(name.clone()));
+        }
         state.refusal = None;
         state.refused = None;
         for topic in ["withheld", "failed", "drift", "all_down"] {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use providers::{DomainName, Snapshot, Ttl};
+use providers::{DomainName, Snapshot};
 
 use super::{
-    Event, EventKind, Moment, Motive, Now, Policy, RecordPolicy, Refusal, ServerSeen, Severity, Side, Sight,
+    Event, EventKind, Motive, Now, Policy, RecordPolicy, Refusal, ServerSeen, Severity, Side, Sight,
     TargetId, Targets, Verdict, Wish, human, owners,
 };
 
@@ -188,9 +189,9 @@ pub(super) fn failed(completed: &Event, motive: Motive, now: &Now, why: &str, he
     event
 }
 
-/// By when no cache can hold the old answer any more: written now, kept for the old TTL.
-pub(super) fn effective_by(now: Moment, old_ttl: Option<Ttl>) -> Option<Moment> {
-    old_ttl.map(|ttl| now + std::time::Duration::from_secs(ttl.seconds().into()))
+/// How long a cache may hold what a name holds now, once it is replaced.
+pub(super) fn cached_for(old: &Snapshot) -> Option<Duration> {
+    old.longest_ttl().map(|ttl| Duration::from_secs(ttl.seconds().into()))
 }
 
 pub(super) fn withheld(

@@ -8,7 +8,9 @@ use rand::{RngExt, SeedableRng};
 use super::{Check, Pace};
 use crate::decision::Moment;
 
-/// First probes are spread over this time at most, so that a thousand targets do not start in one tick.
+/// First probes are spread over this time for each job ...
+const SPREAD_PER_JOB: Duration = Duration::from_millis(1);
+/// ... and this time at most: a thousand targets do not start in one tick, and two do not wait for each other.
 const SPREAD: Duration = Duration::from_secs(1);
 /// No two starts are planned closer than this, whatever a configuration says.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
@@ -34,12 +36,18 @@ pub(super) struct Cadence {
     random: StdRng,
 }
 
+/// Over which time the first probes of so many jobs are spread.
+pub(super) fn spread(jobs: usize) -> Duration {
+    SPREAD_PER_JOB.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX)).min(SPREAD)
+}
+
 impl Cadence {
-    /// A plan whose first probe is due within the first interval from `now`, and within a second.
-    pub(super) fn new(check: &Check, now: Moment, seed: u64) -> Self {
+    /// A plan whose first probe is due within the first interval from `now`, and within `spread`.
+    pub(super) fn new(check: &Check, spread: Duration, now: Moment, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let interval = check.interval.max(MIN_INTERVAL);
-        let first = now + random.random_range(Duration::ZERO..interval.min(SPREAD));
+        let first =
+            now + random.random_range(Duration::ZERO..interval.min(spread).max(Duration::from_micros(1)));
         Cadence {
             interval,
             fast: check.fast_interval.clamp(MIN_INTERVAL, interval),
@@ -130,7 +138,7 @@ mod tests {
 
     /// Interval 10 s, fast 1 s, no jitter; the first slot is somewhere in the first second.
     fn plain(seed: u64) -> (Cadence, Moment) {
-        let cadence = Cadence::new(&Check { jitter_percent: 0, ..tcp_only(1) }, Moment::ZERO, seed);
+        let cadence = Cadence::new(&Check { jitter_percent: 0, ..tcp_only(1) }, SPREAD, Moment::ZERO, seed);
         let first = cadence.due();
         assert!((0..1000).contains(&millis(first)), "{first:?}");
         (cadence, first)
@@ -193,7 +201,7 @@ mod tests {
     fn ten_thousand_probes_do_not_drift_and_keep_within_the_jitter() {
         for seed in 0..20 {
             let check = Check { jitter_percent: 50, ..tcp_only(1) };
-            let mut cadence = Cadence::new(&check, Moment::ZERO, seed);
+            let mut cadence = Cadence::new(&check, SPREAD, Moment::ZERO, seed);
             let first = run(&mut cadence, Duration::from_millis(3));
             let (mut early, mut late) = (0, 0);
             for n in 1..=10_000 {
@@ -208,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn the_first_probes_of_few_jobs_come_at_once() {
+        assert_eq!((spread(2), spread(1000)), (Duration::from_millis(2), SPREAD));
+        assert_eq!(spread(usize::MAX), SPREAD);
+        for seed in 0..20 {
+            assert!(Cadence::new(&tcp_only(1), spread(2), Moment::ZERO, seed).due() < at(2));
+        }
+    }
+
+    #[test]
     fn settings_of_zero_are_survived() {
         let check = Check {
             interval: Duration::ZERO,
@@ -215,7 +232,7 @@ mod tests {
             jitter_percent: 255,
             ..tcp_only(1)
         };
-        let mut cadence = Cadence::new(&check, Moment::ZERO, 1);
+        let mut cadence = Cadence::new(&check, SPREAD, Moment::ZERO, 1);
         let first = run(&mut cadence, Duration::ZERO);
         assert!(cadence.due() > first);
     }

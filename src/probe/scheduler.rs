@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::cadence::Cadence;
+use super::cadence::{Cadence, spread};
 use super::progress::LATE;
 use super::{Check, Prober, Report};
 use crate::clock::Clock;
@@ -61,8 +61,9 @@ pub enum Finding {
 
 /// Probes its jobs until it is stopped or dropped.
 ///
-/// - The first probe of a job comes within a second (within the interval, where that is shorter), later ones on a
-///   fixed grid: planned + interval, never end + interval. A probe that outlasts its slot skips slots.
+/// - The first probes of few jobs come at once, those of many within a second (within the interval, where that is
+///   shorter), later ones on a fixed grid: planned + interval, never end + interval. A probe that outlasts its slot
+///   skips slots.
 /// - Every job waits for itself alone: a slow one delays nobody. At most so many probes run at a time; waiting for
 ///   a turn is no part of a probe's time.
 /// - No finding is dropped: while the channel is full, the jobs that have something to say wait.
@@ -107,13 +108,14 @@ impl Scheduler {
         let now = clock.now().moment;
         let shared = Arc::new(Shared { prober, clock, out, turns });
         let jobs: BTreeMap<JobKey, Job> = jobs.into_iter().map(|job| (job.key.clone(), job)).collect();
+        let spread = spread(jobs.len());
         let mut tasks = JoinSet::new();
         let mut handles = BTreeMap::new();
         for (job, number) in jobs.into_values().zip(0u64..) {
             let (sender, orders) = watch::channel(Orders::default());
             handles.insert(job.key.clone(), sender);
             let runner = Runner {
-                cadence: Cadence::new(&job.check, now, seed.wrapping_add(number)),
+                cadence: Cadence::new(&job.check, spread, now, seed.wrapping_add(number)),
                 job,
                 orders,
                 obeyed: 0,

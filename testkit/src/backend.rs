@@ -1,7 +1,7 @@
 //! HTTP targets that fail on command.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::netns::Hosts;
@@ -15,6 +15,8 @@ pub enum Mode {
     Ok,
     /// Answers this status.
     Status(u16),
+    /// Answers this status and 200 in turn.
+    Alternating(u16),
     /// Answers 200 after this time.
     Slow(Duration),
     /// Takes the request and never answers.
@@ -36,6 +38,7 @@ impl Mode {
         match self {
             Mode::Ok => "ok".into(),
             Mode::Status(code) => format!("status:{code}"),
+            Mode::Alternating(code) => format!("alternating:{code}"),
             Mode::Slow(time) => format!("slow:{}", time.as_millis()),
             Mode::Hang => "hang".into(),
             Mode::Reset => "reset".into(),
@@ -58,9 +61,13 @@ pub struct Backend {
 impl Backend {
     /// Targets at these addresses (`127.0.0.2`, `::1`), on one free port.
     pub fn start(addresses: &[&str]) -> Backend {
-        let (port, admin) = (free_port(), free_port());
         let ip = |text: &&str| text.parse::<IpAddr>().expect("an IP address");
-        let targets: Vec<SocketAddr> = addresses.iter().map(ip).map(|ip| SocketAddr::new(ip, port)).collect();
+        let on = |port| addresses.iter().map(ip).map(move |ip| SocketAddr::new(ip, port));
+        // Other backends use the same addresses at the same time.
+        let is_free = |port: &u16| on(*port).all(|target| TcpListener::bind(target).is_ok());
+        let port =
+            (0..50).map(|_| free_port()).find(is_free).expect("one of 50 ports is free on these addresses");
+        let (targets, admin): (Vec<SocketAddr>, u16) = (on(port).collect(), free_port());
         let mut arguments = vec!["--admin".to_owned(), admin.to_string()];
         arguments.extend(targets.iter().map(ToString::to_string));
         let helper = Helper::python("backend.py", &arguments);
