@@ -48,10 +48,11 @@ pub(super) fn main(global: &Global, args: &Args) -> Exit {
 
 /// The configuration found as usual, with its name; the example where none is found.
 fn found(global: &Global) -> Result<(String, Config), Exit> {
-    if Config::find(global.config.as_deref()).is_err() {
+    let Ok(path) = Config::find(global.config.as_deref()) else {
         return Ok((EXAMPLE.into(), Config::example()));
-    }
-    let (path, config) = setup::load_named(global)?;
+    };
+    let config = Config::load(&path, &|name| std::env::var(name).ok());
+    let config = config.map_err(|errors| setup::complain(global, &errors))?;
     Ok((path.display().to_string(), config))
 }
 
