@@ -133,20 +133,23 @@ async fn list(
 
 fn line(delivery: &Delivery, now: jiff::Timestamp, paint: Paint) -> String {
     let (id, channel, kind) = (delivery.id, &delivery.channel, delivery.kind());
+    let plain = format!("{:<9}", delivery.state.as_str());
     let state = match delivery.state {
-        DeliveryState::Pending => paint.doubtful("pending  "),
-        DeliveryState::Delivered => paint.good("delivered"),
-        DeliveryState::Dead => paint.bad("dead     "),
+        DeliveryState::Pending => paint.doubtful(&plain),
+        DeliveryState::Delivered => paint.good(&plain),
+        DeliveryState::Dead => paint.bad(&plain),
     };
     let when = output::clock(delivery.created, now);
     let summary = &delivery.event.event.summary;
     let error = match (&delivery.last_error, delivery.state) {
         (Some(error), DeliveryState::Pending | DeliveryState::Dead) => {
-            format!("\n      after {}: {error}", counted(delivery.attempts as usize, "attempt"))
+            let tried = counted(delivery.attempts as usize, "attempt");
+            format!("\n{}", output::wrapped(&format!("      after {tried}: {error}"), 6))
         }
         _ => String::new(),
     };
-    format!("{id:>5} {state} {channel:<12} {when}  {kind}: {summary}{error}")
+    let line = format!("{id:>5} {plain} {channel:<12} {when}  {kind}: {summary}");
+    output::wrapped(&line, 6).replacen(&plain, &state, 1) + &error
 }
 
 #[derive(Serialize)]

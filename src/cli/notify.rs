@@ -82,7 +82,7 @@ async fn test(config: &Config, wanted: &[String]) -> Exit {
             }
             None => continue,
         };
-        output::print(&format!("{line}\n"));
+        output::print(&format!("{}\n", output::wrapped(&line, 4)));
     }
     exit
 }

@@ -98,7 +98,7 @@ pub(super) fn records(report: &Report, paint: Paint) -> String {
         }
         for server in &record.servers {
             let serves = if server.agrees { server.serves.clone() } else { paint.doubtful(&server.serves) };
-            row(&mut text, "server", &format!("{} serves {serves}", server.server));
+            let _ = writeln!(text, "  {:<9} {} serves {serves}", "server", server.server);
         }
         if let Some(time) = record.last_change {
             let mut line = clock(time, report.time);
@@ -115,7 +115,32 @@ pub(super) fn records(report: &Report, paint: Paint) -> String {
 }
 
 fn row(text: &mut String, label: &str, value: &str) {
-    let _ = writeln!(text, "  {label:<9} {value}");
+    let _ = writeln!(text, "{}", wrapped(&format!("  {label:<9} {value}"), 12));
+}
+
+/// Breaks a line that is wider than the terminal between words; what follows is indented by `indent` columns.
+/// Elsewhere than on a terminal a line stays whole. The text must be without colours.
+pub(super) fn wrapped(text: &str, indent: usize) -> String {
+    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { text.to_owned() } else { wrapped_at(text, indent, columns) }
+}
+
+fn wrapped_at(text: &str, indent: usize, columns: usize) -> String {
+    let mut lines = String::new();
+    let mut used = 0;
+    // The spaces before a word belong to it, so that a table's own spaces stay.
+    for word in text.split_inclusive(' ') {
+        let width = word.trim_end().chars().count();
+        if used > indent && used + width > columns {
+            lines.truncate(lines.trim_end().len());
+            lines.push('\n');
+            lines.extend(std::iter::repeat_n(' ', indent));
+            used = indent;
+        }
+        lines.push_str(word);
+        used += word.chars().count();
+    }
+    lines
 }
 
 fn reason_label(status: RecordStatus) -> &'static str {
@@ -150,7 +175,9 @@ fn published(record: &RecordReport) -> String {
 }
 
 fn planned(text: &mut String, change: &ChangeReport, now: Timestamp, paint: Paint) {
-    row(text, "change", &format!("{} to {}", change.kind, names(&change.targets)));
+    let creates = change.changes.iter().all(|one| one.before.is_none());
+    let what = if creates { "creation, at".to_owned() } else { format!("{} to", change.kind) };
+    row(text, "change", &format!("{what} {}", names(&change.targets)));
     for one in &change.changes {
         for (sign, set) in [("-", &one.before), ("+", &one.after)] {
             if let Some(set) = set {
@@ -162,7 +189,7 @@ fn planned(text: &mut String, change: &ChangeReport, now: Timestamp, paint: Pain
                     set.values
                 );
                 let line = if sign == "-" { paint.bad(&line) } else { paint.good(&line) };
-                row(text, "", &line);
+                let _ = writeln!(text, "{:12}{line}", "");
             }
         }
     }
@@ -190,14 +217,9 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
             } else {
                 String::new()
             };
-            let _ = writeln!(
-                text,
-                "  {:<width$}  {} {}: {}{counted}",
-                "",
-                endpoint.check,
-                endpoint.address,
-                outcome.reason()
-            );
+            let (check, address, why) = (&endpoint.check, endpoint.address, outcome.reason());
+            let line = format!("  {:<width$}  {check} {address}: {why}{counted}", "");
+            let _ = writeln!(text, "{}", wrapped(&line, width + 6));
         }
     }
     for witness in &report.witnesses {
@@ -216,5 +238,29 @@ fn verdict(target: &TargetReport, paint: Paint) -> String {
         Verdict::Up => paint.good("up"),
         Verdict::Down => paint.bad("down"),
         Verdict::Unknown => paint.doubtful("unknown"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_broken_between_words_and_nothing_is_lost() {
+        let text = "  why       one two three four five";
+        assert_eq!(
+            wrapped_at(text, 12, 20),
+            "  why       one two\n            three\n            four\n            five"
+        );
+        assert_eq!(wrapped_at(text, 12, 200), text);
+        // A word that fits nowhere stands alone.
+        assert_eq!(
+            wrapped_at("  why       unbreakable yes", 12, 14),
+            "  why       unbreakable\n            yes"
+        );
+        for columns in 1..60 {
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(words(&wrapped_at(text, 12, columns)), words(text), "{columns} columns");
+        }
     }
 }

@@ -96,7 +96,7 @@ fn print(global: &Global, status: &Status, silence: &str) {
         }
         _ => paint.doubtful(&format!(
             "{silence}\nthis is what the last run left {} ago",
-            human(Duration::from_secs(status.age_s))
+            human(Duration::from_secs(status.age_s.max(1)))
         )),
     };
     output::print(&format!("{head}\n"));

@@ -22,7 +22,7 @@ macro_rules! line {
             id = recorded.id,
             incident = event.incident,
             record = event.record.as_ref().map(tracing::field::display),
-            target_name = event.target.as_ref().map(tracing::field::display),
+            target = event.target.as_ref().map(tracing::field::display),
             before = event.before.as_ref().map(tracing::field::display),
             after = event.after.as_ref().map(tracing::field::display),
             reason = event.reason,

@@ -22,7 +22,7 @@ fn flapping_primary(port: u16, well_for: u64) -> Arc<AtomicU64> {
                 continue;
             }
             let number = count.fetch_add(1, Ordering::SeqCst);
-            let status = if number >= well_for && number % 2 == 0 { "503 Busy" } else { "200 OK" };
+            let status = if number >= well_for && number.is_multiple_of(2) { "503 Busy" } else { "200 OK" };
             let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             let _ = stream.write_all(answer.as_bytes());
         }

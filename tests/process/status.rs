@@ -94,6 +94,8 @@ fn status_with_an_agent_and_without_one() {
     assert_eq!(json["source"], "state", "{json}");
     assert!(json["age_s"].is_number() && json["started"].is_null(), "{json}");
     assert_eq!(json["records"][0]["targets"][0], "montreal", "{json}");
+    assert_eq!(json["targets"][1]["name"], "toronto", "{json}");
+    assert_eq!(json["targets"][1]["verdict"], "down", "as it was left: {json}");
 }
 
 #[test]
