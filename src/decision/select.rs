@@ -249,7 +249,12 @@ fn wish(
     let alive = |target: &&TargetId| {
         view.verdict(target) == Verdict::Up || (serves(target) && view.verdict(target) == Verdict::Unknown)
     };
-    let candidates: Vec<&TargetId> = record.tiers[tier].iter().filter(alive).collect();
+    let mut candidates: Vec<&TargetId> = record.tiers[tier].iter().filter(alive).collect();
+    // A host that comes back is let in whole: its IPv4 alone would be one change, and its IPv6 another one later.
+    let settled = |target: &&TargetId| serves(target) || !view.targets.is_rising(target);
+    if candidates.iter().any(settled) {
+        candidates.retain(|target| settled(target));
+    }
     let chosen: Vec<&TargetId> = match record.serve {
         Serve::All => candidates,
         Serve::First => {

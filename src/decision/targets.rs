@@ -198,6 +198,11 @@ impl Targets {
             .min()
     }
 
+    /// Is some endpoint of the target on its way up: Down, and passing?
+    pub fn is_rising(&self, target: &TargetId) -> bool {
+        self.endpoints(target).any(|(_, tracker)| tracker.verdict() == Verdict::Down && tracker.passes() > 0)
+    }
+
     /// Was every endpoint of the target probed in this run, with no count under way? If its verdict is Unknown then,
     /// more of the same probes will not tell.
     pub fn is_inscrutable(&self, target: &TargetId) -> bool {
