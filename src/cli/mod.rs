@@ -107,7 +107,6 @@ enum Command {
     Notify(notify::Command),
     #[command(subcommand)]
     Deliveries(deliveries::Command),
-    /// Play an outage of your configuration on this machine, with no network and no risk
     Rehearse(rehearse::Args),
 }
 

@@ -10,7 +10,9 @@ use super::{Exit, Global, Output, setup};
 use crate::config::Config;
 use crate::lab::{Cast, Entry, Outcome, Shortened, rehearse};
 
-/// Plays an outage of your configuration on this machine, in real time, and holds what happens against the promises:
+/// Play an outage of your configuration on this machine, with no network and no risk.
+///
+/// It plays in real time, and holds what happens against the promises:
 /// the primary is killed and brought back. No network, no root, no risk: the zone is a mock in memory with a DNS
 /// server of its own, the targets are listeners on 127.0.0.1, no message is sent and no file is written. What decides,
 /// probes, writes and asks is the real program. Without a configuration the example is played.
