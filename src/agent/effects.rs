@@ -8,7 +8,9 @@ use super::event_loop::{Agent, Mode};
 use super::log;
 use super::restore::jobs;
 use super::systemd;
-use crate::decision::{Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work};
+use crate::decision::{
+    Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work, counted,
+};
 use crate::probe::{JobKey, Pace};
 use crate::store::{Batch, ChangeRow, ChangeState, RecordRow};
 
@@ -130,11 +132,8 @@ impl Agent {
             ..Batch::default()
         };
         self.keep(batch, now).await;
-        if matches!(self.mode, Mode::Plan { .. }) {
-            return;
-        }
-        if let Err(error) = self.ledger.store().prune(now.wall).await {
-            tracing::debug!(%error, "old history could not be dropped");
+        if !matches!(self.mode, Mode::Plan { .. }) {
+            self.ledger.prune(now).await;
         }
     }
 
@@ -153,7 +152,9 @@ impl Agent {
             EventKind::AgentStarted,
             now.wall,
             format!(
-                "watching {targets} targets for {records} records (failover {})",
+                "watching {} for {} (failover {})",
+                counted(targets, "target"),
+                counted(records, "record"),
                 env!("CARGO_PKG_VERSION")
             ),
         );
@@ -163,11 +164,13 @@ impl Agent {
                     .into(),
             );
         }
+        let trouble_before = self.ledger.trouble().is_some();
         let recorded = self.ledger.record(event, None);
         let mut batch = Batch::default();
         self.say(recorded, &mut batch);
         self.keep(batch, &now).await;
-        if self.ledger.trouble().is_some() {
+        // Trouble that shows only now has just been told.
+        if trouble_before {
             let event = self.ledger.unwritable(&now);
             self.say_of_state(event, &now).await;
         }

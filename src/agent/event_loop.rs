@@ -288,7 +288,7 @@ impl Agent {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Status(answer) => {
-                let pending = self.ledger.store().pending().await.unwrap_or(0);
+                let pending = self.ledger.pending().await;
                 // Whoever asked may have gone.
                 let _ = answer.send(Status {
                     source: Source::Agent,
@@ -318,6 +318,10 @@ impl Agent {
         let one_shot = !matches!(self.mode, Mode::Run);
         if let Some(scheduler) = self.scheduler.take() {
             scheduler.stop().await;
+        }
+        if !one_shot {
+            // A message in flight gets its moment while the writes get theirs, not after them.
+            self.stop_outbox.send_replace(true);
         }
         let limit = if one_shot { ONCE_TAIL } else { STOP_WRITES };
         let _ = timeout(limit, self.finish_changes(one_shot)).await;

@@ -99,7 +99,7 @@ fn print(global: &Global, status: &Status) {
         output::print(&format!("{}\n", paint.bad(&line)));
     }
     if let Some(why) = &status.state_trouble {
-        output::print(&format!("{}\n", paint.bad(&format!("the state cannot be written: {why}"))));
+        output::print(&format!("{}\n", paint.bad(&format!("the state cannot be kept: {why}"))));
     }
     if status.pending_deliveries > 0 {
         let line = format!("{} messages wait: failover deliveries list", status.pending_deliveries);

@@ -89,6 +89,14 @@ impl Targets {
         counted
     }
 
+    /// Did it end so long ago that the verdict it gives would be worthless already? So it is with what waited in a
+    /// queue while the process was frozen.
+    pub fn is_too_old(&self, observation: &Observation, policy: &Policy, now: Moment) -> bool {
+        let endpoint = &observation.endpoint;
+        let check = policy.targets.get(&endpoint.target).and_then(|t| t.checks.get(&endpoint.check));
+        check.is_none_or(|check| now.since(observation.ended) > check.stale_after())
+    }
+
     /// Forgets every verdict: what comes next is judged anew.
     pub fn forget(&mut self) {
         self.trackers.values_mut().for_each(Tracker::forget);
@@ -228,6 +236,14 @@ impl Targets {
     /// When the first of the failures that count against a target was seen.
     pub fn first_failure(&self, target: &TargetId) -> Option<Moment> {
         self.endpoints(target).filter_map(|(_, tracker)| tracker.first_failure()).min()
+    }
+
+    /// What was seen last of one address that is no pass, for people.
+    pub fn complaint_of(&self, target: &TargetId, address: IpAddr) -> Option<String> {
+        let failing = self.endpoints(target).filter(|(endpoint, _)| endpoint.address == address);
+        let last = failing.filter_map(|(endpoint, _)| self.last.get(endpoint));
+        let failed = last.filter(|(_, outcome)| *outcome != Outcome::Pass).max_by_key(|(at, _)| *at);
+        failed.map(|(_, outcome)| outcome.reason().to_owned())
     }
 
     /// What was seen last of a target that is no pass, for people: the reason of the endpoint that failed last.
