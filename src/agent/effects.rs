@@ -132,11 +132,8 @@ impl Agent {
             ..Batch::default()
         };
         self.keep(batch, now).await;
-        if matches!(self.mode, Mode::Plan { .. }) {
-            return;
-        }
-        if let Err(error) = self.ledger.store().prune(now.wall).await {
-            tracing::debug!(%error, "old history could not be dropped");
+        if !matches!(self.mode, Mode::Plan { .. }) {
+            self.ledger.prune(now).await;
         }
     }
 
@@ -167,11 +164,13 @@ impl Agent {
                     .into(),
             );
         }
+        let trouble_before = self.ledger.trouble().is_some();
         let recorded = self.ledger.record(event, None);
         let mut batch = Batch::default();
         self.say(recorded, &mut batch);
         self.keep(batch, &now).await;
-        if self.ledger.trouble().is_some() {
+        // Trouble that shows only now has just been told.
+        if trouble_before {
             let event = self.ledger.unwritable(&now);
             self.say_of_state(event, &now).await;
         }
@@ -219,6 +218,7 @@ impl Agent {
                 .ledger
                 .record(work.completed.clone(), Some(format!("{}-completed", work.id))),
             targets: work.targets.clone(),
+            before: work.swap.before.sets.clone(),
             after: work.swap.after.clone(),
         }
     }

@@ -298,7 +298,7 @@ impl Agent {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Status(answer) => {
-                let pending = self.ledger.store().pending().await.unwrap_or(0);
+                let pending = self.ledger.pending().await;
                 // Whoever asked may have gone.
                 let _ = answer.send(Status {
                     source: Source::Agent,
@@ -328,6 +328,10 @@ impl Agent {
         let hurried = why == Why::Asked;
         // Dropping it ends every probe, and the programs of exec checks with them.
         drop(self.scheduler.take());
+        if hurried {
+            // A message in flight gets its moment while the writes get theirs, not after them.
+            self.stop_outbox.send_replace(true);
+        }
         let limit = if hurried { STOP_WRITES } else { ONCE_TAIL };
         let _ = timeout(limit, self.finish_changes(!hurried)).await;
         let now = self.clock.now();

@@ -53,9 +53,21 @@ impl Ledger {
         Ok(Ledger { agent, notify, store, in_file, outbox, trouble, counter: 0, nonce })
     }
 
-    /// The store that is used.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
+    /// How many messages wait; 0 where the disk does not say so in time.
+    pub(super) async fn pending(&self) -> u64 {
+        timeout(DISK_LIMIT, self.store.pending()).await.ok().and_then(Result::ok).unwrap_or(0)
+    }
+
+    /// Forgets old history.
+    pub(super) async fn prune(&self, now: &Now) {
+        if self.trouble.is_some() {
+            return;
+        }
+        match timeout(DISK_LIMIT, self.store.prune(now.wall)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "old history could not be dropped"),
+            Err(_) => tracing::debug!("the disk took too long to drop old history"),
+        }
     }
 
     /// The outbox over it.
@@ -70,13 +82,13 @@ impl Ledger {
 
     /// What an earlier run left behind. A file that cannot be read is trouble, not the end.
     pub(super) async fn load(&mut self, age_limit: Option<Duration>, now: &Now) -> Loaded {
-        match self.store.load(age_limit, now.wall).await {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                self.trouble = Some(Trouble { why: error.to_string(), since: now.wall });
-                Loaded::default()
-            }
-        }
+        let why = match timeout(DISK_LIMIT, self.store.load(age_limit, now.wall)).await {
+            Ok(Ok(loaded)) => return loaded,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => late(),
+        };
+        self.trouble = Some(Trouble { why, since: now.wall });
+        Loaded::default()
     }
 
     /// An event with its identity. `key` makes it one for ever: told again after a crash it is the same event.
@@ -103,13 +115,13 @@ impl Ledger {
                 self.outbox.iter().for_each(Outbox::wake);
                 let trouble = if self.in_file { self.trouble.take()? } else { return None };
                 let mut event =
-                    Event::new(EventKind::StateRecovered, now.wall, "the state can be written again");
+                    Event::new(EventKind::StateRecovered, now.wall, "the state can be kept again");
                 event.since = Some(trouble.since);
                 return Some(event);
             }
             Ok(Err(error)) => error.to_string(),
             // The disk may still take it: the events have ids, so that nothing is told twice by the same outbox.
-            Err(_) => format!("the disk did not answer within {} s", DISK_LIMIT.as_secs()),
+            Err(_) => late(),
         };
         if let Some(outbox) = &self.outbox
             && let Err(error) = outbox.tell_unsaved(events).await
@@ -124,10 +136,15 @@ impl Ledger {
     /// What is said when the state cannot be written.
     pub(super) fn unwritable(&self, now: &Now) -> Event {
         let why = self.trouble().unwrap_or("no reason is known");
-        let summary = format!("the state cannot be written: {why}");
+        let summary = format!("the state cannot be kept: {why}");
         let mut event = Event::new(EventKind::StateUnwritable, now.wall, summary);
+        event.since = self.trouble.as_ref().map(|trouble| trouble.since);
         event.next =
             Some("the agent goes on from memory; after a restart it would not know what it had done".into());
         event
     }
+}
+
+fn late() -> String {
+    format!("the disk did not answer within {} s", DISK_LIMIT.as_secs())
 }

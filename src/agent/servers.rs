@@ -69,18 +69,18 @@ impl Servers {
                     .await;
             behind = watched.iter().filter(|w| w.served_at.is_none()).map(|w| w.server.clone()).collect();
             arrived.extend(watched.into_iter().map(|w| (w.server.clone(), seen(w))));
-            let complete = behind.is_empty();
-            self.propagated(&order, arrived.values().cloned().collect(), complete).await;
-            if complete || limit == GIVE_UP_AFTER {
+            let given_up = !behind.is_empty() && limit == GIVE_UP_AFTER;
+            self.propagated(&order, arrived.values().cloned().collect(), given_up).await;
+            if behind.is_empty() || given_up {
                 return;
             }
             limit = GIVE_UP_AFTER;
         }
     }
 
-    async fn propagated(&self, order: &Watch, servers: Vec<ServerSeen>, complete: bool) {
+    async fn propagated(&self, order: &Watch, servers: Vec<ServerSeen>, given_up: bool) {
         let (record, change) = (order.record.clone(), order.change.clone());
-        self.report(Input::Propagated { record, change, servers, complete }).await;
+        self.report(Input::Propagated { record, change, servers, given_up }).await;
     }
 
     async fn report(&self, input: Input) {

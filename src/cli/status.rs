@@ -102,7 +102,7 @@ fn print(global: &Global, status: &Status, silence: &str) {
     output::print(&format!("{head}\n"));
     output::print(&output::blindness(&status.report, paint));
     if let Some(why) = &status.state_trouble {
-        output::print(&format!("{}\n", paint.bad(&format!("the state cannot be written: {why}"))));
+        output::print(&format!("{}\n", paint.bad(&format!("the state cannot be kept: {why}"))));
     }
     if status.pending_deliveries > 0 {
         let line = format!(

@@ -52,8 +52,8 @@ pub enum Input {
         change: String,
         /// What each server serves, and since when.
         servers: Vec<ServerSeen>,
-        /// Do all of them serve it?
-        complete: bool,
+        /// Some do not serve it, and nobody waits for them any longer.
+        given_up: bool,
     },
     /// A person wants the record back at its best target now.
     Failback {

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use providers::{DomainName, RecordSet, RecordType};
 
-use super::record::{Phase, RecordState};
+use super::record::{Phase, RecordState, Word};
 use super::select::{View, failback_due_at};
 use super::{
-    Effect, Endpoint, Event, EventKind, Hold, Input, Moment, Now, Pace, Policy, ProviderFace, ProviderId,
-    RecordPolicy, SavedTracker, Severity, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work,
-    human, say,
+    Effect, Endpoint, Event, Hold, Input, Moment, Now, Pace, Policy, ProviderFace, ProviderId, RecordPolicy,
+    SavedTracker, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work, say,
 };
 
 /// What an earlier run left behind.
@@ -58,8 +57,8 @@ pub struct Decision {
     pub(super) targets: Targets,
     pub(super) sight: Sight,
     pub(super) records: BTreeMap<DomainName, RecordState>,
-    /// Providers with faults: since when, how many in a row, and whether it was told.
-    pub(super) troubles: BTreeMap<ProviderId, (Moment, u32, bool)>,
+    /// Providers that cannot be used.
+    pub(super) troubles: BTreeMap<ProviderId, super::troubles::Trouble>,
     /// The running incident of each target that is not well.
     pub(super) incidents: BTreeMap<TargetId, String>,
     /// The verdict last told of each target.
@@ -74,6 +73,8 @@ pub struct Decision {
 
 /// How often endpoints are looked through for silence.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Later than this we were not slow but stood still.
+const STANDSTILL: Duration = Duration::from_secs(10);
 
 impl Decision {
     /// A decision over this policy, with what an earlier run left behind.
@@ -100,7 +101,7 @@ impl Decision {
             let SavedRecord { current, last_change, incident, said } = kept.remove(name).unwrap_or_default();
             let phase = unconfirmed.remove(name).map_or(Phase::Idle, |work| Phase::Confirming {
                 work: Box::new(work),
-                acknowledged: false,
+                word: Word::EarlierRun,
                 tries: 0,
             });
             (
@@ -149,6 +150,8 @@ impl Decision {
     #[must_use]
     pub fn handle(&mut self, now: &Now, input: Input) -> Vec<Effect> {
         let mut out = Vec::new();
+        // Before anything else: nothing may be judged by verdicts that are too old, whatever woke us.
+        self.sweep(now, &mut out);
         match input {
             Input::Observed(observation) => self.observed(now, &observation, &mut out),
             Input::Witnessed(sighting) => self.witnessed(now, &sighting, &mut out),
@@ -167,8 +170,8 @@ impl Decision {
             Input::Looked { record, servers } if self.records.contains_key(&record) => {
                 self.on_looked(now, &record, servers, &mut out);
             }
-            Input::Propagated { record, change, servers, complete } if self.records.contains_key(&record) => {
-                self.on_propagated(now, &record, &change, servers, complete, &mut out);
+            Input::Propagated { record, change, servers, given_up } if self.records.contains_key(&record) => {
+                self.on_propagated(now, &record, &change, servers, given_up, &mut out);
             }
             Input::Failback { record } if self.records.contains_key(&record) => {
                 self.state(&record).failback_asked = true;
@@ -221,7 +224,9 @@ impl Decision {
     }
 
     fn observed(&mut self, now: &Now, observation: &super::Observation, out: &mut Vec<Effect>) {
-        if !self.sight.counts(observation.started) {
+        if !self.sight.counts(observation.started)
+            || self.targets.is_too_old(observation, &self.policy, now.moment)
+        {
             return;
         }
         let counted = self.targets.count(observation, &self.policy, self.options.stale_floor);
@@ -277,32 +282,22 @@ impl Decision {
     }
 
     fn witnessed(&mut self, now: &Now, sighting: &Sighting, out: &mut Vec<Effect>) {
+        let awaits =
+            |decision: &Self, target: &TargetId| decision.targets.awaits_witness(target, &decision.sight);
+        let waiting: Vec<TargetId> =
+            self.policy.targets.keys().filter(|target| awaits(self, target)).cloned().collect();
         match self.sight.count(sighting) {
             Some(SightChange::WentBlind) => {
-                let mut event = Event::new(
-                    EventKind::AgentBlind,
-                    now.wall,
-                    "this agent is cut off: none of its witnesses answers; it counts nothing and writes nothing",
-                );
-                event.reason = Some(format!("{}: {}", sighting.witness, sighting.outcome.reason()));
-                event.next = Some("every record stays as it is until a witness answers again".into());
-                out.push(Effect::Say(Box::new(event), None));
+                out.push(Effect::Say(Box::new(say::went_blind(now, sighting)), None));
                 self.evaluate_all(now, out);
             }
-            Some(SightChange::Sighted { since }) => self.sighted(now, since, out),
+            Some(SightChange::Sighted { since }) => self.begin_anew(now, say::sighted(now, since), out),
             None => {}
         }
         self.review_witness_pace(out);
         // A witness that vouches turns a doubtful Down into a real one.
-        let waiting: Vec<TargetId> = self
-            .policy
-            .targets
-            .keys()
-            .filter(|t| self.told.get(*t) != Some(&Verdict::Down))
-            .cloned()
-            .collect();
         for target in waiting {
-            if self.verdict(&target) == Verdict::Down {
+            if !awaits(self, &target) {
                 self.review_target(now, &target, false, out);
             }
         }
@@ -320,25 +315,17 @@ impl Decision {
         }
     }
 
-    fn sighted(&mut self, now: &Now, since: Moment, out: &mut Vec<Effect>) {
-        // What was counted on the way into blindness may be our own trouble: every verdict is formed anew.
+    /// What was counted may be our own trouble, or too old to act upon: every verdict is formed anew.
+    fn begin_anew(&mut self, now: &Now, event: Event, out: &mut Vec<Effect>) {
         self.targets.forget();
         self.settles_until = now.moment + self.policy.startup_grace;
         self.settled_reviewed = false;
         for endpoint in std::mem::take(&mut self.unsettled) {
             out.push(Effect::Pace(endpoint, Pace::Steady));
         }
-        let mut event = Event::new(
-            EventKind::AgentSighted,
-            now.wall,
-            format!(
-                "this agent sees again after {}; verdicts are formed anew",
-                human(now.moment.since(since))
-            ),
-        );
-        event.since = Some(now.wall_of(since));
         out.push(Effect::Say(Box::new(event), None));
         out.push(Effect::ProbeTargets);
+        self.review_witness_pace(out);
         self.evaluate_all(now, out);
     }
 
@@ -377,6 +364,7 @@ impl Decision {
         if news {
             let mut event =
                 say::target_changed(now, target, verdict, &self.targets, &self.policy, &self.sight);
+            event.next = self.next_for(target, verdict);
             event.incident = self.incidents.get(target).cloned();
             if verdict == Verdict::Up {
                 self.incidents.remove(target);
@@ -390,19 +378,37 @@ impl Decision {
     }
 
     fn tick(&mut self, now: &Now, out: &mut Vec<Effect>) {
-        if now.moment >= self.next_sweep {
-            self.next_sweep = now.moment + SWEEP;
-            if self.sight.blind_since().is_none() {
-                for target in self.targets.expire(now.moment, &self.policy, self.options.stale_floor) {
-                    self.review_target(now, &target, true, out);
-                }
-            }
-        }
         if !self.settled_reviewed && now.moment >= self.settles_until {
             self.settled_reviewed = true;
         }
-        for name in self.records.keys().cloned().collect::<Vec<_>>() {
-            self.evaluate(now, &name, out);
+        self.evaluate_all(now, out);
+    }
+
+    /// What a target's new verdict leads to, for people.
+    fn next_for(&self, target: &TargetId, verdict: Verdict) -> Option<String> {
+        let records = self.by_target.get(target).into_iter().flatten();
+        let of = |name| (self.record(name), self.records.get(name).map_or(&[][..], |state| &state.current));
+        say::next_for_records(target, verdict, records.map(of))
+    }
+
+    /// Ends the verdicts of endpoints that have been silent for too long, once a second.
+    fn sweep(&mut self, now: &Now, out: &mut Vec<Effect>) {
+        if now.moment < self.next_sweep {
+            return;
+        }
+        let late = now.moment.since(self.next_sweep);
+        self.next_sweep = now.moment + SWEEP;
+        if self.sight.blind_since().is_some() {
+            return;
+        }
+        let lost = self.targets.expire(now.moment, &self.policy, self.options.stale_floor);
+        if late >= STANDSTILL && !lost.is_empty() {
+            // The silence is our own: the process or the whole machine was frozen.
+            let event = say::stood_still(now, late);
+            return self.begin_anew(now, event, out);
+        }
+        for target in lost {
+            self.review_target(now, &target, true, out);
         }
     }
 
@@ -456,9 +462,4 @@ pub(super) fn values_of(sets: &BTreeMap<RecordType, RecordSet>) -> String {
     let ttls: BTreeSet<String> = sets.values().map(|set| set.ttl.to_string()).collect();
     let values: Vec<String> = sets.values().flat_map(|set| set.values.to_strings()).collect();
     format!("{} (TTL {})", values.join(", "), ttls.into_iter().collect::<Vec<_>>().join(" and "))
-}
-
-/// The severity of news about a provider.
-pub(super) const fn provider_severity(needs_person: bool) -> Severity {
-    if needs_person { Severity::Critical } else { Severity::Warning }
 }

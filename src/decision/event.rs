@@ -71,7 +71,7 @@ kinds! {
     AllDown = "all_down", Critical;
     /// The agent is cut off: none of its witnesses answers.
     AgentBlind = "agent.blind", Warning;
-    /// A witness answers again.
+    /// A witness answers again, or the agent goes on after it stood still: verdicts are formed anew.
     AgentSighted = "agent.sighted", Info;
     /// The agent started.
     AgentStarted = "agent.started", Info;

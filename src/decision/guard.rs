@@ -161,7 +161,7 @@ fn unverified_target(case: &Case<'_>) -> Result<(), Refusal> {
             return Err(Refusal {
                 guard: Guard::UnverifiedTarget,
                 text: format!("{whose} address {address} is {}, not up", verdict.as_str()),
-                remedy: "nothing to do: the change follows when the target passes its checks".into(),
+                remedy: "the change follows when the target passes its checks".into(),
                 until: None,
             });
         }
@@ -183,7 +183,7 @@ fn family(case: &Case<'_>) -> Result<(), Refusal> {
                 "{} would lose its {kind} record set, and nothing that stays is known to work",
                 case.record.name
             ),
-            remedy: "nothing to do: the change follows when an address that stays passes its checks".into(),
+            remedy: "the change follows when an address that stays passes its checks".into(),
             until: None,
         }),
         _ => Ok(()),
@@ -205,7 +205,7 @@ fn hold_down(case: &Case<'_>) -> Result<(), Refusal> {
             human(case.now.since(last)),
             human(case.record.hold_down)
         ),
-        remedy: format!("nothing to do: the change follows in {}", human(until.since(case.now))),
+        remedy: format!("the change follows in {}", human(until.since(case.now))),
         until: Some(until),
     })
 }

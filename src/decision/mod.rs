@@ -12,6 +12,7 @@
 //! | [`judge`] | what should be, what was read -> in sync, write, or refused by a [`Guard`] |
 //! | [`Decision`] | all of it as one state machine: [`Input`] -> [`Effect`]s |
 
+mod arrival;
 mod effect;
 mod engine;
 mod event;
@@ -26,10 +27,13 @@ mod record;
 mod report;
 mod review;
 mod say;
+mod say_change;
 mod select;
 mod sight;
 mod targets;
 mod time;
+mod troubles;
+mod writing;
 
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};

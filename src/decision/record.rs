@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use providers::{Fault, RecordSet, RecordType, Snapshot};
+use providers::{AnswerSets, Fault, RecordSet, RecordType, Snapshot};
 
 use super::{Hold, Moment, Refusal, TargetId, Wish, Work};
 
@@ -28,11 +28,31 @@ pub(super) enum Phase {
     Confirming {
         /// What was written.
         work: Box<Work>,
-        /// The provider said that it was.
-        acknowledged: bool,
+        /// What is known of it so far.
+        word: Word,
         /// Readings that contradicted it so far.
         tries: u32,
     },
+}
+
+/// What is known of a write that waits for its proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// The provider said that it was written.
+    Acknowledged,
+    /// It was sent; whether it was written is not known.
+    Unknown,
+    /// An earlier run began it.
+    EarlierRun,
+}
+
+/// A change on its way to the authoritative servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// The change.
+    pub(super) change: String,
+    /// The incident it belongs to, which may be over by now.
+    pub(super) incident: Option<String>,
 }
 
 /// One record.
@@ -47,9 +67,11 @@ pub(super) struct RecordState {
     pub(super) phase: Phase,
     /// No reading or writing before this.
     pub(super) retry_at: Option<Moment>,
-    /// Faults in a row.
+    /// Readings in a row that failed.
     pub(super) faults: u32,
-    /// The last of them.
+    /// Writes in a row that failed, whatever the readings between them said.
+    pub(super) write_faults: u32,
+    /// The last fault.
     pub(super) fault: Option<Fault>,
     /// Conflicts in a row.
     pub(super) conflicts: u32,
@@ -70,8 +92,13 @@ pub(super) struct RecordState {
     pub(super) changes: u32,
     /// What each authoritative server served when last asked, and how often in a row it was not what the provider holds.
     pub(super) live: BTreeMap<String, (super::Seen, u32)>,
-    /// A change is on its way to the authoritative servers.
-    pub(super) propagating: Option<String>,
+    /// The change that is on its way to the authoritative servers.
+    pub(super) propagating: Option<Arrival>,
+    /// A write that was sent and was not there when we looked: it may still come, or have been hidden by a late reader.
+    pub(super) doubt: Option<Box<Work>>,
+    /// What the provider makes of an answer although its `normalize` does not say so (a TTL of its own): what was
+    /// asked for, and what was found. Without it such a record would be written for ever.
+    pub(super) stored_as: Option<(AnswerSets, AnswerSets)>,
     /// How long a cache may hold the answer before our last change.
     pub(super) cached_for: Option<Duration>,
     /// Until when caches may hold the old answer.
@@ -107,10 +134,20 @@ impl RecordState {
         true
     }
 
-    /// A fault: when to try again. 1 s, 2 s, 4 s … 30 s, or as the provider asks.
+    /// A reading failed: when to try again. 1 s, 2 s, 4 s … 30 s, or as the provider asks.
     pub(super) fn back_off(&mut self, now: Moment, fault: Fault) {
         self.faults = self.faults.saturating_add(1);
-        let usual = Duration::from_secs(1 << self.faults.saturating_sub(1).min(5)).min(RETRY_MAX);
+        self.pause(now, self.faults, fault);
+    }
+
+    /// A write failed: likewise, counted by itself, because the readings between the writes may all be good.
+    pub(super) fn back_off_writing(&mut self, now: Moment, fault: Fault) {
+        self.write_faults = self.write_faults.saturating_add(1);
+        self.pause(now, self.write_faults, fault);
+    }
+
+    fn pause(&mut self, now: Moment, times: u32, fault: Fault) {
+        let usual = Duration::from_secs(1 << times.saturating_sub(1).min(5)).min(RETRY_MAX);
         let pause = match &fault {
             Fault::Throttled { after: Some(after), .. } => (*after).clamp(usual, THROTTLE_MAX.max(usual)),
             _ => usual,
@@ -119,7 +156,7 @@ impl RecordState {
         self.fault = Some(fault);
     }
 
-    /// Something worked: the next fault is the first again.
+    /// A reading worked: the next one that fails is the first again.
     pub(super) fn calm(&mut self) {
         self.faults = 0;
         self.fault = None;

@@ -28,9 +28,13 @@ impl Decision {
     /// The record sets of a wish, as the provider would store them.
     pub(super) fn stored_form(&self, record: &RecordPolicy, wish: &Wish) -> AnswerSets {
         let sets = super::answer_sets(&wish.addresses, record.ttl);
-        match self.faces.get(&record.provider) {
+        let normal = match self.faces.get(&record.provider) {
             Some(face) => (face.normalize)(sets),
             None => sets,
+        };
+        match self.records.get(&record.name).and_then(|state| state.stored_as.as_ref()) {
+            Some((asked, found)) if *asked == normal => found.clone(),
+            _ => normal,
         }
     }
 
@@ -48,6 +52,8 @@ impl Decision {
         if state.phase != Phase::Idle {
             return;
         }
+        // A pause that is over must not go on waking us where nothing is to be done after it.
+        state.retry_at = state.retry_at.filter(|at| now.moment < *at);
         match self.selection(now.moment, name) {
             Selection::Hold(hold) => {
                 self.enter_hold(now, name, hold, out);

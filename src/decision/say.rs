@@ -1,28 +1,16 @@
 //! The words of events: what a person woken at three in the morning needs, in the order they need it.
+//! `say_change.rs` has those of changes.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
-use providers::{DomainName, Snapshot};
+use providers::{DomainName, RecordSet, RecordType, Snapshot};
 
+use super::engine::values_of;
 use super::{
-    Event, EventKind, Motive, Now, Policy, RecordPolicy, Refusal, ServerSeen, Severity, Side, Sight,
-    TargetId, Targets, Verdict, Wish, human, owners,
+    Event, EventKind, FailbackMode, Guard, Moment, Now, Policy, RecordPolicy, Refusal, ServerSeen, Severity,
+    Side, Sight, Sighting, TargetId, Targets, Verdict, Wish, human, owners,
 };
-
-/// The three events of a change: begun, done, failed.
-pub(super) fn kinds(motive: Motive) -> [EventKind; 3] {
-    match motive {
-        Motive::Failover => {
-            [EventKind::FailoverStarted, EventKind::FailoverCompleted, EventKind::FailoverFailed]
-        }
-        Motive::Failback => {
-            [EventKind::FailbackStarted, EventKind::FailbackCompleted, EventKind::FailbackFailed]
-        }
-        Motive::Stay => [EventKind::AdjustStarted, EventKind::AdjustCompleted, EventKind::AdjustFailed],
-    }
-}
 
 pub(super) fn target_changed(
     now: &Now,
@@ -33,22 +21,95 @@ pub(super) fn target_changed(
     sight: &Sight,
 ) -> Event {
     let since = targets.since(target, policy, sight);
-    let complaint = targets.complaint(target);
     let (kind, summary) = match verdict {
         Verdict::Down => (EventKind::TargetDown, format!("{target} is down")),
         Verdict::Up => (EventKind::TargetUp, format!("{target} is up")),
-        Verdict::Unknown => (EventKind::TargetUnknown, format!("nothing is known of {target} any more")),
+        Verdict::Unknown => {
+            (EventKind::TargetUnknown, format!("it is no longer known whether {target} works"))
+        }
     };
     let mut event = Event::new(kind, now.wall, summary);
     event.target = Some(target.clone());
     match verdict {
         Verdict::Down => {
-            event.reason = complaint;
+            event.reason = targets.complaint(target);
             event.since = targets.first_failure(target).map(|m| now.wall_of(m));
         }
         Verdict::Up => event.since = since.map(|m| now.wall_of(m)),
-        Verdict::Unknown => event.reason = Some("no probe of it has been counted for three intervals".into()),
+        Verdict::Unknown => {
+            let why = "no probe of it has been counted for three intervals";
+            let last = targets.complaint(target).map(|last| format!("; the last one said: {last}"));
+            event.reason = Some(format!("{why}{}", last.unwrap_or_default()));
+        }
     }
+    event
+}
+
+/// What a target's new verdict leads to. `records` are those that name it, each with the targets that serve it now.
+pub(super) fn next_for_records<'a>(
+    target: &TargetId,
+    verdict: Verdict,
+    records: impl Iterator<Item = (&'a RecordPolicy, &'a [TargetId])>,
+) -> Option<String> {
+    let mut moves = Vec::new();
+    let mut returns = Vec::new();
+    for (record, current) in records {
+        let served = current.contains(target);
+        let tier = |targets: &[TargetId]| targets.iter().filter_map(|t| record.tier_of(t)).min();
+        let better = tier(std::slice::from_ref(target)) < tier(current);
+        match (verdict, record.failback) {
+            (Verdict::Down, _) if served => moves.push(record.name.to_string()),
+            (Verdict::Up, FailbackMode::Auto) if better => {
+                let after = human(record.failback_after);
+                returns.push(format!("{} goes back to it when it has been up for {after}", record.name));
+            }
+            (Verdict::Up, FailbackMode::Manual) if better => {
+                returns.push(format!("to go back to it, run `failover failback {}`", record.name));
+            }
+            _ => {}
+        }
+    }
+    match verdict {
+        Verdict::Down if moves.is_empty() => Some("no record points at it now: nothing is changed".into()),
+        Verdict::Down if moves.len() == 1 => {
+            Some(format!("{} moves to a target that works, if there is one", moves.concat()))
+        }
+        Verdict::Down => {
+            Some(format!("these move to a target that works, if there is one: {}", moves.join(", ")))
+        }
+        Verdict::Unknown => Some("nobody is moved to it, and nobody away from it, until it is known".into()),
+        Verdict::Up if returns.is_empty() => None,
+        Verdict::Up => Some(returns.join("; ")),
+    }
+}
+
+pub(super) fn went_blind(now: &Now, sighting: &Sighting) -> Event {
+    let summary =
+        "this agent is cut off: none of its witnesses answers; it counts nothing and writes nothing";
+    let mut event = Event::new(EventKind::AgentBlind, now.wall, summary);
+    event.reason = Some(format!("{}: {}", sighting.witness, sighting.outcome.reason()));
+    event.next = Some("every record stays as it is until a witness answers again".into());
+    event.remedy = Some("look at the uplink of the machine that this agent runs on".into());
+    event
+}
+
+pub(super) fn sighted(now: &Now, since: Moment) -> Event {
+    let blind = human(now.moment.since(since));
+    let mut event = begins_anew(now, format!("this agent sees again; it was cut off for {blind}"));
+    event.since = Some(now.wall_of(since));
+    event
+}
+
+pub(super) fn stood_still(now: &Now, late: std::time::Duration) -> Event {
+    let mut event = begins_anew(now, format!("this agent stood still for {}", human(late)));
+    event.reason = Some("the process or the whole machine was frozen or suspended".into());
+    event.since = Some(now.wall_of(now.moment - late));
+    event
+}
+
+fn begins_anew(now: &Now, summary: String) -> Event {
+    let mut event = Event::new(EventKind::AgentSighted, now.wall, summary);
+    event.next = Some("verdicts are formed anew; no record is changed before that".into());
     event
 }
 
@@ -64,134 +125,14 @@ pub(super) fn side_of_wish(wish: &Wish) -> Side {
     Side { targets: wish.targets.clone(), values: wish.addresses.iter().map(ToString::to_string).collect() }
 }
 
-/// What [`change_completed`] tells.
-pub(super) struct Telling<'a> {
-    pub(super) now: &'a Now,
-    pub(super) policy: &'a Policy,
-    pub(super) record: &'a RecordPolicy,
-    pub(super) targets: &'a Targets,
-    pub(super) sight: &'a Sight,
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) wish: &'a Wish,
-    pub(super) failback_asked: bool,
-    pub(super) incident: Option<String>,
-}
-
-impl Telling<'_> {
-    fn names(&self) -> String {
-        self.wish.targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ")
-    }
-
-    fn fallen(&self, before: &Side) -> Vec<TargetId> {
-        let down = |t: &&TargetId| self.targets.target(t, self.policy, self.sight) == Verdict::Down;
-        before.targets.iter().filter(down).cloned().collect()
-    }
-
-    /// The event of the finished change; that of its beginning is the same with another kind and tense.
-    pub(super) fn completed(&self) -> Event {
-        let before = side(self.policy, self.record, self.snapshot);
-        let name = &self.record.name;
-        let fallen = self.fallen(&before);
-        let summary = match self.wish.motive {
-            Motive::Failover => format!("{name} now points at {}: failover", self.names()),
-            Motive::Failback => format!("{name} is back at {}: failback", self.names()),
-            Motive::Stay if self.snapshot.is_missing() => {
-                format!("{name} was created and points at {}", self.names())
-            }
-            Motive::Stay => format!("{name} was corrected and points at {}", self.names()),
-        };
-        let mut event = Event::new(kinds(self.wish.motive)[1], self.now.wall, summary);
-        event.record = Some(name.clone());
-        event.incident.clone_from(&self.incident);
-        (event.reason, event.since) = self.reason(&before, &fallen);
-        event.target = fallen.first().cloned();
-        if self.wish.motive == Motive::Stay && !fallen.is_empty() {
-            event.severity = Severity::Warning;
-        }
-        event.before = Some(before);
-        event.after = Some(side_of_wish(self.wish));
-        event.next = Some(self.next());
-        event
-    }
-
-    fn reason(&self, before: &Side, fallen: &[TargetId]) -> (Option<String>, Option<jiff::Timestamp>) {
-        if let Some(target) = fallen.first() {
-            let what = self.targets.complaint(target).unwrap_or_else(|| "it fails its checks".into());
-            let since = self.targets.first_failure(target).map(|m| self.now.wall_of(m));
-            return (Some(format!("{target} is down: {what}")), since);
-        }
-        if self.wish.motive == Motive::Failback {
-            let Some(target) = self.wish.targets.first() else { return (None, None) };
-            let since = self.targets.since(target, self.policy, self.sight);
-            let held =
-                since.map_or_else(String::new, |s| format!(" for {}", human(self.now.moment.since(s))));
-            let asked = if self.failback_asked { "; a person asked for the failback" } else { "" };
-            return (Some(format!("{target} has been up{held}{asked}")), since.map(|m| self.now.wall_of(m)));
-        }
-        if self.snapshot.is_missing() {
-            return (Some("the record did not exist".into()), None);
-        }
-        let ttls: Vec<String> = self.snapshot.sets.values().map(|set| set.ttl.to_string()).collect();
-        (Some(format!("the record held {before} with TTL {}", ttls.join(" and "))), None)
-    }
-
-    fn next(&self) -> String {
-        let tier = self.wish.targets.iter().filter_map(|t| self.record.tier_of(t)).min().unwrap_or(0);
-        if tier == 0 {
-            return "watching; nothing to do".into();
-        }
-        let better =
-            self.record.tiers[..tier].iter().flatten().map(TargetId::as_str).collect::<Vec<_>>().join(" or ");
-        match self.record.failback {
-            super::FailbackMode::Auto => format!(
-                "when {better} has been up for {}, {} goes back to it by itself",
-                human(self.record.failback_after),
-                self.record.name
-            ),
-            super::FailbackMode::Manual => {
-                format!("when {better} is well again, run `failover failback {}`", self.record.name)
-            }
-        }
-    }
-}
-
-/// A change about to be written, told before the effect.
-pub(super) fn started(completed: &Event, motive: Motive, now: &Now) -> Event {
-    let mut event = completed.clone();
-    event.kind = kinds(motive)[0];
-    event.severity = event.kind.severity();
-    event.time = now.wall;
-    let name = event.record.as_ref().map(DomainName::to_string).unwrap_or_default();
-    let to = event.after.as_ref().map(Side::to_string).unwrap_or_default();
-    event.summary = format!("about to change {name} to {to}");
-    event.next = None;
-    event
-}
-
-/// A change that could not be written.
-pub(super) fn failed(completed: &Event, motive: Motive, now: &Now, why: &str, helps: bool) -> Event {
-    let mut event = completed.clone();
-    event.kind = kinds(motive)[2];
-    event.severity = event.kind.severity();
-    event.time = now.wall;
-    let name = event.record.as_ref().map(DomainName::to_string).unwrap_or_default();
-    let to = event.after.as_ref().map(Side::to_string).unwrap_or_default();
-    event.summary = format!("{name} could not be changed to {to}: {why}");
-    event.effective_by = None;
-    event.next = Some(
-        if helps {
-            "the agent goes on trying"
-        } else {
-            "the agent looks again every 30 s; a person must put it right"
-        }
-        .into(),
-    );
-    event
-}
-
-/// How long a cache may hold what a name holds now, once it is replaced.
-pub(super) fn cached_for(old: &Snapshot) -> Option<Duration> {
-    old.longest_ttl().map(|ttl| Duration::from_secs(ttl.seconds().into()))
+/// The side that these record sets are.
+fn side_of_sets(
+    policy: &Policy,
+    record: &RecordPolicy,
+    sets: &std::collections::BTreeMap<RecordType, RecordSet>,
+) -> Side {
+    let (name, native) = (record.name.clone(), serde_json::Value::Null);
+    side(policy, record, &Snapshot { name, sets: sets.clone(), version: providers::Version::Values, native })
 }
 
 pub(super) fn withheld(
@@ -204,13 +145,25 @@ pub(super) fn withheld(
     let mut event = Event::new(
         EventKind::ChangeWithheld,
         now.wall,
-        format!("a change of {} was withheld: {}", record.name, refusal.text),
+        if refusal.until.is_some() {
+            format!("a change of {} has to wait: {}", record.name, refusal.text)
+        } else {
+            format!("a change of {} was withheld: {}", record.name, refusal.text)
+        },
     );
     event.record = Some(record.name.clone());
     event.before = Some(before);
     event.after = Some(side_of_wish(wish));
     event.guard = Some(refusal.guard.as_str().into());
-    event.remedy = Some(refusal.remedy.clone());
+    match refusal.guard {
+        Guard::Foreign | Guard::Capability => {
+            event.remedy = Some(refusal.remedy.clone());
+            event.next = Some("the record stays as it is; the agent looks again every 30 s".into());
+        }
+        Guard::HoldDown | Guard::UnverifiedTarget | Guard::Family => {
+            event.next = Some(refusal.remedy.clone())
+        }
+    }
     if refusal.until.is_some() {
         event.severity = Severity::Info;
     }
@@ -235,14 +188,24 @@ pub(super) fn all_down(now: &Now, record: &RecordPolicy, targets: &Targets, curr
     event
 }
 
-pub(super) fn drift(now: &Now, record: &RecordPolicy, found: &Side, expected: &str, next: &str) -> Event {
+/// Somebody else changed the record. `expected` is what it should hold.
+pub(super) fn drift(
+    now: &Now,
+    policy: &Policy,
+    record: &RecordPolicy,
+    snapshot: &Snapshot,
+    expected: &std::collections::BTreeMap<RecordType, RecordSet>,
+    next: &str,
+) -> Event {
+    let (should, is) = (values_of(expected), values_of(&snapshot.sets));
     let mut event = Event::new(
         EventKind::DriftDetected,
         now.wall,
-        format!("{} was changed by somebody else: it holds {found}, expected {expected}", record.name),
+        format!("{} was changed by somebody else: it held {should} and now holds {is}", record.name),
     );
     event.record = Some(record.name.clone());
-    event.after = Some(found.clone());
+    event.before = Some(side_of_sets(policy, record, expected));
+    event.after = Some(side(policy, record, snapshot));
     event.next = Some(next.to_owned());
     event
 }
@@ -263,5 +226,64 @@ pub(super) fn server_drift(
     event.servers = vec![ServerSeen { server: server.to_owned(), at: None, serves: serves.to_owned() }];
     event.remedy =
         Some(format!("look at the zone transfer to {server}; there is nothing to write at the provider"));
+    event.next = Some("the agent goes on looking, and says when all servers agree again".into());
     event
+}
+
+pub(super) fn servers_agree_again(now: &Now, record: &RecordPolicy, servers: &[String]) -> Event {
+    let name = &record.name;
+    let summary = format!("{} again serve what the provider holds for {name}", servers.join(" and "));
+    let summary =
+        if servers.len() == 1 { summary.replace(" again serve ", " again serves ") } else { summary };
+    let mut event = Event::new(EventKind::PropagationCompleted, now.wall, summary);
+    event.record = Some(name.clone());
+    event
+}
+
+/// How far a change has come on the authoritative servers.
+pub(super) fn arrival(now: &Now, name: &DomainName, published: Side, servers: Vec<ServerSeen>) -> Event {
+    let behind: Vec<&str> = servers.iter().filter(|s| s.at.is_none()).map(|s| s.server.as_str()).collect();
+    let all = servers.len();
+    let mut event = if behind.is_empty() {
+        let summary = match all {
+            1 => format!("the authoritative server serves the change of {name}"),
+            2 => format!("both authoritative servers serve the change of {name}"),
+            _ => format!("all {all} authoritative servers serve the change of {name}"),
+        };
+        Event::new(EventKind::PropagationCompleted, now.wall, summary)
+    } else {
+        let (late, verb) = (behind.len(), if behind.len() == 1 { "does" } else { "do" });
+        let whose = if all == 1 {
+            "the authoritative server".into()
+        } else {
+            format!("{late} of {all} authoritative servers")
+        };
+        let summary = format!("{whose} {verb} not serve the change of {name} yet: {}", behind.join(", "));
+        let mut event = Event::new(EventKind::PropagationSlow, now.wall, summary);
+        event.remedy = Some(remedy_for(&servers));
+        event.next =
+            Some("the agent goes on asking for ten minutes, and looks from time to time after that".into());
+        event
+    };
+    event.record = Some(name.clone());
+    event.after = Some(published);
+    event.servers = servers;
+    event
+}
+
+/// A server that answers with old values needs its transfers looked at, one that does not answer needs more.
+fn remedy_for(servers: &[ServerSeen]) -> String {
+    let behind = servers.iter().filter(|server| server.at.is_none());
+    let (silent, stale): (Vec<&ServerSeen>, Vec<&ServerSeen>) =
+        behind.partition(|server| server.serves.starts_with("unknown"));
+    let names =
+        |servers: &[&ServerSeen]| servers.iter().map(|s| s.server.clone()).collect::<Vec<_>>().join(" and ");
+    let mut steps = Vec::new();
+    if !stale.is_empty() {
+        steps.push(format!("look at the zone transfer to {}", names(&stale)));
+    }
+    if !silent.is_empty() {
+        steps.push(format!("find out why there is no answer from {}", names(&silent)));
+    }
+    steps.join("; ")
 }

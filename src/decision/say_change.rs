@@ -1,0 +1,212 @@
+//! The words of a change: what happened, from where to where, why, since when, what next.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use providers::{DomainName, Snapshot, Ttl};
+
+use super::say::{side, side_of_wish};
+use super::{
+    Event, EventKind, FailbackMode, Moment, Motive, Now, Policy, RecordPolicy, Severity, Side, Sight,
+    TargetId, Targets, Verdict, Wish, human, owner_of,
+};
+
+/// The three events of a change: begun, done, failed.
+fn kinds(motive: Motive) -> [EventKind; 3] {
+    match motive {
+        Motive::Failover => {
+            [EventKind::FailoverStarted, EventKind::FailoverCompleted, EventKind::FailoverFailed]
+        }
+        Motive::Failback => {
+            [EventKind::FailbackStarted, EventKind::FailbackCompleted, EventKind::FailbackFailed]
+        }
+        Motive::Stay => [EventKind::AdjustStarted, EventKind::AdjustCompleted, EventKind::AdjustFailed],
+    }
+}
+
+/// What the words of a change are made of.
+pub(super) struct Telling<'a> {
+    pub(super) now: &'a Now,
+    pub(super) policy: &'a Policy,
+    pub(super) record: &'a RecordPolicy,
+    pub(super) targets: &'a Targets,
+    pub(super) sight: &'a Sight,
+    pub(super) snapshot: &'a Snapshot,
+    /// The targets that served before.
+    pub(super) current: &'a [TargetId],
+    pub(super) wish: &'a Wish,
+    pub(super) failback_asked: bool,
+    pub(super) incident: Option<String>,
+}
+
+/// What a change takes away or adds without moving the record, because an address died or came back.
+struct Details {
+    gone: Vec<IpAddr>,
+    added: Vec<IpAddr>,
+}
+
+impl Telling<'_> {
+    /// The event of the finished change; that of its beginning is the same with another kind and tense.
+    pub(super) fn completed(&self) -> Event {
+        let before = side(self.policy, self.record, self.snapshot);
+        let fallen = self.fallen(&before);
+        let details = self.details();
+        let summary = self.summary(&before, &details);
+        let mut event = Event::new(kinds(self.wish.motive)[1], self.now.wall, summary);
+        event.record = Some(self.record.name.clone());
+        event.incident.clone_from(&self.incident);
+        (event.reason, event.since) = self.reason(&before, &fallen, &details);
+        event.target = fallen.first().cloned();
+        if self.wish.motive == Motive::Stay && !(fallen.is_empty() && details.gone.is_empty()) {
+            event.severity = Severity::Warning;
+        }
+        event.before = Some(before);
+        event.after = Some(side_of_wish(self.wish));
+        event.next = Some(self.next());
+        event
+    }
+
+    /// Why this change is wanted, and since when that is so.
+    pub(super) fn why(&self) -> (Option<String>, Option<jiff::Timestamp>) {
+        let before = side(self.policy, self.record, self.snapshot);
+        self.reason(&before, &self.fallen(&before), &self.details())
+    }
+
+    fn summary(&self, before: &Side, details: &Details) -> String {
+        let (name, to) = (&self.record.name, names(&self.wish.targets));
+        let from = if before.targets.is_empty() { before.to_string() } else { names(&before.targets) };
+        match self.wish.motive {
+            Motive::Failover if before.targets == self.wish.targets => format!("{name} failed over to {to}"),
+            Motive::Failover => format!("{name} failed over from {from} to {to}"),
+            Motive::Failback => format!("{name} is back at {to}"),
+            Motive::Stay if self.snapshot.is_missing() => format!("{name} was created and points at {to}"),
+            Motive::Stay if !details.gone.is_empty() => {
+                format!("{name} no longer serves {}", listed(&details.gone))
+            }
+            Motive::Stay if !details.added.is_empty() => {
+                format!("{name} now also serves {}", listed(&details.added))
+            }
+            Motive::Stay => format!("{name} was put right and points at {to}"),
+        }
+    }
+
+    /// The targets that served and do not work any more.
+    fn fallen(&self, before: &Side) -> Vec<TargetId> {
+        let down = |t: &&TargetId| self.targets.target(t, self.policy, self.sight) == Verdict::Down;
+        let served = |t: &&TargetId| before.targets.contains(t) || self.current.contains(t);
+        self.record.targets().filter(served).filter(down).cloned().collect()
+    }
+
+    fn details(&self) -> Details {
+        let before: BTreeSet<IpAddr> = self.snapshot.addresses().into_iter().collect();
+        let verdict = |address: &IpAddr| {
+            let owner = owner_of(self.policy, self.record, *address);
+            owner.map(|target| self.targets.address(&target, *address, self.sight))
+        };
+        let after = self.wish.addresses.as_set();
+        let gone = before.difference(after).filter(|a| verdict(a) == Some(Verdict::Down)).copied().collect();
+        // Nothing was taken away, so something came back.
+        let only_adds = !before.is_empty() && before.is_subset(after);
+        let added = if only_adds { after.difference(&before).copied().collect() } else { Vec::new() };
+        Details { gone, added }
+    }
+
+    fn reason(
+        &self,
+        before: &Side,
+        fallen: &[TargetId],
+        details: &Details,
+    ) -> (Option<String>, Option<jiff::Timestamp>) {
+        let wall = |moment: Option<Moment>| moment.map(|m| self.now.wall_of(m));
+        if let Some(target) = fallen.first() {
+            let what = self.targets.complaint(target).unwrap_or_else(|| "it fails its checks".into());
+            return (Some(format!("{target} is down: {what}")), wall(self.targets.first_failure(target)));
+        }
+        if self.wish.motive == Motive::Failback {
+            let Some(target) = self.wish.targets.first() else { return (None, None) };
+            let since = self.targets.since(target, self.policy, self.sight);
+            let held =
+                since.map_or_else(String::new, |s| format!(" for {}", human(self.now.moment.since(s))));
+            let asked = if self.failback_asked { "; a person asked for the failback" } else { "" };
+            return (Some(format!("{target} has been up{held}{asked}")), wall(since));
+        }
+        if self.snapshot.is_missing() {
+            return (Some("the record did not exist".into()), None);
+        }
+        let of = |address: &IpAddr| owner_of(self.policy, self.record, *address);
+        if let Some((address, target)) = details.gone.first().and_then(|a| Some((a, of(a)?))) {
+            let what =
+                self.targets.complaint_of(&target, *address).unwrap_or_else(|| "it fails its checks".into());
+            let since = self.targets.trouble_since(&target, &BTreeSet::from([*address]), self.sight);
+            return (Some(format!("{target}'s address {address} is down: {what}")), wall(since));
+        }
+        if let Some((address, target)) = details.added.first().and_then(|a| Some((a, of(a)?))) {
+            return (Some(format!("{target}'s address {address} works")), None);
+        }
+        let ttls: BTreeSet<String> = self.snapshot.sets.values().map(|set| set.ttl.to_string()).collect();
+        let ttls: Vec<String> = ttls.into_iter().collect();
+        (Some(format!("the record held {before} with a TTL of {}", ttls.join(" and "))), None)
+    }
+
+    fn next(&self) -> String {
+        let tier = self.wish.targets.iter().filter_map(|t| self.record.tier_of(t)).min().unwrap_or(0);
+        if tier == 0 {
+            return "nothing to do; the agent goes on watching".into();
+        }
+        let better =
+            self.record.tiers[..tier].iter().flatten().map(TargetId::as_str).collect::<Vec<_>>().join(" or ");
+        match self.record.failback {
+            FailbackMode::Auto => format!(
+                "when {better} has been up for {}, {} goes back to it by itself",
+                human(self.record.failback_after),
+                self.record.name
+            ),
+            FailbackMode::Manual => {
+                format!("when {better} is well again, run `failover failback {}`", self.record.name)
+            }
+        }
+    }
+}
+
+fn names(targets: &[TargetId]) -> String {
+    targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ")
+}
+
+fn listed(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A change about to be written, told before the effect.
+pub(super) fn started(completed: &Event, motive: Motive, now: &Now) -> Event {
+    let mut event = completed.clone();
+    event.kind = kinds(motive)[0];
+    event.severity = event.kind.severity();
+    event.time = now.wall;
+    let (name, to) = name_and_aim(&event);
+    event.summary = format!("about to change {name} to {to}");
+    event.next = None;
+    event
+}
+
+/// A change that could not be written, and what the agent does about it.
+pub(super) fn failed(completed: &Event, motive: Motive, now: &Now, why: &str, next: &str) -> Event {
+    let mut event = completed.clone();
+    event.kind = kinds(motive)[2];
+    event.severity = event.kind.severity();
+    event.time = now.wall;
+    let (name, to) = name_and_aim(&event);
+    event.summary = format!("{name} could not be changed to {to}: {why}");
+    event.effective_by = None;
+    event.next = Some(next.to_owned());
+    event
+}
+
+fn name_and_aim(event: &Event) -> (String, String) {
+    let name = event.record.as_ref().map(DomainName::to_string).unwrap_or_default();
+    (name, event.after.as_ref().map(Side::to_string).unwrap_or_default())
+}
+
+/// By when no cache can hold the old answer any more: written now, kept for the old TTL.
+pub(super) fn effective_by(now: Moment, old_ttl: Option<Ttl>) -> Option<Moment> {
+    old_ttl.map(|ttl| now + std::time::Duration::from_secs(ttl.seconds().into()))
+}

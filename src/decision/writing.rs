@@ -1,0 +1,241 @@
+//! What follows a write: its proof by reading, its completion, or its failure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Values};
+
+use super::engine::values_of;
+use super::record::{Arrival, CONFIRM_TRIES, CONFLICTS_AT_ONCE, Phase, RETRY_MAX, Word};
+use super::{Decision, Effect, Moment, Now, Watch, Work, say_change};
+
+/// Pause before a write is read back again, doubled each time: 50 ms … 1.6 s.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
+/// Writes in a row that fail for reasons that time may mend before a person is told.
+const FAULTS_UNTIL_TOLD: u32 = 3;
+
+impl Decision {
+    pub(super) fn on_written(
+        &mut self,
+        now: &Now,
+        name: &DomainName,
+        result: Result<(), Fault>,
+        out: &mut Vec<Effect>,
+    ) {
+        let state = self.state(name);
+        let work = match std::mem::take(&mut state.phase) {
+            Phase::Writing(work) => work,
+            other => {
+                state.phase = other;
+                return;
+            }
+        };
+        let fault = match result {
+            Ok(()) => {
+                state.phase = Phase::Confirming { work, word: Word::Acknowledged, tries: 0 };
+                out.push(Effect::Read(name.clone()));
+                return;
+            }
+            Err(Fault::Unknown(_)) => {
+                // Sent, outcome unknown: read before anything else.
+                state.phase = Phase::Confirming { work, word: Word::Unknown, tries: 0 };
+                out.push(Effect::Read(name.clone()));
+                return;
+            }
+            Err(fault) => fault,
+        };
+        // An earlier attempt of the same change may still turn out to have happened.
+        let doubtful = state.doubt.as_ref().is_some_and(|doubt| doubt.id == work.id);
+        if !doubtful {
+            out.push(Effect::Close { change: work.id.clone(), happened: false });
+        }
+        if matches!(fault, Fault::Conflict(_)) && state.conflicts < CONFLICTS_AT_ONCE {
+            state.conflicts += 1;
+            self.begin_read(name, out);
+            return;
+        }
+        if let Fault::Partial { now: held } = &fault {
+            // The half that was written is ours, and no drift.
+            state.settled = Some(held.sets.clone());
+            state.snapshot = Some((**held).clone());
+        }
+        state.back_off_writing(now.moment, fault.clone());
+        if !fault.is_transient() {
+            state.retry_at = Some(now.moment + RETRY_MAX);
+        }
+        // The provider itself is judged by readings, which come before every write. A conflict may be with ourselves.
+        if !(doubtful && matches!(fault, Fault::Conflict(_))) {
+            self.tell_of_failure(now, name, &work, &fault, out);
+        }
+    }
+
+    fn tell_of_failure(
+        &mut self,
+        now: &Now,
+        name: &DomainName,
+        work: &Work,
+        fault: &Fault,
+        out: &mut Vec<Effect>,
+    ) {
+        let state = self.state(name);
+        let tell = !fault.is_transient() || state.write_faults >= FAULTS_UNTIL_TOLD;
+        if tell && state.says_anew("failed", fault.kind()) {
+            let next = if fault.is_transient() {
+                "the agent goes on trying, at least every 30 s"
+            } else {
+                "a person must put it right; the agent tries again every 30 s"
+            };
+            let event = say_change::failed(&work.completed, work.motive, now, &fault.to_string(), next);
+            out.push(Effect::Say(Box::new(event), None));
+            out.push(Effect::KeepRecord(name.clone()));
+        }
+    }
+
+    /// Did the write happen? Returns whether the question is still open.
+    pub(super) fn proves(
+        &mut self,
+        now: &Now,
+        name: &DomainName,
+        work: Box<Work>,
+        word: Word,
+        tries: u32,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let state = self.state(name);
+        let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
+        let untouched = snapshot.sets == work.swap.before.sets;
+        let same_values = values(snapshot.sets.values()) == values(work.swap.after.iter());
+        if snapshot.holds(&work.swap.after) || (same_values && !untouched) {
+            self.complete(now, name, *work, out);
+            return false;
+        }
+        if word == Word::Acknowledged && untouched && tries < CONFIRM_TRIES {
+            // The provider said yes and shows the old values: its readers are late.
+            state.retry_at = Some(now.moment + CONFIRM_PAUSE * 2u32.saturating_pow(tries));
+            state.phase = Phase::Confirming { work, word, tries: tries + 1 };
+            return true;
+        }
+        match word {
+            Word::EarlierRun if untouched => state.doubt = Some(work),
+            Word::Unknown if untouched => {
+                // Not there, as far as can be seen. Once that is no reason to wait; a second time it is.
+                let fault = Fault::Unknown("reading shows that it did not happen".into());
+                let again = state.write_faults > 0;
+                state.back_off_writing(now.moment, fault.clone());
+                if !again {
+                    state.retry_at = None;
+                    state.fault = None;
+                }
+                state.doubt = Some(work.clone());
+                self.tell_of_failure(now, name, &work, &fault, out);
+            }
+            Word::Acknowledged | Word::Unknown | Word::EarlierRun => {
+                self.undone(now, name, &work, same_values, out)
+            }
+        }
+        false
+    }
+
+    /// A write that happened, and of which nothing is left: somebody was quicker than our reading, or the provider
+    /// makes something else of it. It counts as a change, or two writers would fight as fast as they can.
+    fn undone(
+        &mut self,
+        now: &Now,
+        name: &DomainName,
+        work: &Work,
+        same_values: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        out.push(Effect::Close { change: work.id.clone(), happened: false });
+        let state = self.state(name);
+        state.last_change = Some(work.decided);
+        let held = state.snapshot.as_ref().map(|s| s.sets.clone()).unwrap_or_default();
+        if same_values {
+            state.stored_as = stored_as(&work.swap.after, &held);
+        }
+        let why = format!("the provider took the change, and now holds {}", values_of(&held));
+        let fault = Fault::Unknown(why.clone());
+        state.back_off_writing(now.moment, fault);
+        if state.says_anew("failed", &why) {
+            let event = say_change::failed(
+                &work.completed,
+                work.motive,
+                now,
+                &why,
+                "the agent tries again when hold_down is over",
+            );
+            out.push(Effect::Say(Box::new(event), None));
+        }
+        out.push(Effect::KeepRecord(name.clone()));
+    }
+
+    pub(super) fn complete(&mut self, now: &Now, name: &DomainName, work: Work, out: &mut Vec<Effect>) {
+        let best = work.targets.iter().filter_map(|t| self.record(name).tier_of(t)).min() == Some(0);
+        let state = self.state(name);
+        let held = state.snapshot.as_ref().map(|s| s.sets.clone()).unwrap_or_default();
+        let answer = AnswerSets::new(held.values().cloned()).unwrap_or_else(|| work.swap.after.clone());
+        state.stored_as = stored_as(&work.swap.after, &held).or(state.stored_as.take());
+        state.current.clone_from(&work.targets);
+        state.settled = Some(held);
+        // A change of an earlier run counts from when it was decided.
+        state.last_change = Some(work.decided.max(state.last_change.unwrap_or(work.decided)));
+        state.changes += 1;
+        state.conflicts = 0;
+        state.write_faults = 0;
+        state.doubt = None;
+        state.failback_asked = false;
+        // Written just now, or, where an earlier run wrote it, when that run said.
+        let earlier = work.completed.effective_by.filter(|_| work.decided < Moment::ZERO);
+        let reckoned = earlier.map(|t| now.moment_ahead(t));
+        let old_ttl = work.swap.before.longest_ttl().map(|ttl| Duration::from_secs(ttl.seconds().into()));
+        // An earlier run's change no longer knows the old TTL, only what was reckoned with it when it was decided.
+        state.cached_for = old_ttl.or(reckoned.map(|by| by.since(work.decided)));
+        state.effective_by =
+            reckoned.or_else(|| say_change::effective_by(now.moment, work.swap.before.longest_ttl()));
+        let incident = work.completed.incident.clone();
+        state.propagating = Some(Arrival { change: work.id.clone(), incident: incident.clone() });
+        state.live.clear();
+        for topic in ["withheld", "failed", "drift"] {
+            state.said.remove(topic);
+        }
+        let mut event = work.completed;
+        event.time = now.wall;
+        event.effective_by = state.effective_by.map(|m| now.wall_of(m));
+        state.incident = if best { None } else { incident };
+        out.push(Effect::Close { change: work.id.clone(), happened: true });
+        out.push(Effect::Say(Box::new(event), Some(format!("{}-completed", work.id))));
+        out.push(Effect::KeepRecord(name.clone()));
+        out.push(Effect::Watch(Box::new(Watch { record: name.clone(), change: work.id, answer })));
+    }
+
+    /// A change that was not there when we looked: is it there now? When the name holds something else altogether, it
+    /// cannot come any more.
+    pub(super) fn resolve_doubt(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
+        let state = self.state(name);
+        let (Some(doubt), Some(snapshot)) = (&state.doubt, &state.snapshot) else { return };
+        let held = values(snapshot.sets.values());
+        if held == values(doubt.swap.after.iter()) {
+            let work = state.doubt.take().expect("it was there a moment ago");
+            self.complete(now, name, *work, out);
+        } else if held != values(doubt.swap.before.sets.values()) {
+            self.drop_doubt(name, out);
+        }
+    }
+
+    /// The doubtful change is not what is wanted now.
+    pub(super) fn drop_doubt(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
+        if let Some(doubt) = self.state(name).doubt.take() {
+            out.push(Effect::Close { change: doubt.id, happened: false });
+        }
+    }
+}
+
+fn values<'a>(sets: impl Iterator<Item = &'a RecordSet>) -> Vec<&'a Values> {
+    sets.map(|set| &set.values).collect()
+}
+
+/// What to remember of a provider that kept our values and changed something beside them.
+fn stored_as(asked: &AnswerSets, held: &BTreeMap<RecordType, RecordSet>) -> Option<(AnswerSets, AnswerSets)> {
+    let held = AnswerSets::new(held.values().cloned())?;
+    (held != *asked).then(|| (asked.clone(), held))
+}
