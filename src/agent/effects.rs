@@ -218,6 +218,7 @@ impl Agent {
                 .ledger
                 .record(work.completed.clone(), Some(format!("{}-completed", work.id))),
             targets: work.targets.clone(),
+            before: work.swap.before.sets.clone(),
             after: work.swap.after.clone(),
         }
     }

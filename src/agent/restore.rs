@@ -1,9 +1,8 @@
 //! What an earlier run left behind, in the terms of the decision; and what is probed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use providers::{RecordSet, RecordType, Snapshot, Swap, Version};
+use providers::{Snapshot, Swap, Version};
 
 use crate::config::Config;
 use crate::decision::{Endpoint, EventKind, Motive, Now, Options, Saved, SavedRecord, Work};
@@ -49,7 +48,7 @@ pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
 fn work_of(row: ChangeRow, now: &Now) -> Work {
     let before = Snapshot {
         name: row.record,
-        sets: BTreeMap::<RecordType, RecordSet>::new(),
+        sets: row.before,
         version: Version::Values,
         native: serde_json::Value::Null,
     };

@@ -73,12 +73,14 @@ impl Decision {
         given_up: bool,
         out: &mut Vec<Effect>,
     ) {
+        let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
+        let published = snapshot.map(|s| say::side(&self.policy, self.record(name), s)).unwrap_or_default();
         let state = self.state(name);
         let Some(arrival) = state.propagating.take_if(|arrival| arrival.change == change) else { return };
         let complete = servers.iter().all(|server| server.at.is_some());
         // A provider without servers of its own (a mock in memory) has nothing to tell.
         if !servers.is_empty() && (complete || !given_up) {
-            let mut event = say::arrival(now, name, servers);
+            let mut event = say::arrival(now, name, published, servers);
             event.incident.clone_from(&arrival.incident);
             event.effective_by = state.effective_by.map(|m| now.wall_of(m));
             let topic = if complete { "all" } else { "slow" };

@@ -5,8 +5,8 @@ use providers::{DomainName, Fault, Snapshot};
 use super::engine::values_of;
 use super::record::{Phase, RETRY_MAX};
 use super::{
-    Bench, Decision, Effect, Judgement, Motive, Now, Refusal, Selection, Verdict, Wish, Work, foreign_values,
-    judge, owner_of, say, say_change,
+    Bench, Decision, Effect, Guard, Judgement, Motive, Now, Refusal, Selection, Verdict, Wish, Work,
+    foreign_values, judge, owner_of, say, say_change,
 };
 
 impl Decision {
@@ -160,25 +160,35 @@ impl Decision {
         }
     }
 
-    fn work(&self, now: &Now, name: &DomainName, wish: &Wish, swap: providers::Swap) -> Work {
+    /// What the words of a change from this picture to this wish are made of.
+    fn telling<'a>(
+        &'a self,
+        now: &'a Now,
+        name: &DomainName,
+        wish: &'a Wish,
+        snapshot: &'a Snapshot,
+    ) -> say_change::Telling<'a> {
         let state = self.records.get(name).expect("the caller has found the record");
         let incident = match wish.motive {
             Motive::Failover => state.current.iter().find_map(|t| self.incidents.get(t).cloned()),
             Motive::Failback | Motive::Stay => None,
         };
-        let telling = say_change::Telling {
+        say_change::Telling {
             now,
             policy: &self.policy,
             record: self.record(name),
             targets: &self.targets,
             sight: &self.sight,
-            snapshot: &swap.before,
+            snapshot,
             current: &state.current,
             wish,
             failback_asked: state.failback_asked,
             incident: incident.or_else(|| self.incident_of(name)),
-        };
-        let mut completed = telling.completed();
+        }
+    }
+
+    fn work(&self, now: &Now, name: &DomainName, wish: &Wish, swap: providers::Swap) -> Work {
+        let mut completed = self.telling(now, name, wish, &swap.before).completed();
         let by = say_change::effective_by(now.moment, swap.before.longest_ttl());
         completed.effective_by = by.map(|m| now.wall_of(m));
         // Dashes for dots: a webhook's id is signed with dots as separators.
@@ -187,20 +197,25 @@ impl Decision {
     }
 
     fn refuse(&mut self, now: &Now, name: &DomainName, wish: &Wish, refusal: Refusal, out: &mut Vec<Effect>) {
-        let record = self.record(name).clone();
-        let incident = self.incident_of(name);
-        let state = self.records.get_mut(name).expect("the caller has found the record");
-        let before = state.snapshot.as_ref().map(|s| say::side(&self.policy, &record, s)).unwrap_or_default();
+        let record = self.record(name);
+        let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
+        let snapshot = snapshot.expect("set by the reading that led here");
+        let before = say::side(&self.policy, record, snapshot);
         // Without the ages in its text, so that one refusal is told once.
         let words = format!("{} {} {before}", refusal.guard.as_str(), say::side_of_wish(wish));
+        let mut event = say::withheld(now, record, &refusal, before, wish);
+        let telling = self.telling(now, name, wish, snapshot);
+        event.incident.clone_from(&telling.incident);
+        if refusal.guard != Guard::Foreign {
+            (event.reason, event.since) = telling.why();
+        }
+        let state = self.state(name);
         state.retry_at = Some(refusal.until.unwrap_or(now.moment + RETRY_MAX).min(now.moment + RETRY_MAX));
         state.refused = Some(wish.clone());
+        state.refusal = Some(refusal);
         if state.says_anew("withheld", &words) {
-            let mut event = say::withheld(now, &record, &refusal, before, wish);
-            event.incident = incident;
             out.push(Effect::Say(Box::new(event), None));
             out.push(Effect::KeepRecord(name.clone()));
         }
-        state.refusal = Some(refusal);
     }
 }

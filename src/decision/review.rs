@@ -52,6 +52,8 @@ impl Decision {
         if state.phase != Phase::Idle {
             return;
         }
+        // A pause that is over must not go on waking us where nothing is to be done after it.
+        state.retry_at = state.retry_at.filter(|at| now.moment < *at);
         match self.selection(now.moment, name) {
             Selection::Hold(hold) => {
                 self.enter_hold(now, name, hold, out);

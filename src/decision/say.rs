@@ -76,7 +76,12 @@ pub(super) fn next_for_records<'a>(
     }
     match verdict {
         Verdict::Down if moves.is_empty() => Some("no record points at it now: nothing is changed".into()),
-        Verdict::Down => Some(format!("to be moved to a target that works: {}", moves.join(", "))),
+        Verdict::Down if moves.len() == 1 => {
+            Some(format!("{} moves to a target that works, if there is one", moves.concat()))
+        }
+        Verdict::Down => {
+            Some(format!("these move to a target that works, if there is one: {}", moves.join(", ")))
+        }
         Verdict::Unknown => Some("nobody is moved to it, and nobody away from it, until it is known".into()),
         Verdict::Up if returns.is_empty() => None,
         Verdict::Up => Some(returns.join("; ")),
@@ -145,7 +150,11 @@ pub(super) fn withheld(
     let mut event = Event::new(
         EventKind::ChangeWithheld,
         now.wall,
-        format!("a change of {} was withheld: {}", record.name, refusal.text),
+        if refusal.until.is_some() {
+            format!("a change of {} has to wait: {}", record.name, refusal.text)
+        } else {
+            format!("a change of {} was withheld: {}", record.name, refusal.text)
+        },
     );
     event.record = Some(record.name.clone());
     event.before = Some(before);
@@ -237,12 +246,13 @@ pub(super) fn servers_agree_again(now: &Now, record: &RecordPolicy, servers: &[S
 }
 
 /// How far a change has come on the authoritative servers.
-pub(super) fn arrival(now: &Now, name: &DomainName, servers: Vec<ServerSeen>) -> Event {
+pub(super) fn arrival(now: &Now, name: &DomainName, published: Side, servers: Vec<ServerSeen>) -> Event {
     let behind: Vec<&str> = servers.iter().filter(|s| s.at.is_none()).map(|s| s.server.as_str()).collect();
     let all = servers.len();
     let mut event = if behind.is_empty() {
         let summary = match all {
             1 => format!("the authoritative server serves the change of {name}"),
+            2 => format!("both authoritative servers serve the change of {name}"),
             _ => format!("all {all} authoritative servers serve the change of {name}"),
         };
         Event::new(EventKind::PropagationCompleted, now.wall, summary)
@@ -255,12 +265,30 @@ pub(super) fn arrival(now: &Now, name: &DomainName, servers: Vec<ServerSeen>) ->
         };
         let summary = format!("{whose} {verb} not serve the change of {name} yet: {}", behind.join(", "));
         let mut event = Event::new(EventKind::PropagationSlow, now.wall, summary);
-        event.remedy = Some(format!("look at the zone transfer to {}", behind.join(" and ")));
+        event.remedy = Some(remedy_for(&servers));
         event.next =
             Some("the agent goes on asking for ten minutes, and looks from time to time after that".into());
         event
     };
     event.record = Some(name.clone());
+    event.after = Some(published);
     event.servers = servers;
     event
+}
+
+/// A server that answers with old values needs its transfers looked at, one that does not answer needs more.
+fn remedy_for(servers: &[ServerSeen]) -> String {
+    let behind = servers.iter().filter(|server| server.at.is_none());
+    let (silent, stale): (Vec<&ServerSeen>, Vec<&ServerSeen>) =
+        behind.partition(|server| server.serves.starts_with("unknown"));
+    let names =
+        |servers: &[&ServerSeen]| servers.iter().map(|s| s.server.clone()).collect::<Vec<_>>().join(" and ");
+    let mut steps = Vec::new();
+    if !stale.is_empty() {
+        steps.push(format!("look at the zone transfer to {}", names(&stale)));
+    }
+    if !silent.is_empty() {
+        steps.push(format!("find out why there is no answer from {}", names(&silent)));
+    }
+    steps.join("; ")
 }

@@ -66,6 +66,12 @@ impl Telling<'_> {
         event
     }
 
+    /// Why this change is wanted, and since when that is so.
+    pub(super) fn why(&self) -> (Option<String>, Option<jiff::Timestamp>) {
+        let before = side(self.policy, self.record, self.snapshot);
+        self.reason(&before, &self.fallen(&before), &self.details())
+    }
+
     fn summary(&self, before: &Side, details: &Details) -> String {
         let (name, to) = (&self.record.name, names(&self.wish.targets));
         let from = if before.targets.is_empty() { before.to_string() } else { names(&before.targets) };
@@ -78,7 +84,7 @@ impl Telling<'_> {
                 format!("{name} no longer serves {}", listed(&details.gone))
             }
             Motive::Stay if !details.added.is_empty() => {
-                format!("{name} serves {} too now", listed(&details.added))
+                format!("{name} now also serves {}", listed(&details.added))
             }
             Motive::Stay => format!("{name} was put right and points at {to}"),
         }
@@ -182,8 +188,8 @@ pub(super) fn started(completed: &Event, motive: Motive, now: &Now) -> Event {
     event
 }
 
-/// A change that could not be written. `helps`: trying again can help.
-pub(super) fn failed(completed: &Event, motive: Motive, now: &Now, why: &str, helps: bool) -> Event {
+/// A change that could not be written, and what the agent does about it.
+pub(super) fn failed(completed: &Event, motive: Motive, now: &Now, why: &str, next: &str) -> Event {
     let mut event = completed.clone();
     event.kind = kinds(motive)[2];
     event.severity = event.kind.severity();
@@ -191,14 +197,7 @@ pub(super) fn failed(completed: &Event, motive: Motive, now: &Now, why: &str, he
     let (name, to) = name_and_aim(&event);
     event.summary = format!("{name} could not be changed to {to}: {why}");
     event.effective_by = None;
-    event.next = Some(
-        if helps {
-            "the agent goes on trying, at least every 30 s"
-        } else {
-            "a person must put it right; the agent tries again every 30 s"
-        }
-        .into(),
-    );
+    event.next = Some(next.to_owned());
     event
 }
 

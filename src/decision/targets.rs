@@ -21,6 +21,8 @@ use super::{
 pub struct Targets {
     trackers: BTreeMap<Endpoint, Tracker>,
     last: BTreeMap<Endpoint, (Moment, Outcome)>,
+    /// The last failure of each, which a later pass does not explain away.
+    failed: BTreeMap<Endpoint, (Moment, Outcome)>,
 }
 
 /// What an observation changed.
@@ -85,6 +87,9 @@ impl Targets {
             first_failure: had_failed.is_none() && tracker.first_failure().is_some(),
             settled_changed: tracker.is_settled() != was_settled,
         };
+        if let Outcome::Fail(_) = outcome {
+            self.failed.insert(observation.endpoint.clone(), (observation.ended, outcome.clone()));
+        }
         self.last.insert(observation.endpoint.clone(), (observation.ended, outcome));
         counted
     }
@@ -238,28 +243,33 @@ impl Targets {
         self.endpoints(target).filter_map(|(_, tracker)| tracker.first_failure()).min()
     }
 
-    /// What was seen last of one address that is no pass, for people.
+    /// What is wrong with one address, for people.
     pub fn complaint_of(&self, target: &TargetId, address: IpAddr) -> Option<String> {
-        let failing = self.endpoints(target).filter(|(endpoint, _)| endpoint.address == address);
-        let last = failing.filter_map(|(endpoint, _)| self.last.get(endpoint));
-        let failed = last.filter(|(_, outcome)| *outcome != Outcome::Pass).max_by_key(|(at, _)| *at);
-        failed.map(|(_, outcome)| outcome.reason().to_owned())
+        let of_address = self.endpoints(target).filter(|(endpoint, _)| endpoint.address == address);
+        let worst = of_address.filter_map(|(e, t)| self.complaint_by(e, t)).max_by_key(|(at, _)| *at);
+        worst.map(|(_, outcome)| outcome.reason().to_owned())
     }
 
-    /// What was seen last of a target that is no pass, for people: the reason of the endpoint that failed last.
+    /// What is wrong with a target, for people: the reason of the endpoint that failed last.
     pub fn complaint(&self, target: &TargetId) -> Option<String> {
-        let failing = self.endpoints(target).filter_map(|(endpoint, _)| {
-            let (at, outcome) = self.last.get(endpoint)?;
-            (*outcome != Outcome::Pass).then_some((*at, endpoint, outcome))
+        let failing = self.endpoints(target).filter_map(|(endpoint, tracker)| {
+            self.complaint_by(endpoint, tracker).map(|(at, outcome)| (at, endpoint, outcome))
         });
         failing.max_by_key(|(at, ..)| *at).map(|(_, endpoint, outcome)| {
             let several = self.endpoints(target).count() > 1;
             if several {
-                format!("{} {}: {}", endpoint.check, endpoint.address, outcome.reason())
+                format!("{} ({} at {})", outcome.reason(), endpoint.check, endpoint.address)
             } else {
                 outcome.reason().to_owned()
             }
         })
+    }
+
+    /// Its last word, if that is no pass; of one that is Down all the same, its last failure.
+    fn complaint_by(&self, endpoint: &Endpoint, tracker: &Tracker) -> Option<(Moment, &Outcome)> {
+        let bad = self.last.get(endpoint).filter(|(_, outcome)| *outcome != Outcome::Pass);
+        let down = || self.failed.get(endpoint).filter(|_| tracker.verdict() == Verdict::Down);
+        bad.or_else(down).map(|(at, outcome)| (*at, outcome))
     }
 }
 

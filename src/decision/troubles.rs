@@ -41,7 +41,7 @@ impl Decision {
         let mut event = Event::new(
             EventKind::ProviderUnavailable,
             now.wall,
-            format!("the DNS provider {provider} cannot be used: {fault}"),
+            format!("the DNS provider \"{provider}\" cannot be used: {fault}"),
         );
         event.severity = if needs_person { Severity::Critical } else { Severity::Warning };
         event.since = Some(now.wall_of(trouble.since));
@@ -62,7 +62,7 @@ impl Decision {
             let mut event = Event::new(
                 EventKind::ProviderRecovered,
                 now.wall,
-                format!("the DNS provider {provider} works again after {lasted}"),
+                format!("the DNS provider \"{provider}\" works again after {lasted}"),
             );
             event.since = Some(now.wall_of(trouble.since));
             out.push(Effect::Say(Box::new(event), None));

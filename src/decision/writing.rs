@@ -7,7 +7,7 @@ use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Values};
 
 use super::engine::values_of;
 use super::record::{Arrival, CONFIRM_TRIES, CONFLICTS_AT_ONCE, Phase, RETRY_MAX, Word};
-use super::{Decision, Effect, Now, Watch, Work, say_change};
+use super::{Decision, Effect, Moment, Now, Watch, Work, say_change};
 
 /// Pause before a write is read back again, doubled each time: 50 ms … 1.6 s.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
@@ -45,7 +45,8 @@ impl Decision {
             Err(fault) => fault,
         };
         // An earlier attempt of the same change may still turn out to have happened.
-        if state.doubt.as_ref().is_none_or(|doubt| doubt.id != work.id) {
+        let doubtful = state.doubt.as_ref().is_some_and(|doubt| doubt.id == work.id);
+        if !doubtful {
             out.push(Effect::Close { change: work.id.clone(), happened: false });
         }
         if matches!(fault, Fault::Conflict(_)) && state.conflicts < CONFLICTS_AT_ONCE {
@@ -62,8 +63,10 @@ impl Decision {
         if !fault.is_transient() {
             state.retry_at = Some(now.moment + RETRY_MAX);
         }
-        // The provider itself is judged by readings, which come before every write.
-        self.tell_of_failure(now, name, &work, &fault, out);
+        // The provider itself is judged by readings, which come before every write. A conflict may be with ourselves.
+        if !(doubtful && matches!(fault, Fault::Conflict(_))) {
+            self.tell_of_failure(now, name, &work, &fault, out);
+        }
     }
 
     fn tell_of_failure(
@@ -77,13 +80,12 @@ impl Decision {
         let state = self.state(name);
         let tell = !fault.is_transient() || state.write_faults >= FAULTS_UNTIL_TOLD;
         if tell && state.says_anew("failed", fault.kind()) {
-            let event = say_change::failed(
-                &work.completed,
-                work.motive,
-                now,
-                &fault.to_string(),
-                fault.is_transient(),
-            );
+            let next = if fault.is_transient() {
+                "the agent goes on trying, at least every 30 s"
+            } else {
+                "a person must put it right; the agent tries again every 30 s"
+            };
+            let event = say_change::failed(&work.completed, work.motive, now, &fault.to_string(), next);
             out.push(Effect::Say(Box::new(event), None));
             out.push(Effect::KeepRecord(name.clone()));
         }
@@ -114,10 +116,10 @@ impl Decision {
             return true;
         }
         match word {
-            Word::EarlierRun => out.push(Effect::Close { change: work.id.clone(), happened: false }),
+            Word::EarlierRun if untouched => state.doubt = Some(work),
             Word::Unknown if untouched => {
                 // Not there, as far as can be seen. Once that is no reason to wait; a second time it is.
-                let fault = Fault::Unknown("the provider does not hold it".into());
+                let fault = Fault::Unknown("reading shows that it did not happen".into());
                 let again = state.write_faults > 0;
                 state.back_off_writing(now.moment, fault.clone());
                 if !again {
@@ -127,7 +129,9 @@ impl Decision {
                 state.doubt = Some(work.clone());
                 self.tell_of_failure(now, name, &work, &fault, out);
             }
-            Word::Acknowledged | Word::Unknown => self.undone(now, name, &work, same_values, out),
+            Word::Acknowledged | Word::Unknown | Word::EarlierRun => {
+                self.undone(now, name, &work, same_values, out)
+            }
         }
         false
     }
@@ -153,7 +157,13 @@ impl Decision {
         let fault = Fault::Unknown(why.clone());
         state.back_off_writing(now.moment, fault);
         if state.says_anew("failed", &why) {
-            let event = say_change::failed(&work.completed, work.motive, now, &why, true);
+            let event = say_change::failed(
+                &work.completed,
+                work.motive,
+                now,
+                &why,
+                "the agent tries again when hold_down is over",
+            );
             out.push(Effect::Say(Box::new(event), None));
         }
         out.push(Effect::KeepRecord(name.clone()));
@@ -174,8 +184,11 @@ impl Decision {
         state.write_faults = 0;
         state.doubt = None;
         state.failback_asked = false;
-        let by = say_change::effective_by(now.moment, work.swap.before.longest_ttl());
-        state.effective_by = by.or_else(|| work.completed.effective_by.map(|t| now.moment_ahead(t)));
+        // Written just now, or, where an earlier run wrote it, when that run said.
+        let earlier = work.completed.effective_by.filter(|_| work.decided < Moment::ZERO);
+        state.effective_by = earlier
+            .map(|t| now.moment_ahead(t))
+            .or_else(|| say_change::effective_by(now.moment, work.swap.before.longest_ttl()));
         let incident = work.completed.incident.clone();
         state.propagating = Some(Arrival { change: work.id.clone(), incident: incident.clone() });
         state.live.clear();
@@ -192,16 +205,17 @@ impl Decision {
         out.push(Effect::Watch(Box::new(Watch { record: name.clone(), change: work.id, answer })));
     }
 
-    /// A change that was not there when we looked: is it there now? Else it is closed as soon as it is not wanted any
-    /// more.
+    /// A change that was not there when we looked: is it there now? When the name holds something else altogether, it
+    /// cannot come any more.
     pub(super) fn resolve_doubt(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
         let state = self.state(name);
-        let Some(doubt) = state.doubt.take() else { return };
-        let held = state.snapshot.as_ref().map(|s| values(s.sets.values()));
-        if held.is_some_and(|held| held == values(doubt.swap.after.iter())) {
-            self.complete(now, name, *doubt, out);
-        } else {
-            state.doubt = Some(doubt);
+        let (Some(doubt), Some(snapshot)) = (&state.doubt, &state.snapshot) else { return };
+        let held = values(snapshot.sets.values());
+        if held == values(doubt.swap.after.iter()) {
+            let work = state.doubt.take().expect("it was there a moment ago");
+            self.complete(now, name, *work, out);
+        } else if held != values(doubt.swap.before.sets.values()) {
+            self.drop_doubt(name, out);
         }
     }
 

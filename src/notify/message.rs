@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::decision::{Event, Recorded, ServerSeen, Severity};
+use crate::decision::{Event, EventKind, Recorded, ServerSeen, Severity};
 
 /// A message later than this after its event says so.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
@@ -93,7 +93,7 @@ fn facts(event: &Event, now: Timestamp) -> Vec<Fact> {
     tell("When", Some(when(event.time, now)));
     let by = |time| format!("{}, when the last cache has dropped the old answer", clock_time(time));
     tell("Everywhere by", event.effective_by.map(by));
-    tell("Servers", Some(servers(&event.servers)));
+    tell("Servers", Some(servers(&event.servers, event.kind)));
     tell("Next", event.next.as_deref().map(one_line));
     tell("You can", event.remedy.as_deref().map(clean));
     facts
@@ -113,8 +113,12 @@ fn rough(duration: SignedDuration) -> String {
     }
 }
 
-fn servers(seen: &[ServerSeen]) -> String {
+fn servers(seen: &[ServerSeen], kind: EventKind) -> String {
     let one = |server: &ServerSeen| match server.at {
+        // No change is on its way that it could serve "not yet".
+        None if kind == EventKind::DriftDetected => {
+            format!("{}: serves {}", server.server, one_line(&server.serves))
+        }
         Some(at) => format!("{}: serves it since {}", server.server, at.strftime("%H:%M:%S UTC")),
         None => format!("{}: does not serve it yet ({})", server.server, one_line(&server.serves)),
     };
@@ -159,7 +163,7 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::decision::{EventKind, Side};
+    use crate::decision::Side;
 
     pub(in crate::notify) fn time(text: &str) -> Timestamp {
         format!("2026-11-22T{text}Z").parse().unwrap()

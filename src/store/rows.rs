@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use providers::DomainName;
+use providers::{DomainName, RecordSet, RecordType};
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{ChannelId, Endpoint, EventKind, Recorded, SavedTracker, TargetId};
@@ -67,6 +67,9 @@ pub struct ChangeRow {
     pub completed_event: Recorded,
     /// The targets published by it.
     pub targets: Vec<TargetId>,
+    /// What the name held when it was decided: where it still does, the change has not happened.
+    #[serde(default)]
+    pub before: BTreeMap<RecordType, RecordSet>,
     /// The answer it writes.
     pub after: providers::AnswerSets,
 }

@@ -267,8 +267,12 @@ impl Stage {
     /// Lets time pass until it is so; an hour at most.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Stage) -> bool) {
         let waiting = async {
-            while !is_so(self) {
-                sleep(Duration::from_millis(50)).await;
+            // What takes a minute is not missed by looking once a second.
+            for look in 0u32.. {
+                if is_so(self) {
+                    return;
+                }
+                sleep(Duration::from_millis(if look < 1200 { 50 } else { 1000 })).await;
             }
         };
         if timeout(Duration::from_hours(1), waiting).await.is_err() {
