@@ -88,6 +88,8 @@ fn the_shipped_units_are_right_and_locked_down() {
     let folder = tempfile::tempdir().unwrap();
     let units = units(folder.path());
     let verified = Ended::of(Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&units));
+    let user = std::fs::read_to_string(packaging("failover.sysusers")).unwrap();
+    assert!(user.lines().any(|line| line.starts_with("u failover ")), "the units' user: {user}");
     assert_eq!((verified.code, verified.stderr.trim()), (0, ""), "systemd-analyze verify (package systemd)");
     for unit in units.iter().filter(|unit| unit.extension().is_some_and(|kind| kind == "service")) {
         // Exposure in tenths; 10.0 is no protection at all.
@@ -110,7 +112,7 @@ fn the_shipped_command_lines_work() {
         let text = std::fs::read_to_string(packaging(name)).unwrap();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let line = lines.filter(|line| line.contains("failover.yaml")).collect::<Vec<_>>().join("\n");
-        let (_, arguments) = line.split_once("failover ").expect("one command line");
+        let (_, arguments) = line.rsplit_once("failover ").expect("one command line");
         let arguments = arguments.split('>').next().unwrap().replace("/etc/failover/failover.yaml", &config);
         let mut command = crate::agent::program();
         command.args(arguments.split_whitespace()).current_dir(stage.folder.path());
