@@ -249,15 +249,16 @@ impl Decision {
         }
         if counted.verdict_changed {
             self.review_target(now, &endpoint.target.clone(), false, out);
-        } else if observation.outcome == super::Outcome::Pass {
-            self.review_verifying(now, &endpoint.target, out);
+        } else {
+            self.review_waiting(now, &endpoint.target, out);
         }
     }
 
-    /// A pass may be the proof that a change waits for.
-    fn review_verifying(&mut self, now: &Now, target: &TargetId, out: &mut Vec<Effect>) {
+    /// A pass may be the proof that a change waits for, and a failure the end of a recovery that it waited for.
+    fn review_waiting(&mut self, now: &Now, target: &TargetId, out: &mut Vec<Effect>) {
         let waits = |name: &&DomainName| {
-            self.records.get(*name).is_some_and(|state| matches!(state.hold, Some(Hold::Verifying { .. })))
+            let hold = self.records.get(*name).and_then(|state| state.hold.as_ref());
+            matches!(hold, Some(Hold::Verifying { .. } | Hold::Recovering { .. }))
         };
         let waiting: Vec<DomainName> =
             self.by_target.get(target).into_iter().flatten().filter(waits).cloned().collect();

@@ -161,7 +161,7 @@ pub(super) fn withheld(
             event.next = Some("the record stays as it is; the agent looks again every 30 s".into());
         }
         Guard::HoldDown | Guard::UnverifiedTarget | Guard::Family => {
-            event.next = Some(refusal.remedy.clone())
+            event.next = Some(refusal.remedy.clone());
         }
     }
     if refusal.until.is_some() {

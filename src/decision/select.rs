@@ -54,6 +54,12 @@ pub enum Hold {
         /// The target.
         target: TargetId,
     },
+    /// What serves was Down and passes its checks again: the record waits for its verdict, so that a blip that took
+    /// everything down does not end in a move to whichever host is probed first.
+    Recovering {
+        /// The target.
+        target: TargetId,
+    },
     /// Every target is Down.
     AllDown,
     /// No target is known to work, and not all are known to be Down.
@@ -76,6 +82,9 @@ impl Hold {
             }
             Hold::Verifying { target } => {
                 format!("a change is due; {target} must first pass a probe begun after the trouble")
+            }
+            Hold::Recovering { target } => {
+                format!("{target} passes its checks again: the record waits for it")
             }
             Hold::AllDown => "all targets are down: the record stays as it is".into(),
             Hold::NoneUp => "no target is known to work: the record stays as it is".into(),
@@ -158,6 +167,10 @@ pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> S
         return Selection::Hold(if all_down { Hold::AllDown } else { Hold::NoneUp });
     };
     let (tier, motive) = choose_tier(view, record, current, best);
+    let recovering = current.targets.iter().find(|target| view.targets.is_recovering(target));
+    if let (Motive::Failover, Some(target)) = (motive, recovering) {
+        return Selection::Hold(Hold::Recovering { target: target.clone() });
+    }
     let Some(wish) = wish(view, record, current, tier, motive) else { return Selection::Hold(Hold::NoneUp) };
     match unverified(view, current, &wish) {
         Some(target) => Selection::Hold(Hold::Verifying { target }),

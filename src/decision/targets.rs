@@ -211,6 +211,12 @@ impl Targets {
             .min()
     }
 
+    /// Is the whole target on its way back: is it Down, and every endpoint that is Down passing?
+    pub fn is_recovering(&self, target: &TargetId) -> bool {
+        let down = || self.endpoints(target).filter(|(_, tracker)| tracker.verdict() == Verdict::Down);
+        down().count() > 0 && down().all(|(_, tracker)| tracker.passes() > 0)
+    }
+
     /// Is some endpoint of the target on its way up: Down, and passing?
     pub fn is_rising(&self, target: &TargetId) -> bool {
         self.endpoints(target).any(|(_, tracker)| tracker.verdict() == Verdict::Down && tracker.passes() > 0)

@@ -130,7 +130,7 @@ impl Decision {
                 self.tell_of_failure(now, name, &work, &fault, out);
             }
             Word::Acknowledged | Word::Unknown | Word::EarlierRun => {
-                self.undone(now, name, &work, same_values, out)
+                self.undone(now, name, &work, same_values, out);
             }
         }
         false
