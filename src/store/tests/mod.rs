@@ -49,7 +49,7 @@ fn change(id: &str, state: ChangeState, started: Timestamp) -> ChangeRow {
         ended: None,
         completed_event: event(id, Severity::Critical),
         targets: vec!["montreal".into()],
-        before: std::collections::BTreeMap::new(),
+        before: BTreeMap::new(),
         after: providers::AnswerSets::new([set]).unwrap(),
     }
 }
