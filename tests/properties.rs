@@ -1,5 +1,5 @@
-//! Properties of the decision, held against random days. proptest prints what it found, and keeps it as a seed in
-//! `tests/properties.proptest-regressions`; commit that file when it appears.
+//! Properties of the decision, held against random days. What fails is printed, made as small as possible, and its seed
+//! is kept in `tests/properties/*.regressions`: commit that file. `PROPTEST_CASES=20000` looks longer.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its stage fails")]
 

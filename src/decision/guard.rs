@@ -225,3 +225,98 @@ pub fn answer_sets(addresses: &providers::NonEmpty<IpAddr>, ttl: Ttl) -> AnswerS
     let sets = a.into_iter().chain(aaaa).map(|values| providers::RecordSet::new(ttl, values));
     AnswerSets::new(sets).expect("at least one address, each family once, and no CNAME")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fixture::{A4, A6, B4, at, holding, ip, ips, policy, record};
+    use super::super::{Motive, owner_of};
+    use super::*;
+
+    /// One case: what is held, what is wished for, which addresses are Up, seconds since the last change.
+    fn asked(
+        held: &[&str],
+        wished: &[&str],
+        up: &[&str],
+        changed: Option<u64>,
+        change: impl FnOnce(&mut RecordPolicy, &mut bool),
+    ) -> Result<(), Refusal> {
+        let (mut record, policy, mut atomic_name) = (record(), policy(), true);
+        change(&mut record, &mut atomic_name);
+        let snapshot = holding(held);
+        let addresses = providers::NonEmpty::new(ips(wished)).unwrap();
+        let after = answer_sets(&addresses, record.ttl);
+        let wish = Wish { addresses, targets: vec!["b".into()], motive: Motive::Failover };
+        let up = ips(up);
+        check(&Case {
+            now: at(1000),
+            record: &record,
+            snapshot: &snapshot,
+            wish: &wish,
+            after: &after,
+            owner: &|address| owner_of(&policy, &record, address),
+            verdict: &|_, address| if up.contains(&address) { Verdict::Up } else { Verdict::Down },
+            last_change: changed.map(|seconds| at(1000) - Duration::from_secs(seconds)),
+            atomic_name,
+        })
+    }
+
+    fn guard_of(result: Result<(), Refusal>) -> Option<&'static str> {
+        result.err().map(|refusal| refusal.guard.as_str())
+    }
+
+    #[test]
+    fn what_is_ours_and_works_may_be_written() {
+        assert_eq!(asked(&[A4], &[B4], &[B4], None, |_, _| {}), Ok(()));
+        assert_eq!(asked(&[A4], &[B4], &[B4], Some(60), |_, _| {}), Ok(()), "hold_down is over");
+    }
+
+    #[test]
+    fn foreign() {
+        let refusal = asked(&[A4, "192.0.2.99"], &[B4], &[B4], None, |_, _| {}).unwrap_err();
+        assert_eq!(refusal.guard, Guard::Foreign);
+        assert!(refusal.remedy.contains("add `adopt: [\"192.0.2.99\"]` to the record www.example.com"));
+        let adopts = |record: &mut RecordPolicy, _: &mut bool| record.adopt = ips(&["192.0.2.99"]);
+        assert_eq!(asked(&[A4, "192.0.2.99"], &[B4], &[B4], None, adopts), Ok(()));
+        assert_eq!(guard_of(asked(&[], &[B4], &[B4], None, |_, _| {})), Some("foreign"), "missing");
+        assert_eq!(asked(&[], &[B4], &[B4], None, |record, _| record.create = true), Ok(()));
+        let stranger = |_: &mut RecordPolicy, _: &mut bool| {};
+        assert_eq!(
+            guard_of(asked(&[A4], &[&ip("192.0.2.1").to_string()], &[], None, stranger)),
+            Some("unverified_target")
+        );
+    }
+
+    #[test]
+    fn unverified_target_for_what_is_added_and_not_for_what_stays() {
+        assert_eq!(guard_of(asked(&[A4], &[B4], &[], None, |_, _| {})), Some("unverified_target"));
+        assert_eq!(asked(&[A4], &[A4, A6], &[A6], None, |_, _| {}), Ok(()));
+    }
+
+    #[test]
+    fn family_never_goes_when_nothing_that_stays_works() {
+        assert_eq!(guard_of(asked(&[A4, A6], &[A4], &[], None, |_, _| {})), Some("family"));
+        assert_eq!(asked(&[A4, A6], &[A4], &[A4], None, |_, _| {}), Ok(()));
+    }
+
+    #[test]
+    fn capability_for_two_sets_that_cannot_change_together() {
+        let one_by_one = |_: &mut RecordPolicy, atomic: &mut bool| *atomic = false;
+        assert_eq!(guard_of(asked(&[A4, A6], &[B4], &[B4], None, one_by_one)), Some("capability"));
+        assert_eq!(asked(&[A4], &[B4], &[B4], None, one_by_one), Ok(()), "one set");
+    }
+
+    #[test]
+    fn hold_down_says_when() {
+        let refusal = asked(&[A4], &[B4], &[B4], Some(12), |_, _| {}).unwrap_err();
+        assert_eq!((refusal.guard, refusal.until), (Guard::HoldDown, Some(at(1048))));
+        assert_eq!(refusal.remedy, "the change follows in 48 s");
+    }
+
+    #[test]
+    fn those_that_need_a_person_speak_first() {
+        let both = asked(&["192.0.2.99"], &[B4], &[], Some(1), |_, _| {});
+        assert_eq!(guard_of(both), Some("foreign"));
+    }
+}

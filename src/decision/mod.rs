@@ -16,6 +16,8 @@ mod arrival;
 mod effect;
 mod engine;
 mod event;
+#[cfg(test)]
+mod fixture;
 mod guard;
 mod health;
 mod ids;

@@ -79,3 +79,41 @@ pub fn owners(policy: &Policy, record: &RecordPolicy, addresses: &BTreeSet<IpAdd
         addresses.iter().filter_map(|address| owner_of(policy, record, *address)).collect();
     record.targets().filter(|target| published.contains(*target)).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{A4, A6, B4, at, holding, ips, policy, probed, record};
+    use super::super::{Motive, answer_sets};
+    use super::*;
+
+    #[test]
+    fn a_name_that_holds_the_wish_needs_nothing_whatever_the_guards_would_say() {
+        let (policy, record, sight) = (policy(), record(), Sight::default());
+        let targets = probed(&policy, &[]);
+        let bench = Bench {
+            now: at(0),
+            policy: &policy,
+            record: &record,
+            targets: &targets,
+            sight: &sight,
+            last_change: Some(at(0)),
+            atomic_name: false,
+        };
+        let addresses = providers::NonEmpty::new(ips(&[B4])).unwrap();
+        let after = answer_sets(&addresses, record.ttl);
+        let wish = Wish { addresses, targets: vec!["b".into()], motive: Motive::Failover };
+        assert_eq!(judge(&bench, &wish, &holding(&[B4]), after.clone()), Judgement::InSync);
+        let Judgement::Refused { withheld, .. } = judge(&bench, &wish, &holding(&[A4]), after.clone()) else {
+            panic!("b is not known to work");
+        };
+        assert_eq!(withheld.after, after, "and what was withheld is told");
+    }
+
+    #[test]
+    fn owners_in_order_of_priority() {
+        let (policy, record) = (policy(), record());
+        let names = |addresses: &[&str]| owners(&policy, &record, &ips(addresses));
+        assert_eq!(names(&[B4, A6]), ["a".into(), "b".into()]);
+        assert_eq!(names(&["192.0.2.99"]), []);
+    }
+}

@@ -219,3 +219,56 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
+    use super::super::{Input, Options, ProviderFace, Saved};
+    use super::*;
+
+    fn now(second: i64) -> Now {
+        let start = jiff::Timestamp::UNIX_EPOCH;
+        Now { moment: at(second), wall: start + std::time::Duration::from_secs(second.unsigned_abs()) }
+    }
+
+    /// A dead primary, a stand-by that works, and the reading before the change under way.
+    fn about_to_change() -> Decision {
+        let face = ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) };
+        let faces = BTreeMap::from([("zone".into(), face)]);
+        let mut decision = Decision::new(policy(), faces, Options::default(), Saved::default(), &now(0));
+        let _ = decision.start(&now(0));
+        let mut out = decision.handle(&now(0), read());
+        for (second, address, passed) in
+            [(1, A4, true), (1, A6, true), (1, B4, true), (2, A4, false), (2, A6, false), (3, B4, true)]
+        {
+            let seen = observation("web", address, (second, second), Some(passed));
+            out = decision.handle(&now(second), Input::Observed(seen));
+        }
+        assert!(out.iter().any(|effect| matches!(effect, Effect::Read(_))), "{out:?}");
+        decision
+    }
+
+    fn read() -> Input {
+        Input::Read { record: record().name, result: Ok(holding(&[A4, A6])) }
+    }
+
+    fn writes(effects: &[Effect]) -> bool {
+        effects.iter().any(|effect| matches!(effect, Effect::Write(_)))
+    }
+
+    #[test]
+    fn a_reading_that_comes_in_time_leads_to_the_change() {
+        assert!(writes(&about_to_change().handle(&now(4), read())));
+    }
+
+    #[test]
+    fn one_that_comes_after_the_process_was_frozen_does_not_though_nothing_else_woke_us_before() {
+        let mut decision = about_to_change();
+        assert!(!writes(&decision.handle(&now(600), read())), "on verdicts of ten minutes ago");
+        let late = observation("web", B4, (5, 6), Some(true));
+        assert!(!writes(&decision.handle(&now(600), Input::Observed(late))), "an old pass from a queue");
+    }
+}

@@ -287,3 +287,60 @@ fn remedy_for(servers: &[ServerSeen]) -> String {
     }
     steps.join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::record;
+    use super::*;
+
+    fn now() -> Now {
+        Now { moment: Moment::ZERO, wall: jiff::Timestamp::UNIX_EPOCH }
+    }
+
+    /// What happened after a change, by server: `None` where it serves the change, else what it serves.
+    fn arrived(served: &[Option<&str>]) -> Event {
+        let seen = |(number, serves): (usize, Option<&str>)| ServerSeen {
+            server: format!("ns{}", number + 1),
+            at: serves.is_none().then_some(jiff::Timestamp::UNIX_EPOCH),
+            serves: serves.unwrap_or("198.51.100.5").to_owned(),
+        };
+        let servers = served.iter().copied().enumerate().map(seen).collect();
+        arrival(&now(), &record().name, Side::default(), servers)
+    }
+
+    #[test]
+    fn one_two_and_many_servers() {
+        let name = "the change of www.example.com";
+        assert_eq!(arrived(&[None]).summary, format!("the authoritative server serves {name}"));
+        assert_eq!(arrived(&[None; 2]).summary, format!("both authoritative servers serve {name}"));
+        assert_eq!(arrived(&[None; 3]).summary, format!("all 3 authoritative servers serve {name}"));
+        let old = Some("203.0.113.10");
+        let one = format!("the authoritative server does not serve {name} yet: ns1");
+        assert_eq!(arrived(&[old]).summary, one);
+        let two = format!("2 of 3 authoritative servers do not serve {name} yet: ns1, ns3");
+        assert_eq!(arrived(&[old, None, old]).summary, two);
+    }
+
+    #[test]
+    fn a_late_server_and_a_silent_one_need_different_things() {
+        let slow = arrived(&[Some("203.0.113.10"), Some("unknown: ns2 does not answer"), None]);
+        let remedy = "look at the zone transfer to ns1; find out why there is no answer from ns2";
+        assert_eq!(slow.remedy.as_deref(), Some(remedy));
+        assert_eq!(slow.severity, Severity::Warning);
+    }
+
+    #[test]
+    fn what_follows_from_a_verdict() {
+        let record = record();
+        let next = |target: &str, verdict, current: &[TargetId]| {
+            next_for_records(&target.into(), verdict, [(&record, current)].into_iter()).unwrap_or_default()
+        };
+        let (a, b) = (["a".into()], ["b".into()]);
+        let moves = "www.example.com moves to a target that works, if there is one";
+        assert_eq!(next("a", Verdict::Down, &a), moves);
+        assert_eq!(next("b", Verdict::Down, &a), "no record points at it now: nothing is changed");
+        let returns = "www.example.com goes back to it when it has been up for 5 min";
+        assert_eq!(next("a", Verdict::Up, &b), returns);
+        assert_eq!(next("b", Verdict::Up, &a), "");
+    }
+}

@@ -293,3 +293,83 @@ fn wish(
 fn list(targets: &[TargetId]) -> String {
     targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{A4, A6, B4, at, ips, policy, probed, record};
+    use super::super::{Outcome, Sighting};
+    use super::*;
+
+    type Probes<'a> = &'a [(i64, &'a str, Option<bool>)];
+
+    const WELL: Probes<'_> = &[(1, A4, Some(true)), (1, A6, Some(true)), (1, B4, Some(true))];
+    const A_DEAD: Probes<'_> = &[(1, A4, Some(false)), (1, A6, Some(false)), (2, B4, Some(true))];
+
+    fn chosen(probes: Probes<'_>, current: &str, published: &[&str], now: i64) -> Selection {
+        chosen_with(probes, current, published, now, &Sight::default())
+    }
+
+    fn chosen_with(
+        probes: Probes<'_>,
+        current: &str,
+        published: &[&str],
+        now: i64,
+        sight: &Sight,
+    ) -> Selection {
+        let policy = policy();
+        let targets = probed(&policy, probes);
+        let (now, settles_until) = (at(now), at(0));
+        let view = View { now, policy: &policy, targets: &targets, sight, settles_until, one_shot: false };
+        let current: Vec<TargetId> = current.split_whitespace().map(Into::into).collect();
+        let addresses = ips(published);
+        select(&view, &record(), Current { targets: &current, addresses: &addresses, failback_asked: false })
+    }
+
+    #[track_caller]
+    fn serves(selection: Selection) -> (Vec<String>, Motive) {
+        match selection {
+            Selection::Serve(wish) => (wish.addresses.iter().map(ToString::to_string).collect(), wish.motive),
+            Selection::Hold(hold) => panic!("held: {hold:?}"),
+        }
+    }
+
+    #[test]
+    fn the_best_tier_that_works() {
+        assert_eq!(serves(chosen(WELL, "", &[], 2)), (vec![A4.into(), A6.into()], Motive::Stay));
+        assert_eq!(serves(chosen(A_DEAD, "a", &[A4, A6], 3)), (vec![B4.into()], Motive::Failover));
+    }
+
+    #[test]
+    fn back_only_after_its_time() {
+        assert_eq!(serves(chosen(WELL, "b", &[B4], 300)), (vec![B4.into()], Motive::Stay));
+        assert_eq!(serves(chosen(WELL, "b", &[B4], 301)), (vec![A4.into(), A6.into()], Motive::Failback));
+    }
+
+    #[test]
+    fn no_move_on_a_pass_that_is_older_than_the_trouble() {
+        let old: Probes<'_> = &[(1, B4, Some(true)), (2, A4, Some(false)), (2, A6, Some(false))];
+        let verifying = Hold::Verifying { target: "b".into() };
+        assert_eq!(chosen(old, "a", &[A4, A6], 3), Selection::Hold(verifying));
+    }
+
+    #[test]
+    fn every_hold_has_its_reason() {
+        let dead: Probes<'_> = &[(1, A4, Some(false)), (1, A6, Some(false)), (1, B4, Some(false))];
+        assert_eq!(chosen(dead, "a", &[A4], 2), Selection::Hold(Hold::AllDown));
+        assert_eq!(chosen(&[(1, B4, Some(false))], "a", &[A4], 2), Selection::Hold(Hold::NoneUp));
+        assert!(matches!(chosen(&[], "a", &[A4], -1), Selection::Hold(Hold::Settling { .. })));
+        let mut sight = Sight::new(&BTreeSet::from(["w".into()]));
+        let waits = Hold::AwaitingWitness { target: "a".into() };
+        assert_eq!(chosen_with(A_DEAD, "a", &[A4, A6], 3, &sight), Selection::Hold(waits));
+        let outcome = Outcome::Fail("no answer".into());
+        sight.count(&Sighting { witness: "w".into(), started: at(2), ended: at(2), outcome });
+        assert_eq!(chosen_with(A_DEAD, "a", &[A4, A6], 3, &sight), Selection::Hold(Hold::Blind));
+    }
+
+    #[test]
+    fn what_nothing_is_known_of_is_neither_added_nor_removed() {
+        let unknown: Probes<'_> = &[(1, A4, Some(true)), (1, A6, None)];
+        assert_eq!(serves(chosen(unknown, "a", &[A4, A6], 2)).0, [A4, A6]);
+        assert_eq!(serves(chosen(unknown, "a", &[A4], 2)).0, [A4]);
+    }
+}

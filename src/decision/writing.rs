@@ -218,6 +218,8 @@ impl Decision {
             let work = state.doubt.take().expect("it was there a moment ago");
             self.complete(now, name, *work, out);
         } else if held != values(doubt.swap.before.sets.values()) {
+            // It may have been there until somebody else came: it counts as a change.
+            state.last_change = state.last_change.max(Some(doubt.decided));
             self.drop_doubt(name, out);
         }
     }

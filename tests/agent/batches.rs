@@ -15,7 +15,9 @@ async fn five_records() -> Stage {
     let (before, rest) = WORKSHOP.split_once("records:\n").unwrap();
     let (_, after) = rest.split_once("notify:").unwrap();
     let stage = Stage::with(&format!("{before}records:\n{records}notify:{after}")).await;
-    NAMES.iter().for_each(|name| stage.edit(name, &[TORONTO]));
+    for name in NAMES {
+        stage.edit(name, &[TORONTO]);
+    }
     stage.start_and_settle().await;
     stage
 }
@@ -32,7 +34,9 @@ async fn the_records_of_a_zone_move_in_one_call() {
     assert!(stage.calls(Call::Read) - reads <= 3, "{} readings", stage.calls(Call::Read) - reads);
     assert_eq!(stage.calls(Call::Zone), 5);
     assert_eq!(stage.writes(), 1);
-    NAMES.iter().for_each(|name| assert_eq!(stage.holds(name), MONTREAL));
+    for name in NAMES {
+        assert_eq!(stage.holds(name), MONTREAL);
+    }
     stage.check();
 }
 

@@ -85,10 +85,13 @@ async fn a_foreign_value_is_refused_by_both_with_the_line_to_add() {
     assert_eq!(stage.calls(Call::Swap), 0);
 }
 
+/// What it is called, how it is set, and what is said of it.
+type State<'a> = (&'a str, &'a dyn Fn(&Stage), RecordStatus);
+
 #[tokio::test(start_paused = true)]
 async fn in_every_state_a_plan_writes_nothing_and_tells_nobody() {
     let down = |stage: &Stage| ["toronto", "montreal"].iter().for_each(|t| stage.host(t, Host::Refuses));
-    let states: [(&str, &dyn Fn(&Stage), RecordStatus); 5] = [
+    let states: [State; 5] = [
         ("well", &|_| {}, RecordStatus::InSync),
         ("all down", &down, RecordStatus::Holding),
         ("cut off", &|stage| stage.uplink(Host::Hangs), RecordStatus::Holding),

@@ -37,14 +37,20 @@ const SEED: u64 = 42;
 
 /// Workshop Co. Each line can be replaced by a story that wants another one.
 pub(crate) const WORKSHOP: &str = r#"
-agent: {id: toronto-1, state: ./not-used.db, startup_grace: 30s, live_interval: 30s, witnesses: [{tcp: "192.0.2.1:443"}, {tcp: "192.0.2.2:443"}]}
+agent:
+  id: toronto-1
+  state: ./not-used.db
+  startup_grace: 30s
+  live_interval: 30s
+  witnesses: [{tcp: "192.0.2.1:443"}, {tcp: "192.0.2.2:443"}]
 checks: {web: {tcp: {port: 443}, interval: 10s, fast_interval: 1s, timeout: 3s}}
 targets:
   toronto: {address: 203.0.113.10, checks: [web]}
   montreal: {address: 198.51.100.5, checks: [web]}
 providers: {zone: {type: mock}}
 records:
-  - {name: www.workshopco.ca, provider: zone, ttl: 60, targets: [toronto, montreal], failback: {mode: auto, after: 5m}, hold_down: 60s}
+  - {name: www.workshopco.ca, provider: zone, ttl: 60, targets: [toronto, montreal],
+     failback: {mode: auto, after: 5m}, hold_down: 60s}
 notify:
   channels: {team: {type: webhook, url: "https://chat.example.com/hook"}}
   routes: [{channel: team, events: ["*"], min_severity: info}]
@@ -275,9 +281,8 @@ impl Stage {
                 sleep(Duration::from_millis(if look < 1200 { 50 } else { 1000 })).await;
             }
         };
-        if timeout(Duration::from_hours(1), waiting).await.is_err() {
-            panic!("an hour passed without: {what}; people heard {:#?}", self.lines());
-        }
+        let in_time = timeout(Duration::from_hours(1), waiting).await.is_ok();
+        assert!(in_time, "an hour passed without: {what}; people heard {:#?}", self.lines());
     }
 
     /// Lets time pass until people were told of such an event; gives it.

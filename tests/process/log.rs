@@ -29,7 +29,7 @@ fn each_change_is_one_line_that_a_program_can_read() {
     assert_eq!(line["after"], format!("montreal ({STANDBY})"), "{line}");
     let reason = line["reason"].as_str().unwrap();
     assert!(reason.starts_with("toronto is down: ") && reason.contains("refused"), "{line}");
-    assert_eq!(line["message"], format!("{WWW} now points at montreal: failover"), "{line}");
+    assert_eq!(line["message"], format!("{WWW} failed over from toronto to montreal"), "{line}");
     for key in ["id", "incident", "effective_by", "next"] {
         assert!(line[key].is_string(), "{key}: {line}");
     }
@@ -57,7 +57,10 @@ fn a_person_at_a_terminal_gets_text_and_colour() {
     stage.wait_told("failover.completed");
     let line = wait_until("the line of the change", PATIENCE, || {
         let shown = text(&stage.path("typescript"));
-        shown.lines().find(|line| line.contains("now points at montreal")).map(ToOwned::to_owned)
+        shown
+            .lines()
+            .find(|line| line.contains("failed over from toronto to montreal"))
+            .map(ToOwned::to_owned)
     });
     assert!(line.contains("\u{1b}["), "colours: {line:?}");
     assert!(!line.contains('{'), "no JSON: {line:?}");

@@ -33,7 +33,7 @@ fn a_provider_that_is_down_at_the_start_is_tried_again() {
     let agent = stage.start();
     let logged = agent.wait_logged("provider.unavailable");
     let message = logged["message"].as_str().unwrap();
-    assert!(message.contains("the DNS provider zone cannot be used"), "which one: {logged}");
+    assert!(message.contains("the DNS provider \"zone\" cannot be used"), "which one: {logged}");
     assert!(message.contains(&format!("http://{at}: Connection refused")), "where and why: {logged}");
     stage.wait_status("the fault", |status| status["records"][0]["status"] == "failed");
     let status = stage.run(&["status"]);

@@ -38,7 +38,7 @@ fn systemd_hears_that_the_agent_is_ready_alive_and_stopping() {
     // Again and again: the loop turns.
     (0..3).for_each(|_| hear(&socket, "WATCHDOG=1"));
     stage.kill_primary();
-    hear(&socket, "STATUS=www.workshopco.test: www.workshopco.test now points at montreal");
+    hear(&socket, "STATUS=www.workshopco.test: www.workshopco.test failed over from");
     hear(&socket, "WATCHDOG=1");
     agent.signal("TERM");
     hear(&socket, "STOPPING=1");

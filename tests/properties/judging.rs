@@ -11,7 +11,7 @@ use failover::decision::{
 use proptest::prelude::*;
 use providers::{AnswerSets, Ttl};
 
-use crate::world::{name, picked, policies, pool, sets_of, snapshot};
+use crate::world::{cases, name, picked, policies, pool, sets_of, snapshot};
 
 /// A policy, what was seen of it (endpoint, outcome, seconds since the one before; every seventh is the witness),
 /// what is published, and when it is looked at.
@@ -105,7 +105,7 @@ impl Known {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn what_is_chosen_works_and_stays_chosen(picture in pictures()) {

@@ -4,6 +4,8 @@
 use failover::decision::{Moment, Outcome, Thresholds, Tracker, Verdict};
 use proptest::prelude::*;
 
+use crate::world::cases;
+
 /// What was seen, `+` and `-`, since the last verdict was formed; `^` marks where Unknown became Up.
 #[derive(Default)]
 struct Model {
@@ -24,7 +26,7 @@ impl Model {
                 self.seen.push('^');
             }
             Verdict::Unknown | Verdict::Up if self.failures(limits) >= limits.fall => {
-                self.enter(Verdict::Down)
+                self.enter(Verdict::Down);
             }
             Verdict::Down if trailing_passes(&self.seen) >= limits.rise => self.enter(Verdict::Up),
             _ => {}
@@ -57,7 +59,7 @@ fn outcome(letter: char) -> Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn the_leaky_rule_is_the_table(

@@ -40,6 +40,15 @@ pub(crate) fn snapshot(sets: Sets) -> Snapshot {
     Snapshot { name: name(), sets, version: Version::Values, native: serde_json::Value::Null }
 }
 
+/// So many random cases, or as many as `PROPTEST_CASES` says. What fails is kept beside its source and tried first
+/// from then on.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let more = std::env::var_os("PROPTEST_CASES").is_some();
+    let config = if more { ProptestConfig::default() } else { ProptestConfig::with_cases(usual) };
+    let kept = proptest::test_runner::FileFailurePersistence::WithSource("regressions");
+    ProptestConfig { failure_persistence: Some(Box::new(kept)), ..config }
+}
+
 /// The settings of one story.
 pub(crate) fn policies() -> impl Strategy<Value = Policy> {
     let families = proptest::collection::vec(0..3u8, 1..5);
