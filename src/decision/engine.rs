@@ -163,7 +163,10 @@ impl Decision {
             }
             Input::LookDue { record } if self.records.contains_key(&record) => {
                 out.push(Effect::Look(record.clone()));
-                if self.state(&record).is_ready(now.moment) {
+                // A refused wish is looked at again with each reading: somebody may have put the record right.
+                let state = self.state(&record);
+                let refused = state.phase == Phase::Idle && state.refusal.is_some() && state.fault.is_none();
+                if refused || state.is_ready(now.moment) {
                     self.begin_read(&record, &mut out);
                 }
             }
