@@ -12,6 +12,7 @@
 //! | [`notify`] | messages, channels, and the worker that takes each delivery to its end |
 //! | [`config`] | YAML -> checked [`Config`](config::Config), every fault at once with its place |
 //! | [`api`] | the running agent's door, a local socket |
+//! | [`lab`] | the rehearsal: the real program on a stage of our own |
 //! | [`cli`] | one file per command |
 //! | [`clock`] | the one place where a clock is read |
 //! | [`providers`] | a crate of its own: reading and swapping records |
