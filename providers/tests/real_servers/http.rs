@@ -227,7 +227,9 @@ async fn a_dead_server_is_unavailable_and_a_hanging_patch_unknown() {
     ];
     for fault in dead {
         let Some(Fault::Unavailable(why)) = fault else { panic!("{fault:?}") };
-        assert!(why.contains("refused"), "the reason is told: {why}");
+        // A connection that was kept open may end with a reset before a new one is refused.
+        let plain = ["refused", "reset"].iter().any(|word| why.contains(word));
+        assert!(plain, "the reason is told: {why}");
     }
 }
 
