@@ -203,6 +203,7 @@ impl World {
                 ended: at,
                 outcome: outcome.clone(),
                 timings: Timings::default(),
+                certificate: None,
             };
             self.feed(Input::Observed(observation));
         }

@@ -74,7 +74,14 @@ pub(super) fn observation(
         None => Outcome::Unknown("no route to host".into()),
     };
     let endpoint = Endpoint { target: owner.clone(), check: check.into(), address: ip(address) };
-    Observation { endpoint, started: at(started), ended: at(ended), outcome, timings: Timings::default() }
+    Observation {
+        endpoint,
+        started: at(started),
+        ended: at(ended),
+        outcome,
+        timings: Timings::default(),
+        certificate: None,
+    }
 }
 
 /// The targets after these probes: second, address, and whether it passed; `None` for trouble of our own.

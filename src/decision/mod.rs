@@ -43,7 +43,7 @@ pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
-pub use observation::{Endpoint, Observation, Outcome, Sighting, Timings};
+pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};
 pub use report::{

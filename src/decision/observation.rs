@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{CheckId, Moment, TargetId, WitnessId};
@@ -60,6 +62,17 @@ pub struct Timings {
     pub total: Duration,
 }
 
+/// The certificate that a server showed for itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Certificate {
+    /// SHA-256 over its DER, lower-case hex: another certificate has another one.
+    pub fingerprint: String,
+    /// What it is for, as a person reads it: its first names.
+    pub names: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
 /// One probe's result on its way into the decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
@@ -73,6 +86,9 @@ pub struct Observation {
     pub outcome: Outcome,
     /// Where its time went.
     pub timings: Timings,
+    /// The certificate that was shown, where the check came so far as to see one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 /// One probe of a witness.

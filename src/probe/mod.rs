@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::decision::{Outcome, Timings};
+use crate::decision::{Certificate, Outcome, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, HttpCheck, StatusRange, TcpCheck};
@@ -70,4 +70,6 @@ pub struct Report {
     pub outcome: Outcome,
     /// Where its time went.
     pub timings: Timings,
+    /// The certificate that was shown.
+    pub certificate: Option<Arc<Certificate>>,
 }

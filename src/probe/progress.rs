@@ -1,11 +1,12 @@
 //! How far a probe came, where its time went, and what is said when its time is up.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Report;
 use crate::clock::Clock;
-use crate::decision::{Moment, Outcome, Timings};
+use crate::decision::{Certificate, Moment, Outcome, Timings};
 
 /// How much later than its deadline a probe may end before its result says more about us than about the target.
 pub(super) const LATE: Duration = Duration::from_secs(1);
@@ -42,13 +43,23 @@ pub(super) struct Progress<'a> {
     pub(super) phase: Phase,
     /// Bytes of the answer, or of its body, seen so far.
     pub(super) received: usize,
+    /// The certificate that was shown.
+    pub(super) certificate: Option<Arc<Certificate>>,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn begin(clock: &'a dyn Clock) -> Self {
         let started = clock.now().moment;
         let timings = Timings::default();
-        Progress { clock, started, mark: started, timings, phase: Phase::Program, received: 0 }
+        Progress {
+            clock,
+            started,
+            mark: started,
+            timings,
+            phase: Phase::Program,
+            received: 0,
+            certificate: None,
+        }
     }
 
     /// Time since the last mark; sets the mark.
@@ -123,7 +134,7 @@ impl<'a> Progress<'a> {
             )),
             other => other,
         };
-        Report { outcome, timings: self.timings }
+        Report { outcome, timings: self.timings, certificate: self.certificate }
     }
 }
 

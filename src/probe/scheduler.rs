@@ -221,16 +221,17 @@ impl Runner {
             Err(_) => Report {
                 outcome: Outcome::Unknown(format!("the probe was cut off: it did not end within {limit:?}")),
                 timings: Timings { total: self.now().since(started), ..Timings::default() },
+                certificate: None,
             },
         }
     }
 
     fn finding(&self, started: Moment, ended: Moment, report: Report) -> Finding {
-        let Report { outcome, timings } = report;
+        let Report { outcome, timings, certificate } = report;
         match &self.job.key {
             JobKey::Endpoint(endpoint) => {
                 let endpoint = endpoint.clone();
-                Finding::Observation(Observation { endpoint, started, ended, outcome, timings })
+                Finding::Observation(Observation { endpoint, started, ended, outcome, timings, certificate })
             }
             JobKey::Witness(witness) => {
                 Finding::Sighting(Sighting { witness: witness.clone(), started, ended, outcome })

@@ -236,7 +236,14 @@ impl Day {
         let at = self.now().moment;
         self.last.insert(endpoint.address, (outcome.clone(), at));
         let timings = Timings::default();
-        self.feed(Input::Observed(Observation { endpoint, started: at, ended: at, outcome, timings }));
+        self.feed(Input::Observed(Observation {
+            endpoint,
+            started: at,
+            ended: at,
+            outcome,
+            timings,
+            certificate: None,
+        }));
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {

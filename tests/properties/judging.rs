@@ -73,8 +73,14 @@ fn known(picture: &Picture) -> Known {
             sight.count(&Sighting { witness: "w".into(), started: at, ended: at, outcome });
         } else if sight.counts(at) {
             let endpoint = endpoints[number % endpoints.len()].clone();
-            let observation =
-                Observation { endpoint, started: at, ended: at, outcome, timings: Timings::default() };
+            let observation = Observation {
+                endpoint,
+                started: at,
+                ended: at,
+                outcome,
+                timings: Timings::default(),
+                certificate: None,
+            };
             targets.count(&observation, policy, std::time::Duration::ZERO);
         }
     }

@@ -1,0 +1,48 @@
+//! What is probed and how: checked settings, no YAML.
+
+mod exec;
+mod http;
+mod tcp;
+
+use std::time::Duration;
+
+use regex::Regex;
+
+pub use exec::ExecCheck;
+pub use http::{HttpCheck, StatusRange};
+pub use tcp::TcpCheck;
+
+/// One check: how a target is probed, and how often.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What is done.
+    pub kind: CheckKind,
+    /// Time between two probes when all is calm.
+    pub interval: Duration,
+    /// Time between two probes while something is under way.
+    pub fast_interval: Duration,
+    /// The longest a probe may take, all parts together.
+    pub timeout: Duration,
+    /// Each probe is moved by up to this share of the interval, 0 to 50 percent, around a fixed grid.
+    pub jitter_percent: u8,
+}
+
+/// The kinds of check.
+#[derive(Clone, Debug)]
+pub enum CheckKind {
+    /// An HTTP/1.1 request, with or without TLS.
+    Http(HttpCheck),
+    /// A TCP connection, with something to send and something to expect.
+    Tcp(TcpCheck),
+    /// A program that obeys the rules of Nagios plugins.
+    Exec(ExecCheck),
+}
+
+/// What must be found in a body or in what a server sends.
+#[derive(Clone, Debug)]
+pub enum BodyMatch {
+    /// This text, byte for byte.
+    Contains(String),
+    /// A match of this expression.
+    Regex(Regex),
+}
