@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::body::{Body, Flow};
 use super::progress::{Phase, Progress};
 use super::response::{Garbled, Head, HeadReader, is_end};
-use super::tls::{Tls, server_name};
+use super::tls::{Alpn, Hello, Tls, server_name};
 use super::{BodyMatch, HttpCheck, StatusRange, Step, connect, request, search, tls};
 use crate::decision::Outcome;
 
@@ -28,7 +28,8 @@ pub(super) async fn probe(
     if check.tls {
         let name = server_name(check, peer)?;
         let stream = connect::tcp(peer, progress).await?;
-        let stream = tls.handshake(stream, peer, name, progress).await?;
+        let hello = Hello { peer, name, alpn: Alpn::Http1, settings: &check.tls_settings };
+        let stream = tls.handshake(stream, hello, progress).await?;
         Exchange { stream, peer, progress }.run(check, &request).await
     } else {
         let stream = connect::tcp(peer, progress).await?;

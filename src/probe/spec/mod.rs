@@ -3,6 +3,7 @@
 mod exec;
 mod http;
 mod tcp;
+mod tls;
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use regex::Regex;
 pub use exec::ExecCheck;
 pub use http::{HttpCheck, StatusRange};
 pub use tcp::TcpCheck;
+pub(super) use tls::Fingerprint;
+pub use tls::{Authorities, Identity, IdentityFault, MinDays, PemFault, TlsSettings};
 
 /// One check: how a target is probed, and how often.
 #[derive(Clone, Debug)]
