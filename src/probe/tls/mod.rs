@@ -94,11 +94,8 @@ impl Tls {
         progress.certificate.clone_from(&certificate);
         let stream = stream.map_err(|error| said::in_handshake(&error, peer, settings, seen.asked))?;
         progress.handshaken();
-        match (settings.min_days, certificate) {
-            (Some(MinDays { days, fail: true }), Some(certificate)) => {
-                certificate::lasts(&certificate, days, self.clock.now().wall)?;
-            }
-            _ => {}
+        if let (Some(MinDays { days, fail: true }), Some(certificate)) = (settings.min_days, certificate) {
+            certificate::lasts(&certificate, days, self.clock.now().wall)?;
         }
         Ok(stream)
     }
