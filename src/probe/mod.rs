@@ -12,8 +12,8 @@
 //! | `trouble.rs` | whose trouble an I/O error is: the target's or our own |
 //! | `connect.rs` | a TCP connection to the target's own address |
 //! | `tls/` | TLS with verified certificates, and what is said when one is wrong |
-//! | `http.rs`, `request.rs`, `response.rs`, `body.rs` | one HTTP/1.1 exchange |
-//! | `tcp.rs`, `exec.rs` | the other kinds |
+//! | `http.rs`, `request.rs`, `response.rs`, `body.rs`, `json.rs` | one HTTP/1.1 exchange |
+//! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
@@ -25,17 +25,20 @@ mod cadence;
 mod connect;
 mod exec;
 mod http;
+mod json;
 mod progress;
 mod request;
 mod response;
 mod scheduler;
 mod search;
+mod smtp;
 mod spec;
 mod system;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_check;
 mod trouble;
 
 use std::net::IpAddr;
@@ -47,8 +50,9 @@ use crate::decision::{Certificate, Outcome, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
-    Authorities, BodyMatch, Check, CheckKind, ExecCheck, HttpCheck, Identity, IdentityFault, MinDays,
-    PemFault, StatusRange, TcpCheck, TlsSettings,
+    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, ExecCheck, HttpCheck, Identity,
+    IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol, StatusRange, TcpCheck,
+    TlsCheck, TlsSettings,
 };
 pub use system::SystemProber;
 pub use tls::Roots;

@@ -28,6 +28,8 @@ pub(super) enum Phase {
     Body,
     /// What was expected, in whatever a server sends.
     Expected,
+    /// What is said before the handshake: this part of it.
+    Said(&'static str),
     /// A program's result.
     Program,
 }
@@ -45,6 +47,8 @@ pub(super) struct Progress<'a> {
     pub(super) received: usize,
     /// The certificate that was shown.
     pub(super) certificate: Option<Arc<Certificate>>,
+    /// Whether the server asked for a client certificate.
+    pub(super) asked: bool,
 }
 
 impl<'a> Progress<'a> {
@@ -59,6 +63,7 @@ impl<'a> Progress<'a> {
             phase: Phase::Program,
             received: 0,
             certificate: None,
+            asked: false,
         }
     }
 
@@ -107,6 +112,7 @@ impl<'a> Progress<'a> {
             Phase::Expected => {
                 format!("what was expected did not come within {timeout:?} ({so_far} bytes came)")
             }
+            Phase::Said(what) => format!("SMTP: no {what} within {timeout:?}{}", self.until_now()),
             Phase::Program => format!("no result within {timeout:?}"),
         })
     }

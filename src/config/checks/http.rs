@@ -50,8 +50,11 @@ pub(super) fn read(item: Item<'_>) -> Read<HttpCheck> {
         host: host?,
         sni: sni?,
         headers: headers?,
+        auth: None,
+        send: None,
         status: status?,
         body: body?,
+        json: Vec::new(),
         max_body_bytes: max_body_bytes?,
     })
 }
