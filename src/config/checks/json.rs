@@ -14,6 +14,10 @@ const MOST: usize = 64;
 pub(super) fn wishes(item: Item<'_>) -> Read<Vec<JsonWish>> {
     let wishes = match item.node.value {
         Value::Map(_) => vec![wish(item)?],
+        Value::Scalar(_) => {
+            let remedy = "write {pointer: /status, equals: ok}, or a list of such";
+            return Err(item.expected("a mapping or a list of them", remedy));
+        }
         _ => item.list(wish)?,
     };
     match wishes.len() {
@@ -91,4 +95,36 @@ fn number(item: Item<'_>) -> Read<Number> {
             "write it in digits, like 5 or 0.25",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::probe::{CheckKind, JsonTest};
+
+    /// Without quotes YAML's numbers, booleans and null are those of JSON; with quotes they are text.
+    #[test]
+    fn values_have_the_types_that_are_written() {
+        let kinds = [
+            ("ok", "ok".into()),
+            ("5", 5.into()),
+            ("-0.5", serde_json::json!(-0.5)),
+            ("18446744073709551615", u64::MAX.into()),
+            ("true", true.into()),
+            ("null", serde_json::Value::Null),
+            ("'5'", "5".into()),
+            ("\"true\"", "true".into()),
+            ("\"\"", "".into()),
+            ("1.2.3", "1.2.3".into()),
+            ("2026-11-22", "2026-11-22".into()),
+        ];
+        for (written, wanted) in kinds {
+            let body = format!("body: {{json: {{pointer: /a, equals: {written}}}}}");
+            let text = Config::EXAMPLE.replace("body: {contains: ok}", &body);
+            let config = Config::parse("failover.yaml", &text, &|_| None).unwrap_or_else(|e| panic!("{e}"));
+            let CheckKind::Http(http) = &config.checks[&"web".into()].0.kind else { panic!() };
+            let JsonTest::Equals(value) = &http.json[0].tests[0] else { panic!("{:?}", http.json) };
+            assert_eq!(*value, wanted, "{written}");
+        }
+    }
 }

@@ -128,9 +128,10 @@ fn body_match(item: Item<'_>, map: &Map<'_>) -> Read<BodyMatch> {
         (Some(_), Some(_)) => {
             Err(map.fault("`contains` and `regex` at once", "keep one of them; a regex can do both"))
         }
-        (None, None) if item.node.entries().is_empty() => Err(
-            map.fault(format!("`{}` asks for nothing", item.name), "write {contains: text} or {regex: expression}")
-        ),
+        (None, None) if item.node.entries().is_empty() => Err(map.fault(
+            format!("`{}` asks for nothing", item.name),
+            "write {contains: text} or {regex: expression}",
+        )),
         (None, None) => Err(Noted),
     }
 }
