@@ -78,6 +78,8 @@ pub(super) struct RecordState {
     /// When the record was last changed by us.
     pub(super) last_change: Option<Moment>,
     pub(super) failback_asked: bool,
+    /// A record that joined a running agent is held this long while a target has no verdict.
+    pub(super) settles_until: Option<Moment>,
     pub(super) incident: Option<String>,
     /// What was said and must not be said twice, by topic.
     pub(super) said: BTreeMap<String, String>,
