@@ -342,7 +342,13 @@ impl Decision {
     }
 
     /// Tells a target's new verdict, once, and looks at its records again.
-    pub(super) fn review_target(&mut self, now: &Now, target: &TargetId, silent: bool, out: &mut Vec<Effect>) {
+    pub(super) fn review_target(
+        &mut self,
+        now: &Now,
+        target: &TargetId,
+        silent: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let verdict = self.verdict(target);
         let told = self.told.get(target).copied();
         let news = match (told, verdict) {

@@ -74,6 +74,7 @@ impl Decision {
             let state = self.state(&name);
             match state.phase {
                 Phase::Idle => self.begin_read(&name, &mut out),
+                Phase::Reading => state.reread = true,
                 Phase::Confirming { .. } if state.retry_at.take().is_some() => out.push(Effect::Read(name)),
                 _ => {}
             }
@@ -91,12 +92,7 @@ impl Decision {
         self.by_target = by_target(&self.policy);
     }
 
-    fn reshape_witnesses(
-        &mut self,
-        now: &Now,
-        old: &Policy,
-        out: &mut Vec<Effect>,
-    ) -> Option<SightChange> {
+    fn reshape_witnesses(&mut self, now: &Now, old: &Policy, out: &mut Vec<Effect>) -> Option<SightChange> {
         if self.witness_pace == Pace::Fast {
             let new = self.policy.witnesses.difference(&old.witnesses);
             out.extend(new.map(|witness| Effect::WitnessPace(witness.clone(), Pace::Fast)));
@@ -119,6 +115,12 @@ impl Decision {
             };
             let changes: BTreeSet<String> = open.into_iter().chain(state.doubt.map(|d| d.id)).collect();
             out.extend(changes.into_iter().map(|change| Effect::Close { change, happened: false }));
+        }
+        for (name, record) in &self.policy.records {
+            let moved = old.records.get(name).is_some_and(|before| before.provider != record.provider);
+            if let Some(state) = self.records.get_mut(name).filter(|_| moved) {
+                state.reread |= state.phase == Phase::Reading;
+            }
         }
         let same_targets = |record: &super::RecordPolicy| {
             record.targets().all(|target| old.targets.get(target) == self.policy.targets.get(target))
@@ -192,7 +194,10 @@ mod tests {
     }
 
     fn faces() -> BTreeMap<ProviderId, ProviderFace> {
-        BTreeMap::from([("zone".into(), ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) })])
+        BTreeMap::from([(
+            "zone".into(),
+            ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) },
+        )])
     }
 
     /// Two failures make a target Down here, and an outage has begun where `probes` say so.
@@ -248,7 +253,8 @@ mod tests {
     fn counters_stay_and_a_new_threshold_counts_from_the_next_probe() {
         let mut decision = running(patient(), FAILING);
         let mut harder = patient();
-        harder.targets.get_mut(&"a".into()).unwrap().checks.get_mut(&"web".into()).unwrap().thresholds.fall = 5;
+        harder.targets.get_mut(&"a".into()).unwrap().checks.get_mut(&"web".into()).unwrap().thresholds.fall =
+            5;
         let out = decision.reconfigure(&now(34), harder, faces());
         assert_eq!(kinds(&out), [], "{out:?}");
         assert_eq!(decision.report(&now(34)).targets[0].endpoints[0].failures, 2);
@@ -275,7 +281,10 @@ mod tests {
         more.targets.insert("c".into(), new);
         more.records.get_mut(&record().name).unwrap().tiers.push(vec!["c".into()]);
         let out = decision.reconfigure(&now(34), more, faces());
-        assert_eq!((out, decision.records[&record().name].hold.clone()), (vec![Effect::Read(record().name)], None));
+        assert_eq!(
+            (out, decision.records[&record().name].hold.clone()),
+            (vec![Effect::Read(record().name)], None)
+        );
         let _ = decision.handle(&now(34), read());
         let report = decision.report(&now(35));
         assert_eq!(report.records[0].status, super::super::RecordStatus::InSync, "{report:?}");
@@ -298,7 +307,11 @@ mod tests {
         let _ = decision.handle(&now(41), Input::Read { record: record.name.clone(), result: Ok(snapshot) });
         let waits = Hold::Settling { waiting_for: vec!["c".into()] };
         assert_eq!(decision.records[&record.name].hold, Some(waits));
-        assert_eq!(decision.records[&super::super::fixture::record().name].hold, None, "the old one does not");
+        assert_eq!(
+            decision.records[&super::super::fixture::record().name].hold,
+            None,
+            "the old one does not"
+        );
         for second in 42..=71 {
             probe_now(&mut decision, (second, B4, true));
         }
@@ -327,7 +340,11 @@ mod tests {
         let _ = decision.reconfigure(&now(32), bad, faces());
         assert_eq!(decision.verdict(&"a".into()), Verdict::Down);
         let out = decision.reconfigure(&now(33), policy(), faces());
-        assert_eq!((decision.verdict(&"a".into()), kinds(&out)), (Verdict::Down, vec![]), "A4 has no verdict yet");
+        assert_eq!(
+            (decision.verdict(&"a".into()), kinds(&out)),
+            (Verdict::Down, vec![]),
+            "A4 has no verdict yet"
+        );
     }
 
     #[test]

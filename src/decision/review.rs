@@ -23,7 +23,8 @@ impl Decision {
         let current =
             Current { targets: &state.current, addresses: &addresses, failback_asked: state.failback_asked };
         let mut view = self.view(now);
-        view.settles_until = state.settles_until.map_or(view.settles_until, |own| own.max(view.settles_until));
+        view.settles_until =
+            state.settles_until.map_or(view.settles_until, |own| own.max(view.settles_until));
         select(&view, self.record(name), current)
     }
 

@@ -126,13 +126,13 @@ impl Scheduler {
     /// Probes these jobs from now on. One whose key and address are among them goes on as it is where `same` says that
     /// its check is the same; with another check it begins anew at the pace that it had. All others end, and what they
     /// are probing is not told.
-    pub fn replace(&mut self, jobs: Vec<Job>, same: impl Fn(&Arc<Check>, &Arc<Check>) -> bool) {
+    pub fn replace(&mut self, jobs: Vec<Job>, same: impl Fn(&JobKey, &Check, &Check) -> bool) {
         let mut jobs: BTreeMap<JobKey, Job> = jobs.into_iter().map(|job| (job.key.clone(), job)).collect();
         let mut paces = Vec::new();
         self.jobs.retain(|key, handle| {
-            let stays = jobs.get(key).is_some_and(|job| {
-                job.address == handle.address && same(&handle.check, &job.check)
-            });
+            let stays = jobs
+                .get(key)
+                .is_some_and(|job| job.address == handle.address && same(key, &handle.check, &job.check));
             if stays {
                 jobs.remove(key);
             } else {
