@@ -315,6 +315,7 @@ mod tests {
         for second in 42..=71 {
             probe_now(&mut decision, (second, B4, true));
         }
+        let _ = decision.handle(&now(72), Input::Tick);
         assert!(!matches!(decision.records[&record.name].hold, Some(Hold::Settling { .. })), "not for ever");
     }
 

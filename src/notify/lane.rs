@@ -28,8 +28,6 @@ pub(super) struct Lane {
     sender: std::sync::Mutex<Arc<dyn Sender>>,
     /// Its channel is no longer configured: no attempt is begun any more.
     retired: AtomicBool,
-    /// Somebody runs it.
-    begun: AtomicBool,
     store: Store,
     /// Whether the store outlives the process, and others may write to it.
     pub(super) kept: bool,
@@ -92,7 +90,6 @@ impl Lane {
             wake: Notify::new(),
             sender: std::sync::Mutex::new(sender),
             retired: AtomicBool::new(false),
-            begun: AtomicBool::new(false),
             store,
             kept,
             memory: Mutex::default(),
@@ -116,11 +113,6 @@ impl Lane {
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
-    }
-
-    /// Is this the first time that it is asked? Whoever hears yes runs the lane.
-    pub(super) fn begins(&self) -> bool {
-        !self.begun.swap(true, Ordering::Relaxed)
     }
 
     /// Makes at most one attempt.

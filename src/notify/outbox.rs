@@ -139,12 +139,15 @@ impl Outbox {
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         let mut stop = Stop { signal: shutdown, grace: GRACE };
         let mut running = JoinSet::new();
+        let mut begun: Vec<Arc<Lane>> = Vec::new();
         loop {
             self.abandon_unknown().await;
-            for lane in self.lanes().into_iter().filter(|lane| lane.begins()) {
-                let (outbox, stop) = (self.clone(), stop.clone());
+            let lanes = self.lanes();
+            for lane in lanes.iter().filter(|lane| !begun.iter().any(|begun| Arc::ptr_eq(begun, lane))) {
+                let (outbox, lane, stop) = (self.clone(), Arc::clone(lane), stop.clone());
                 running.spawn(async move { outbox.run_lane(&lane, stop).await });
             }
+            begun = lanes;
             tokio::select! {
                 () = self.inner.changed.notified() => {}
                 () = stop.set() => break,
