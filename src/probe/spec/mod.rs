@@ -1,15 +1,19 @@
 //! What is probed and how: checked settings, no YAML.
 
+mod dns;
 mod exec;
 mod http;
+mod icmp;
 mod tcp;
 
 use std::time::Duration;
 
 use regex::Regex;
 
+pub use dns::{DnsCheck, Transport, Wanted};
 pub use exec::ExecCheck;
 pub use http::{HttpCheck, StatusRange};
+pub use icmp::IcmpCheck;
 pub use tcp::TcpCheck;
 
 /// One check: how a target is probed, and how often.
@@ -34,6 +38,10 @@ pub enum CheckKind {
     Http(HttpCheck),
     /// A TCP connection, with something to send and something to expect.
     Tcp(TcpCheck),
+    /// ICMP echo requests.
+    Icmp(IcmpCheck),
+    /// A question to a DNS server.
+    Dns(DnsCheck),
     /// A program that obeys the rules of Nagios plugins.
     Exec(ExecCheck),
 }
