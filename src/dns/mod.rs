@@ -10,6 +10,8 @@
 //! connection from silence at once. What an answer is worth, how long is waited and what comes after UDP is the
 //! caller's affair.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod question;
 mod value;
 mod wire;

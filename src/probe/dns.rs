@@ -80,7 +80,8 @@ fn judge(check: &DnsCheck, answer: &Message) -> Result<(), String> {
     }
     let (owner, held) = held(check, &answer.answers)?;
     if held.is_empty() {
-        let alias = if owner == check.name { String::new() } else { format!(", to which {} leads", check.name) };
+        let alias =
+            if owner == check.name { String::new() } else { format!(", to which {} leads", check.name) };
         return Err(format!("its answer holds no {} record of {owner}{alias}", check.kind));
     }
     let (wanted, fine, how) = match &check.wanted {
@@ -105,7 +106,8 @@ fn held(check: &DnsCheck, answers: &[Record]) -> Result<(Name, BTreeSet<String>)
                 record.name == owner && record.dns_class == DNSClass::IN && record.record_type() == kind
             })
         };
-        let values: BTreeSet<String> = of_owner(check.kind).map(|record| dns::text_of(&record.data)).collect();
+        let values: BTreeSet<String> =
+            of_owner(check.kind).map(|record| dns::text_of(&record.data)).collect();
         let mut aliases = of_owner(RecordType::CNAME).filter_map(|record| match &record.data {
             RData::CNAME(alias) => Some(alias.0.clone()),
             _ => None,

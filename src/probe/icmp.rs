@@ -123,8 +123,8 @@ fn open(address: IpAddr, check: &IcmpCheck) -> Step<(Echo, AsyncFd<OwnedFd>)> {
     }
     // Only a connected socket is told of errors (`icmp(7)`), and the routing table is asked before anything is sent.
     rustix::net::connect(&socket, &peer).map_err(|errno| trouble(errno, "sending an echo request"))?;
-    let socket = AsyncFd::with_interest(socket, Interest::READABLE | Interest::ERROR)
-        .map_err(|error| classify(&error, "opening an ICMP socket", peer))?;
+    let socket = AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::ERROR)
+        .map_err(|error| classify(&error.into(), "opening an ICMP socket", peer))?;
     let echo = Echo {
         v6: address.is_ipv6(),
         socket: kind,

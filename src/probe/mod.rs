@@ -51,7 +51,8 @@ use crate::decision::{Certificate, Outcome, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
-    BodyMatch, Check, CheckKind, DnsCheck, ExecCheck, HttpCheck, IcmpCheck, StatusRange, TcpCheck, Transport, Wanted,
+    BodyMatch, Check, CheckKind, DnsCheck, ExecCheck, HttpCheck, IcmpCheck, StatusRange, TcpCheck, Transport,
+    Wanted,
 };
 pub use system::SystemProber;
 pub use tls::Roots;

@@ -8,8 +8,10 @@ use super::{Check, CheckKind, HttpCheck, Prober, Report, Roots, StatusRange, Sys
 use crate::clock::SystemClock;
 use crate::decision::Outcome;
 
+mod dns;
 mod exec;
 mod http;
+mod icmp;
 mod random;
 mod scheduler;
 mod server;
