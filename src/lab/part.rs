@@ -37,7 +37,13 @@ pub(super) fn part(kind: &CheckKind) -> (CheckKind, Part, Option<String>) {
             let note = format!("{program} is not run; the stage says whether it passes");
             (kind.clone(), Part::Scripted, Some(note))
         }
+        CheckKind::Icmp(_) => scripted(kind, "no echo request is sent"),
+        CheckKind::Dns(_) => scripted(kind, "no DNS server is asked"),
     }
+}
+
+fn scripted(kind: &CheckKind, what: &str) -> (CheckKind, Part, Option<String>) {
+    (kind.clone(), Part::Scripted, Some(format!("{what}; the stage says whether it passes")))
 }
 
 fn of_tcp(tcp: &TcpCheck) -> (CheckKind, Part, Option<String>) {
