@@ -38,7 +38,7 @@ async fn the_check_sees_what_the_server_serves(server: &dyn DnsServer) {
          update add away.example.test. 60 CNAME dr.example.net.\n\
          update add loop.example.test. 60 CNAME pool.example.test.\n\
          update add pool.example.test. 60 CNAME loop.example.test.\n\
-         update add example.test. 60 MX 10 mail.example.test.\n\
+         update add example.test. 60 MX 10 ns1.example.test.\n\
          update add example.test. 60 CAA 0 issue \"letsencrypt.org\"\n\
          update add txt.example.test. 60 TXT \"v=spf1 \" \"-all\"\n\
          update add _sip._tcp.example.test. 60 SRV 0 5 5060 www.example.test.\n\
@@ -52,7 +52,7 @@ async fn the_check_sees_what_the_server_serves(server: &dyn DnsServer) {
     )
     .await;
     asked("name: loop.example.test", "fail: it").await;
-    asked("name: example.test, type: MX, values: 10 MAIL.example.test", "pass").await;
+    asked("name: example.test, type: MX, values: 10 NS1.example.test", "pass").await;
     asked("name: example.test, type: CAA, values: '0 issue \"letsencrypt.org\"'", "pass").await;
     asked("name: txt.example.test, type: TXT, values: v=spf1 -all", "pass").await;
     asked("name: _sip._tcp.example.test, type: SRV, values: 0 5 5060 www.example.test.", "pass").await;

@@ -21,6 +21,12 @@ const UNPRIVILEGED: &[&str] = &["--reuid", "65534", "--regid", "65534", "--clear
 /// Root without the one capability.
 const NO_NET_RAW: &[&str] = &["--bounding-set", "-net_raw", "--inh-caps", "-net_raw"];
 
+/// As the packaged unit runs it: no capability, no new privileges, a user namespace of its own (`PrivateUsers=`).
+const AS_IN_THE_UNIT: &[&str] = &[
+    "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all",
+    "--no-new-privs", "--", "unshare", "--user",
+];
+
 /// What the process saw, and how long the probe took.
 #[derive(Debug)]
 struct Seen {
@@ -109,7 +115,9 @@ fn a_kernel_that_forbids_both_sockets_is_our_own_trouble_and_the_remedy_is_named
     // The remedy helps, and so does the other one, for which root needs no sysctl.
     here.allow("65534 65534");
     for address in [TORONTO, TORONTO_V6] {
-        assert_eq!(here.ping(UNPRIVILEGED, address, "{icmp: {}}", PATIENT).said, "pass");
+        for restricted in [UNPRIVILEGED, AS_IN_THE_UNIT] {
+            assert_eq!(here.ping(restricted, address, "{icmp: {}}", PATIENT).said, "pass");
+        }
         let seen = here.ping(NO_NET_RAW, address, "{icmp: {}}", PATIENT);
         assert!(seen.said.starts_with("unknown: "), "the group of root is another one: {seen:?}");
     }

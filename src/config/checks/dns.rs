@@ -93,8 +93,21 @@ fn values(item: Item<'_>, kind: RecordType) -> Read<BTreeSet<String>> {
 fn value(item: Item<'_>, kind: RecordType) -> Read<String> {
     DnsCheck::value(kind, &item.text()?).map_err(|error| -> Noted {
         let message = format!("`{}` is no value of type {kind}{}", item.shown(), item.because(error));
-        item.fault(message, "write it as in a zone file; an MX like `10 mail.example.com`")
+        item.fault(message, format!("write it like {}", example(kind)))
     })
+}
+
+/// A value of this type, as in a zone file.
+fn example(kind: RecordType) -> &'static str {
+    match kind {
+        RecordType::A => "192.0.2.1",
+        RecordType::AAAA => "\"2001:db8::1\"",
+        RecordType::CNAME | RecordType::NS | RecordType::PTR => "host.example.com",
+        RecordType::MX => "`10 mail.example.com`",
+        RecordType::SRV => "`0 5 5060 sip.example.com`",
+        RecordType::CAA => "`0 issue \"ca.example.net\"`",
+        _ => "the data of such a record in a zone file",
+    }
 }
 
 #[cfg(test)]
