@@ -2,7 +2,6 @@
 //!
 //! A probe always connects to the target's own address, with Host and SNI of the service, never through the
 //! record it may change. It finds out and makes no choices.
-
 //!
 //! | file | what it does |
 //! |---|---|
@@ -13,6 +12,8 @@
 //! | `connect.rs` | a TCP connection to the target's own address |
 //! | `tls/` | TLS with verified certificates, and what is said when one is wrong |
 //! | `http.rs`, `request.rs`, `response.rs`, `body.rs`, `json.rs` | one HTTP/1.1 exchange |
+//! | `icmp.rs`, `echo.rs` | echo requests: the sockets; the packets |
+//! | `dns.rs` | a question to the target, if it is a DNS server |
 //! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
@@ -23,8 +24,11 @@
 mod body;
 mod cadence;
 mod connect;
+mod dns;
+mod echo;
 mod exec;
 mod http;
+mod icmp;
 mod json;
 mod progress;
 mod request;
@@ -50,9 +54,9 @@ use crate::decision::{Certificate, Outcome, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
-    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, ExecCheck, HttpCheck, Identity,
-    IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol, StatusRange, TcpCheck,
-    TlsCheck, TlsSettings,
+    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, DnsCheck, ExecCheck, HttpCheck, IcmpCheck,
+    Identity, IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol, StatusRange,
+    TcpCheck, TlsCheck, TlsSettings, Transport, Wanted,
 };
 pub use system::SystemProber;
 pub use tls::Roots;

@@ -11,8 +11,10 @@ use crate::clock::SystemClock;
 use crate::decision::Outcome;
 
 mod authority;
+mod dns;
 mod exec;
 mod http;
+mod icmp;
 mod json;
 mod random;
 mod scheduler;
