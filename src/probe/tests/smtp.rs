@@ -109,6 +109,7 @@ async fn the_certificate_is_verified() {
     assert!(report.certificate.is_some());
 }
 
+/// bad day: target: a mail server without STARTTLS, or with words injected before the handshake | a failure that says which
 #[tokio::test]
 async fn servers_that_do_not_keep_to_it() {
     let cases = [
@@ -147,6 +148,8 @@ async fn servers_that_do_not_keep_to_it() {
     }
 }
 
+/// bad day: target: plain text comes in the place of the handshake of STARTTLS | a failure, and none of it is believed
+///
 /// A moment after its word for STARTTLS, so that it is not read with it: then it is no TLS record.
 #[tokio::test]
 async fn plain_text_in_the_place_of_the_handshake() {

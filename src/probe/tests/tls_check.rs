@@ -46,7 +46,7 @@ async fn a_check_believes_its_own_authorities_and_no_others() {
     let kind = TlsCheck { port: server.port, sni: Some(NAME.into()), settings: trusting(&theirs) };
     let report = probe_trusting(ours.roots(), check(CheckKind::Tls(kind))).await;
     let reason = "the certificate is signed by none of the authorities in the check's `ca` (or the server does \
-                  not send its intermediate certificate)";
+                  not send its intermediate certificate); it names \"ours\" as its issuer";
     assert_eq!(failure(&report), reason, "what the prober believes does not count");
     assert!(report.certificate.is_some());
 }
@@ -75,6 +75,7 @@ async fn a_self_signed_certificate_may_be_its_own_authority() {
     }
 }
 
+/// bad day: target: gets no client certificate, or one it does not accept | a failure that says which, in TLS 1.2 and 1.3
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_whom_asks() {
     let (servers, clients, strangers) =
@@ -99,6 +100,7 @@ async fn a_client_certificate_is_shown_to_whom_asks() {
     assert_eq!(get(&server, settings).await.outcome, Outcome::Pass, "nobody asks");
 }
 
+/// bad day: target: shows a certificate that is not valid yet | a failure that says from when on, and what the clock here shows
 #[tokio::test]
 async fn a_certificate_not_valid_yet() {
     let ours = Authority::new("ours");
@@ -110,6 +112,8 @@ async fn a_certificate_not_valid_yet() {
     assert!(report.certificate.is_some());
 }
 
+/// bad day: target: its certificate has no more than `min_tls_days` left | a failure where the check says `fail: true`
+///
 /// Ten days before its end, at noon.
 #[tokio::test]
 async fn few_days_left_fail_where_that_is_asked_for() {
