@@ -71,7 +71,7 @@ async fn ask(
     sni: Option<&str>,
     change: impl FnOnce(&mut TcpCheck),
 ) -> Report {
-    let settings = TlsSettings { authorities: authority.own(), ..TlsSettings::default() };
+    let settings = TlsSettings { authorities: Some(authority.own()), ..TlsSettings::default() };
     let starttls = StartTls { protocol: StartTlsProtocol::Smtp, sni: sni.map(str::to_owned), settings };
     let mut tcp = TcpCheck { port: server.port, starttls: Some(starttls), ..TcpCheck::default() };
     change(&mut tcp);

@@ -19,7 +19,7 @@ const V12: Versions = &[&rustls::version::TLS12];
 const V13: Versions = &[&rustls::version::TLS13];
 
 fn trusting(authority: &Authority) -> TlsSettings {
-    TlsSettings { authorities: authority.own(), ..TlsSettings::default() }
+    TlsSettings { authorities: Some(authority.own()), ..TlsSettings::default() }
 }
 
 async fn shake(server: &Server, settings: TlsSettings) -> Report {
@@ -83,20 +83,21 @@ async fn a_client_certificate_is_shown_to_whom_asks() {
     for versions in [V12, V13] {
         let server = servers.server_for(&clients, versions).await;
         let with = |identity| TlsSettings { identity, ..trusting(&servers) };
-        assert_eq!(get(&server, with(clients.identity())).await.outcome, Outcome::Pass);
-        assert_eq!(shake(&server, with(clients.identity())).await.outcome, Outcome::Pass);
+        assert_eq!(get(&server, with(Some(clients.identity()))).await.outcome, Outcome::Pass);
+        assert_eq!(shake(&server, with(Some(clients.identity()))).await.outcome, Outcome::Pass);
         for report in [get(&server, with(None)).await, shake(&server, with(None)).await] {
             assert!(failure(&report).contains("`mtls`"), "{report:?}");
             assert!(report.certificate.is_some(), "{report:?}");
         }
-        for report in
-            [get(&server, with(strangers.identity())).await, shake(&server, with(strangers.identity())).await]
-        {
+        for report in [
+            get(&server, with(Some(strangers.identity()))).await,
+            shake(&server, with(Some(strangers.identity()))).await,
+        ] {
             assert!(failure(&report).contains("client certificate"), "{report:?}");
         }
     }
     let server = servers.server(NAME, 2999, Seen::default()).await;
-    let settings = TlsSettings { identity: clients.identity(), ..trusting(&servers) };
+    let settings = TlsSettings { identity: Some(clients.identity()), ..trusting(&servers) };
     assert_eq!(get(&server, settings).await.outcome, Outcome::Pass, "nobody asks");
 }
 
@@ -196,7 +197,7 @@ fn files_that_are_of_no_use_say_why_and_tell_no_secret() {
     let garbage = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     assert_eq!(identity(&pem, garbage), bad_key(PemFault::Key));
 
-    let settings = TlsSettings { identity: ours.identity(), ..trusting(&ours) };
+    let settings = TlsSettings { identity: Some(ours.identity()), ..trusting(&ours) };
     let shown = format!("{settings:?}");
     assert_eq!(
         shown,
