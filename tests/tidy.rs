@@ -384,3 +384,5 @@ fn every_crate_takes_the_lints_of_the_workspace() {
 
 #[path = "tidy/bites.rs"]
 mod bites;
+#[path = "tidy/days.rs"]
+mod days;

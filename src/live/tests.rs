@@ -77,6 +77,7 @@ async fn an_honest_server_is_believed() {
     assert_eq!(ask(&fake, PATIENT).await, Ok(truth()));
 }
 
+/// bad day: name servers: one sends answers with a wrong id or a wrong question | ignored; the true one is waited for
 #[tokio::test]
 async fn forged_answers_before_the_true_one_are_ignored() {
     let fake = Fake::start(|question, _| {
@@ -93,6 +94,7 @@ async fn forged_answers_before_the_true_one_are_ignored() {
     assert_eq!(ask(&fake, PATIENT).await, Ok(truth()));
 }
 
+/// bad day: name servers: an answer is truncated | asked again over TCP
 #[tokio::test]
 async fn an_answer_cut_short_is_asked_for_again_over_tcp() {
     let fake = Fake::start(|question, way| match way {
@@ -109,6 +111,7 @@ async fn an_answer_cut_short_is_asked_for_again_over_tcp() {
     assert_eq!(told(ask(&fake, PATIENT).await), useless("it cuts its answer short over TCP"));
 }
 
+/// bad day: name servers: a datagram is lost | asked again over TCP
 #[tokio::test]
 async fn a_lost_datagram_is_made_good_over_tcp() {
     let fake = Fake::start(|question, way| match way {
@@ -119,6 +122,7 @@ async fn a_lost_datagram_is_made_good_over_tcp() {
     assert_eq!(ask(&fake, Duration::from_secs(2)).await, Ok(truth()));
 }
 
+/// bad day: name servers: an answer comes from another address | not heard
 #[tokio::test]
 async fn an_answer_from_another_address_is_not_heard() {
     let fake = Fake::with(Habits { from_elsewhere: true, ..Habits::default() }, |question, _| {
@@ -129,6 +133,7 @@ async fn an_answer_from_another_address_is_not_heard() {
     assert_eq!(why, "Silent: UDP: no answer within 100ms; TCP: no answer within 200ms");
 }
 
+/// bad day: name servers: one is silent | waited for 3 s, and named
 #[tokio::test]
 async fn an_answer_cut_short_by_a_server_without_tcp_is_no_answer() {
     let no_tcp = Habits { no_tcp: true, ..Habits::default() };
@@ -163,7 +168,8 @@ async fn an_answer_after_the_deadline_is_none_and_the_next_question_does_not_get
 
 #[tokio::test]
 async fn a_wrong_id_and_a_wrong_question_over_tcp_are_the_server_s_own_doing() {
-    let wrong: [(fn(&mut Message), &str); 2] = [
+    type Lie = fn(&mut Message);
+    let wrong: [(Lie, &str); 2] = [
         (|answer| answer.metadata.id = answer.metadata.id.wrapping_add(1), "a message with another id"),
         (
             |answer| answer.queries[0].name = Name::from_ascii("mail.example.test.").expect("a name"),
@@ -195,6 +201,7 @@ async fn a_closed_port_is_known_at_once() {
     );
 }
 
+/// bad day: name servers: one sends garbage | what it serves is unknown, not different
 #[tokio::test]
 async fn garbage_alone_is_told_as_garbage() {
     let fake = Fake::start(|_, _| vec![b"HTTP/1.1 400 Bad Request".to_vec()]).await;
@@ -202,6 +209,7 @@ async fn garbage_alone_is_told_as_garbage() {
     assert!(why.starts_with("Useless: it sends an unreadable message"), "{why}");
 }
 
+/// bad day: name servers: one answers for A and not for AAAA | its whole answer is unknown
 #[tokio::test]
 async fn one_family_that_fails_makes_the_whole_answer_unknown() {
     for (code, name) in [(ResponseCode::ServFail, "SERVFAIL"), (ResponseCode::Refused, "REFUSED")] {
@@ -237,6 +245,7 @@ async fn nothing_is_an_answer() {
     assert_eq!(ask(&fake, PATIENT).await, Ok(BTreeMap::new()));
 }
 
+/// bad day: name servers: an alias to itself | one alias; nothing is walked
 #[tokio::test]
 async fn an_alias_to_itself_is_one_alias_and_no_endless_walk() {
     let fake = Fake::start(|question, _| {

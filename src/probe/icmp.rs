@@ -33,7 +33,7 @@ const BUFFER: usize = IcmpCheck::MAX_SIZE as usize + 8 + 60;
 /// is merely unreachable shows as silence, and is a failure when the time is up.
 pub(super) async fn probe(
     address: IpAddr,
-    check: &IcmpCheck,
+    check: IcmpCheck,
     timeout: Duration,
     progress: &mut Progress<'_>,
 ) -> Step<()> {
@@ -95,7 +95,7 @@ impl Replies {
 }
 
 /// A socket that speaks with `address`, and what is to be sent over it.
-fn open(address: IpAddr, check: &IcmpCheck) -> Step<(Echo, UdpSocket)> {
+fn open(address: IpAddr, check: IcmpCheck) -> Step<(Echo, UdpSocket)> {
     let (family, protocol) = match address {
         IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP),
         IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6),

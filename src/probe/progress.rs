@@ -28,6 +28,8 @@ pub(super) enum Phase {
     Body,
     /// What was expected, in whatever a server sends.
     Expected,
+    /// What is said before the handshake: this part of it.
+    Said(&'static str),
     /// Echo replies: as many as are wanted of the requests that are sent.
     Echo {
         /// Who is to reply.
@@ -56,6 +58,8 @@ pub(super) struct Progress<'a> {
     ignored: Option<String>,
     /// The certificate that was shown.
     pub(super) certificate: Option<Arc<Certificate>>,
+    /// Whether the server asked for a client certificate.
+    pub(super) asked: bool,
 }
 
 impl<'a> Progress<'a> {
@@ -71,6 +75,7 @@ impl<'a> Progress<'a> {
             received: 0,
             ignored: None,
             certificate: None,
+            asked: false,
         }
     }
 
@@ -129,6 +134,7 @@ impl<'a> Progress<'a> {
             Phase::Expected => {
                 format!("what was expected did not come within {timeout:?} ({so_far} bytes came)")
             }
+            Phase::Said(what) => format!("SMTP: no {what} within {timeout:?}{}", self.until_now()),
             Phase::Echo { address, count: 1, .. } => {
                 format!("no echo reply from {address} within {timeout:?}")
             }

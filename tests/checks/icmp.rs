@@ -23,8 +23,19 @@ const NO_NET_RAW: &[&str] = &["--bounding-set", "-net_raw", "--inh-caps", "-net_
 
 /// As the packaged unit runs it: no capability, no new privileges, a user namespace of its own (`PrivateUsers=`).
 const AS_IN_THE_UNIT: &[&str] = &[
-    "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all",
-    "--no-new-privs", "--", "unshare", "--user",
+    "--reuid",
+    "65534",
+    "--regid",
+    "65534",
+    "--clear-groups",
+    "--bounding-set",
+    "-all",
+    "--inh-caps",
+    "-all",
+    "--no-new-privs",
+    "--",
+    "unshare",
+    "--user",
 ];
 
 /// What the process saw, and how long the probe took.

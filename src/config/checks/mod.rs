@@ -58,7 +58,7 @@ pub(super) enum Proof {
 pub(super) fn witness(proof: Proof) -> Check {
     Check {
         kind: match proof {
-            Proof::Tcp(port) => CheckKind::Tcp(TcpCheck { port, send: None, expect: None }),
+            Proof::Tcp(port) => CheckKind::Tcp(TcpCheck { port, ..TcpCheck::default() }),
             Proof::Icmp => CheckKind::Icmp(IcmpCheck::default()),
             Proof::Dns(port) => CheckKind::Dns(DnsCheck::any_answer(port)),
         },
