@@ -265,7 +265,9 @@ mod tests {
     fn merged_or_counted_at_once_is_the_same() {
         let times = [(Letter::Pass, 3), (Letter::Unknown, 1), (Letter::Fail, 700), (Letter::Pass, 20_000)];
         let mut whole = Rollup::default();
-        times.iter().for_each(|(said, ms)| whole.add(*said, Duration::from_millis(*ms)));
+        for (said, ms) in times {
+            whole.add(said, Duration::from_millis(ms));
+        }
         for cut in 0..=times.len() {
             let mut parts = [Rollup::default(), Rollup::default()];
             for (number, (said, ms)) in times.iter().enumerate() {

@@ -8,7 +8,9 @@ use crate::store::handle::Bounds;
 
 fn row(target: &str, time: &str, millis: &[u64]) -> LatencyRow {
     let mut rollup = Rollup::default();
-    millis.iter().for_each(|ms| rollup.add(Letter::Pass, Duration::from_millis(*ms)));
+    for ms in millis {
+        rollup.add(Letter::Pass, Duration::from_millis(*ms));
+    }
     LatencyRow { endpoint: endpoint(target), start: at(time), rollup }
 }
 
