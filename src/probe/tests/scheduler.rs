@@ -159,6 +159,7 @@ async fn fast_and_back_to_the_grid() {
     assert_at(fourth + Duration::from_millis(2), first + 10 * SECOND);
 }
 
+/// bad day: target: takes longer than its interval | skips its own slots and delays no other
 #[tokio::test(start_paused = true)]
 async fn a_slow_one_delays_nobody_and_skips_its_own_slots() {
     // Timeouts of 3 s are the prober's business; the scheduler cuts at 4 s.
@@ -214,6 +215,7 @@ async fn no_more_run_at_a_time_than_allowed_and_waiting_is_no_probe_time() {
     assert_eq!(stage.prober.most.load(Ordering::SeqCst), 7);
 }
 
+/// bad day: agent: falls behind its own probes | probes wait; no finding is lost
 #[tokio::test(start_paused = true)]
 async fn a_full_channel_makes_probes_wait_and_loses_none() {
     let mut stage = stage(40, 0, 1, 512, &[]);
@@ -227,6 +229,7 @@ async fn a_full_channel_makes_probes_wait_and_loses_none() {
     assert!(seen.len() == 40 && seen.values().all(|&n| n == 1), "each first finding once: {seen:?}");
 }
 
+/// bad day: check: a probe never returns | cut off a second after its time-out: unknown
 #[tokio::test(start_paused = true)]
 async fn a_prober_that_never_returns_is_cut_off() {
     let mut stage = stage(1, 0, 1, 8, &[(0, 1000 * SECOND)]);
