@@ -283,6 +283,7 @@ impl Day {
             trackers: self.decision.saved_trackers(&now).into_iter().collect(),
             records: records.into_iter().collect(),
             unconfirmed: self.open.values().map(|work| (name(), work.clone())).collect(),
+            ..Saved::default()
         };
         assert!(self.open.len() <= 1, "two changes of one record are open: {:?}", self.open.keys());
         self.last.clear();
