@@ -9,6 +9,7 @@ mod agent;
 mod chat;
 mod crash;
 mod flapping;
+mod history;
 mod lock;
 mod log;
 mod provider;
