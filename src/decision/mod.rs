@@ -18,6 +18,7 @@ mod engine;
 mod event;
 #[cfg(test)]
 mod fixture;
+mod glance;
 mod guard;
 mod health;
 mod ids;
@@ -40,6 +41,7 @@ mod writing;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
+pub use glance::Glance;
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};

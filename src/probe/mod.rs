@@ -15,12 +15,14 @@
 //! | `http.rs`, `request.rs`, `response.rs`, `body.rs` | one HTTP/1.1 exchange |
 //! | `tcp.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
+//! | `bounded.rs` | one probe that is certain to end |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
 //! Deliberately absent: following redirects, names resolved by DNS, connections kept for the next probe, resumed
 //! TLS sessions. Each of them would let a probe see something else than the target as a new visitor finds it.
 
 mod body;
+mod bounded;
 mod cadence;
 mod connect;
 mod exec;
@@ -45,6 +47,7 @@ use async_trait::async_trait;
 
 use crate::decision::{Certificate, Outcome, Timings};
 
+pub use bounded::look;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, HttpCheck, StatusRange, TcpCheck};
 pub use system::SystemProber;
