@@ -8,6 +8,7 @@ mod once;
 mod output;
 mod plan;
 mod playbill;
+mod probe;
 mod rehearse;
 mod run;
 mod setup;
@@ -101,6 +102,7 @@ enum Command {
     Once(once::Args),
     Plan(plan::Args),
     Status(status::Args),
+    Probe(probe::Args),
     Validate(validate::Args),
     Failback(failback::Args),
     #[command(subcommand)]
@@ -114,6 +116,11 @@ enum Command {
 pub fn main() -> Exit {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
+        // Who runs a plugin reads its first line on standard output and its exit code, whatever went wrong.
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--nagios") => {
+            output::print(&probe::excuse(&error.to_string()));
+            return Exit::Plugin(probe::State::Unknown.code());
+        }
         Err(error) => {
             // Help and version are no errors; a closed pipe is nobody's fault.
             let _ = error.print();
@@ -125,6 +132,7 @@ pub fn main() -> Exit {
         Command::Once(args) => once::main(&global, &args),
         Command::Plan(args) => plan::main(&global, &args),
         Command::Status(args) => status::main(&global, &args),
+        Command::Probe(args) => probe::main(&global, &args),
         Command::Validate(args) => validate::main(&global, &args),
         Command::Failback(args) => failback::main(&global, &args),
         Command::Notify(command) => notify::main(&global, &command),

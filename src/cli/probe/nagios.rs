@@ -90,10 +90,11 @@ pub(super) fn line(
         "{target} {does}: {passed} of {} passed, slowest {slowest:.3} s",
         counted(seen.len(), "probe")
     );
-    let worst = trouble.or_else(|| seen.iter().map(|(seen, _)| *seen).find(|seen| seen.outcome != Outcome::Pass));
+    let worst =
+        trouble.or_else(|| seen.iter().map(|(seen, _)| *seen).find(|seen| seen.outcome != Outcome::Pass));
     if let Some(worst) = worst {
         let (endpoint, why) = (&worst.endpoint, worst.outcome.reason());
-        let _ = write!(text, "; {} at {}: {why}", endpoint.check, endpoint.address);
+        let _ = write!(text, ", {} at {}: {why}", endpoint.check, endpoint.address);
     }
     (state, format!("FAILOVER {} - {}|{}\n", state.word(), plain(&text), data(seen, slowest, thresholds)))
 }
@@ -136,6 +137,7 @@ fn label(text: &str) -> String {
 fn plain(text: &str) -> String {
     let harmless = |c: char| match c {
         '|' | '`' | '~' | '$' | '&' | '\'' | '"' | '<' | '>' | '\\' => ' ',
+        ';' => ',',
         c if c.is_ascii_graphic() => c,
         c if c.is_whitespace() || c.is_control() => ' ',
         _ => '?',

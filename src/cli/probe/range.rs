@@ -103,7 +103,10 @@ mod tests {
 
     #[test]
     fn what_is_no_range() {
-        for text in ["", "@", "ten", "20:10", "1e3", "inf", "nan", "1:2:3", "~", "10:~", " 10", "1,5", "+1", ".5", "1.2.3"] {
+        for text in [
+            "", "@", "ten", "20:10", "1e3", "inf", "nan", "1:2:3", "~", "10:~", " 10", "1,5", "+1", ".5",
+            "1.2.3",
+        ] {
             assert!(text.parse::<Range>().is_err(), "{text:?} was taken");
         }
     }
