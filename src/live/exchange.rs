@@ -7,7 +7,6 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use providers::RecordSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -42,20 +41,24 @@ impl Limits {
 }
 
 /// What the UDP way came to.
-enum Udp {
-    Holds(Option<RecordSet>),
+enum Udp<T> {
+    Holds(T),
     Useless(String),
     /// TCP is next; the text says why, for the case that TCP fails too.
     TryTcp(String),
 }
 
-/// Asks `server` alone. What it answers for the one type of `question`.
-pub(super) async fn ask(
+/// How an answer is read.
+pub(super) type Reader<T> = fn(&Question, &[u8]) -> Reply<T>;
+
+/// Asks `server` alone. What it answers, read by `read`, for the one type of `question`.
+pub(super) async fn ask<T>(
     server: SocketAddr,
     question: &Question,
     limits: Limits,
-) -> Result<Option<RecordSet>, NoAnswer> {
-    let over_udp = match by_udp(server, question, limits.udp).await {
+    read: Reader<T>,
+) -> Result<T, NoAnswer> {
+    let over_udp = match by_udp(server, question, limits.udp, read).await {
         Udp::Holds(held) => return Ok(held),
         Udp::Useless(why) => return Err(NoAnswer::Useless(why)),
         Udp::TryTcp(why) => why,
@@ -66,7 +69,7 @@ pub(super) async fn ask(
         Ok(Err(error)) => return Err(both(words(&error))),
         Ok(Ok(octets)) => octets,
     };
-    match question.read(&octets) {
+    match read(question, &octets) {
         Reply::Holds(held) => Ok(held),
         Reply::Useless(why) => Err(NoAnswer::Useless(why)),
         // Nobody else can write into our connection, so these are the server's own.
@@ -75,9 +78,9 @@ pub(super) async fn ask(
     }
 }
 
-async fn by_udp(server: SocketAddr, question: &Question, limit: Duration) -> Udp {
+async fn by_udp<T>(server: SocketAddr, question: &Question, limit: Duration, read: Reader<T>) -> Udp<T> {
     let mut ignored = None;
-    match timeout(limit, udp_exchange(server, question, &mut ignored)).await {
+    match timeout(limit, udp_exchange(server, question, &mut ignored, read)).await {
         Ok(Ok(Reply::Holds(held))) => Udp::Holds(held),
         Ok(Ok(Reply::Useless(why))) => Udp::Useless(why),
         Ok(Ok(Reply::Truncated)) => Udp::TryTcp("UDP: the answer is cut short".into()),
@@ -91,17 +94,18 @@ async fn by_udp(server: SocketAddr, question: &Question, limit: Duration) -> Udp
 }
 
 /// Waits for the answer; everything else that arrives is put into `ignored`, for the message.
-async fn udp_exchange(
+async fn udp_exchange<T>(
     server: SocketAddr,
     question: &Question,
     ignored: &mut Option<String>,
-) -> io::Result<Reply> {
+    read: Reader<T>,
+) -> io::Result<Reply<T>> {
     let socket = connected(server).await?;
     socket.send(question.octets()).await?;
     let mut buffer = [0; UDP_BUFFER];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        match question.read(&buffer[..length]) {
+        match read(question, &buffer[..length]) {
             Reply::NotOurs(what) => *ignored = Some(what),
             reply => return Ok(reply),
         }

@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::Soa;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType as WireType};
 use providers::{DomainName, NonEmpty, RecordSet, RecordType, Ttl, Values};
@@ -22,13 +23,13 @@ pub(super) struct Question {
 
 /// What a message from the server says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum Reply<T = Option<RecordSet>> {
     /// Not an answer to this question; another may still come.
     NotOurs(String),
     /// Cut short (TC=1): ask again over TCP.
     Truncated,
     /// What the name holds of the type that was asked for, or the CNAME that stands in its place.
-    Holds(Option<RecordSet>),
+    Holds(T),
     /// An answer from which nothing can be learned.
     Useless(String),
 }
@@ -56,6 +57,33 @@ impl Question {
 
     /// Reads a message that came from the server's address.
     pub(super) fn read(&self, octets: &[u8]) -> Reply {
+        self.read_with(octets, |answers| self.held(answers))
+    }
+
+    /// Reads the answer to a question for the SOA of a zone.
+    pub(super) fn read_soa(&self, octets: &[u8]) -> Reply<Soa> {
+        self.read_with(octets, |answers| {
+            let own = answers.iter().filter(|record| record.name == self.query.name);
+            let mut soas = own.filter_map(|record| match &record.data {
+                RData::SOA(soa) => Some(Soa {
+                    serial: soa.serial,
+                    negative_ttl: wire_ttl(record.ttl).min(wire_ttl(soa.minimum)),
+                }),
+                _ => None,
+            });
+            soas.next().ok_or_else(|| "it has no SOA there: it does not serve that zone".into())
+        })
+    }
+
+    /// Reads the answer to a question whose records do not matter: how many there are.
+    pub(super) fn read_count(&self, octets: &[u8]) -> Reply<usize> {
+        let is_it = |record: &&Record| {
+            record.name == self.query.name && record.record_type() == self.query.query_type
+        };
+        self.read_with(octets, |answers| Ok(answers.iter().filter(is_it).count()))
+    }
+
+    fn read_with<T>(&self, octets: &[u8], found: impl FnOnce(&[Record]) -> Result<T, String>) -> Reply<T> {
         let message = match Message::from_vec(octets) {
             Ok(message) => message,
             Err(error) => return Reply::NotOurs(format!("an unreadable message ({error})")),
@@ -74,7 +102,7 @@ impl Question {
         if !message.metadata.authoritative {
             return Reply::Useless("it answers without authority".into());
         }
-        match self.held(&message.answers) {
+        match found(&message.answers) {
             Ok(held) => Reply::Holds(held),
             Err(why) => Reply::Useless(why),
         }
