@@ -1,6 +1,7 @@
 //! The command line: one file per command, no logic of its own.
 
 mod deliveries;
+mod doctor;
 mod exit;
 mod failback;
 mod notify;
@@ -103,6 +104,7 @@ enum Command {
     Plan(plan::Args),
     Status(status::Args),
     Probe(probe::Args),
+    Doctor(doctor::Args),
     Validate(validate::Args),
     Failback(failback::Args),
     #[command(subcommand)]
@@ -132,6 +134,7 @@ pub fn main() -> Exit {
         Command::Once(args) => once::main(&global, &args),
         Command::Plan(args) => plan::main(&global, &args),
         Command::Status(args) => status::main(&global, &args),
+        Command::Doctor(args) => doctor::main(&global, &args),
         Command::Probe(args) => probe::main(&global, &args),
         Command::Validate(args) => validate::main(&global, &args),
         Command::Failback(args) => failback::main(&global, &args),
