@@ -10,10 +10,12 @@
 //! | `load` | finding and reading files, limits, the order of the steps |
 //! | `yaml`, `tree`, `source` | the parser (the only use of a YAML crate), values with their places, lines and columns |
 //! | `interpolate`, `merge` | references in values; a folder of files read as one |
-//! | `keys` | every key, by mapping, of this version and of later ones |
+//! | `keys` | every key, by mapping, of this version with its form, and of later ones |
+//! | `schema` | a JSON Schema made of them |
 //! | `read`, `scalar`, `names` | reading keys, values and names, noting what is wrong |
 //! | `agent`, `checks`, `targets`, `providers`, `records`, `channels` | one section each |
 //! | `document` | the sections together, and what only the whole shows |
+//! | `marks`, `watch` | which parts of two configurations are the same; whether files changed |
 //! | `context`, `fault`, `secret` | collecting faults, showing them, and what must never be shown |
 //!
 //! Deliberately absent: serde for these types. It stops at the first fault, and `tag`, `flatten` and `untagged`
@@ -28,6 +30,7 @@ mod fault;
 mod interpolate;
 mod keys;
 mod load;
+mod marks;
 mod merge;
 mod model;
 mod names;
@@ -35,11 +38,16 @@ mod providers;
 mod read;
 mod records;
 mod scalar;
+mod schema;
 mod secret;
 mod source;
 mod targets;
 mod tree;
+mod watch;
 mod yaml;
 
 pub use fault::{ConfigErrors, ConfigFault};
+pub use load::Loading;
+pub use marks::Marks;
 pub use model::{AgentSettings, Config, RecordSettings, Target, Warning, Witness};
+pub use watch::Prints;

@@ -12,7 +12,6 @@ use super::judge::{self, Door, Entry, StateFacts};
 use super::{Finding, Topic};
 use crate::api::Client;
 use crate::config::Config;
-use crate::probe::CheckKind;
 use crate::store::{StateLock, Store, StoreError};
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
@@ -67,10 +66,7 @@ async fn door(socket: Option<&Path>) -> Door {
 
 /// The authorities that the system trusts, as a probe with TLS would load them.
 fn roots(config: &Config) -> Finding {
-    let checks = config.checks.values().any(|(check, _)| match &check.kind {
-        CheckKind::Http(http) => http.tls,
-        CheckKind::Tcp(_) | CheckKind::Exec(_) => false,
-    });
+    let checks = config.checks.values().any(|(check, _)| check.kind.tls().is_some());
     let providers = config.providers.values().any(|provider| match provider {
         ProviderConfig::PowerDns(settings) => settings.url.scheme() == "https",
         ProviderConfig::Mock(_) | ProviderConfig::Rfc2136(_) => false,

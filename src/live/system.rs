@@ -10,7 +10,7 @@ use hickory_proto::rr::RecordType as WireType;
 use providers::{DomainName, RecordSet, RecordType};
 
 use super::exchange::{self, Limits, NoAnswer, Reader};
-use super::message::{Question, wire_type};
+use super::message::{self, question, wire_type};
 use super::{LiveDns, LiveFault, Server, Soa, lookup};
 
 /// What is found beside an address in practice.
@@ -60,7 +60,7 @@ impl SystemLiveDns {
     /// # Errors
     /// As [`ask`](LiveDns::ask); a server that does not serve the zone is `Useless`.
     pub async fn soa(&self, server: &Server, zone: &DomainName) -> Result<Soa, LiveFault> {
-        self.ask_with(server, zone, WireType::SOA, Question::read_soa).await
+        self.ask_with(server, zone, WireType::SOA, message::soa).await
     }
 
     /// The types besides A, AAAA and CNAME that `server` holds at `name` and that must not stand beside a CNAME (RFC
@@ -69,7 +69,7 @@ impl SystemLiveDns {
     /// # Errors
     /// As [`ask`](LiveDns::ask).
     pub async fn company(&self, server: &Server, name: &DomainName) -> Result<Vec<String>, LiveFault> {
-        let asks = COMPANY.map(|kind| self.ask_with(server, name, kind, Question::read_count));
+        let asks = COMPANY.map(|kind| self.ask_with(server, name, kind, message::count));
         let found = futures_util::future::try_join_all(asks).await?;
         let there = COMPANY.iter().zip(found).filter(|(_, count)| *count > 0);
         Ok(there.map(|(kind, _)| kind.to_string()).collect())
@@ -81,7 +81,7 @@ impl SystemLiveDns {
         name: &DomainName,
         kind: RecordType,
     ) -> Result<Option<RecordSet>, LiveFault> {
-        self.ask_with(server, name, wire_type(kind), Question::read).await
+        self.ask_with(server, name, wire_type(kind), message::held).await
     }
 
     async fn ask_with<T>(
@@ -91,7 +91,7 @@ impl SystemLiveDns {
         kind: WireType,
         read: Reader<T>,
     ) -> Result<T, LiveFault> {
-        let question = Question::new(name, kind).map_err(|why| {
+        let question = question(name, kind).map_err(|why| {
             LiveFault::Useless(server.to_string(), format!("{name} cannot be asked for: {why}"))
         })?;
         exchange::ask(server.address, &question, self.limits, read).await.map_err(|fault| match fault {
