@@ -131,7 +131,9 @@ pub(super) fn certificate_name(kind: &CheckKind, address: IpAddr) -> String {
     match kind {
         CheckKind::Http(http) => name_of_http(http, address),
         CheckKind::Tls(tls) => tls.sni.clone().unwrap_or_else(|| address.to_string()),
-        CheckKind::Tcp(_) | CheckKind::Exec(_) => address.to_string(),
+        CheckKind::Tcp(_) | CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => {
+            address.to_string()
+        }
     }
 }
 

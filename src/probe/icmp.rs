@@ -2,14 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
+use tokio::net::UdpSocket;
 
 use super::echo::{Echo, Socket};
 use super::progress::{Phase, Progress};
@@ -48,7 +46,7 @@ pub(super) async fn probe(
     let mut replies = Replies { answered: vec![false; usize::from(count)], wanted: usize::from(wanted) };
     progress.begin_waiting();
     for sequence in 0..count {
-        send(&socket, &echo.request(u16::from(sequence)), address, sequence == 0)?;
+        send(&socket, &echo.request(u16::from(sequence)), address, sequence == 0).await?;
         let hearing = replies.hear(&socket, &echo, address, progress);
         if sequence + 1 == count {
             // The deadline of the probe ends this.
@@ -71,7 +69,7 @@ impl Replies {
     /// Ends when enough are, or when the way says that there will be none. Whatever else comes is ignored.
     async fn hear(
         &mut self,
-        socket: &AsyncFd<OwnedFd>,
+        socket: &UdpSocket,
         echo: &Echo,
         address: IpAddr,
         progress: &mut Progress<'_>,
@@ -97,7 +95,7 @@ impl Replies {
 }
 
 /// A socket that speaks with `address`, and what is to be sent over it.
-fn open(address: IpAddr, check: &IcmpCheck) -> Step<(Echo, AsyncFd<OwnedFd>)> {
+fn open(address: IpAddr, check: &IcmpCheck) -> Step<(Echo, UdpSocket)> {
     let (family, protocol) = match address {
         IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP),
         IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6),
@@ -123,8 +121,9 @@ fn open(address: IpAddr, check: &IcmpCheck) -> Step<(Echo, AsyncFd<OwnedFd>)> {
     }
     // Only a connected socket is told of errors (`icmp(7)`), and the routing table is asked before anything is sent.
     rustix::net::connect(&socket, &peer).map_err(|errno| trouble(errno, "sending an echo request"))?;
-    let socket = AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::ERROR)
-        .map_err(|error| classify(&error.into(), "opening an ICMP socket", peer))?;
+    // To tokio and std this is any socket of datagrams; nothing that UDP has and ICMP has not is asked of it.
+    let socket = UdpSocket::from_std(socket.into())
+        .map_err(|error| classify(&error, "opening an ICMP socket", peer))?;
     let echo = Echo {
         v6: address.is_ipv6(),
         socket: kind,
@@ -135,31 +134,20 @@ fn open(address: IpAddr, check: &IcmpCheck) -> Step<(Echo, AsyncFd<OwnedFd>)> {
     Ok((echo, socket))
 }
 
-fn send(socket: &AsyncFd<OwnedFd>, packet: &[u8], address: IpAddr, first: bool) -> Step<()> {
-    match rustix::net::send(socket, packet, SendFlags::empty()) {
-        Ok(_) => Ok(()),
-        Err(errno) => {
-            let error = errno.into();
-            // Before the first request nobody on the way can have said anything: the trouble is our own.
-            let theirs = if first { None } else { told(&error, address) };
-            Err(theirs
-                .unwrap_or_else(|| classify(&error, "sending an echo request", SocketAddr::new(address, 0))))
-        }
-    }
+async fn send(socket: &UdpSocket, packet: &[u8], address: IpAddr, first: bool) -> Step<()> {
+    socket.send(packet).await.map(drop).map_err(|error| {
+        // Before the first request nobody on the way can have said anything: the trouble is our own.
+        let theirs = if first { None } else { told(&error, address) };
+        theirs.unwrap_or_else(|| classify(&error, "sending an echo request", SocketAddr::new(address, 0)))
+    })
 }
 
 /// The next packet from `address`; what others send is dropped here. A datagram socket hears everybody who knows its
 /// identifier, connected or not.
-async fn receive(socket: &AsyncFd<OwnedFd>, buffer: &mut [u8], address: IpAddr) -> io::Result<usize> {
+async fn receive(socket: &UdpSocket, buffer: &mut [u8], address: IpAddr) -> io::Result<usize> {
     loop {
-        let (length, from) = socket
-            .async_io(Interest::READABLE | Interest::ERROR, |socket| {
-                let (length, _, from) = rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
-                Ok((length, from))
-            })
-            .await?;
-        let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-        if from.is_some_and(|from| from.ip() == address) {
+        let (length, from) = socket.recv_from(buffer).await?;
+        if from.ip() == address {
             return Ok(length);
         }
     }

@@ -18,8 +18,8 @@ pub struct DnsCheck {
     pub name: Name,
     /// The type that is asked for.
     pub kind: RecordType,
-    /// The response code that passes.
-    pub rcode: ResponseCode,
+    /// The response code that passes; `None`: any answer to the question, whatever it says.
+    pub rcode: Option<ResponseCode>,
     /// What the answer must hold; `None` with `NOERROR`: at least one record of the type.
     pub wanted: Option<Wanted>,
     /// Whether the answer must, or must not, be authoritative (AA); `None`: either will do.
@@ -47,6 +47,22 @@ pub enum Wanted {
 }
 
 impl DnsCheck {
+    /// Is there a DNS server at this port? Whatever it answers will do, be it that it refuses.
+    ///
+    /// It is asked for the servers of the root with RD, which resolvers and authoritative servers alike answer.
+    pub fn any_answer(port: u16) -> Self {
+        DnsCheck {
+            port,
+            transport: Transport::Udp,
+            name: Name::root(),
+            kind: RecordType::NS,
+            rcode: None,
+            wanted: None,
+            authoritative: None,
+            recursion: true,
+        }
+    }
+
     /// The types that can be asked for, by their names.
     pub const TYPES: &[(&str, RecordType)] = dns::WRITABLE;
 

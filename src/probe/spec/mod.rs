@@ -62,7 +62,7 @@ impl CheckKind {
             CheckKind::Http(http) => http.tls.then_some(&http.tls_settings),
             CheckKind::Tcp(tcp) => tcp.starttls.as_ref().map(|starttls| &starttls.settings),
             CheckKind::Tls(tls) => Some(&tls.settings),
-            CheckKind::Exec(_) => None,
+            CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => None,
         }
     }
 }

@@ -25,7 +25,7 @@ fn www(port: u16) -> DnsCheck {
         transport: Transport::Udp,
         name: name(WWW),
         kind: RecordType::A,
-        rcode: ResponseCode::NoError,
+        rcode: Some(ResponseCode::NoError),
         wanted: None,
         authoritative: None,
         recursion: false,
@@ -131,7 +131,7 @@ async fn a_response_code_that_is_not_the_wanted_one_fails() {
     })
     .await;
     assert_eq!(failure(&ask(www(port(&fake))).await), "it answers NXDOMAIN, wanted NOERROR");
-    let nxdomain = DnsCheck { rcode: ResponseCode::NXDomain, ..www(port(&fake)) };
+    let nxdomain = DnsCheck { rcode: Some(ResponseCode::NXDomain), ..www(port(&fake)) };
     assert_eq!(ask(nxdomain).await.outcome, Outcome::Pass);
 }
 
@@ -254,12 +254,12 @@ async fn a_loop_of_aliases_fails_and_is_no_endless_walk() {
     let fake = holding(vec![
         record(WWW, RecordType::CNAME, "b.example.test."),
         record("b.example.test.", RecordType::CNAME, "c.example.test."),
-        record("c.example.test.", RecordType::CNAME, "WWW.example.test."),
+        record("c.example.test.", RecordType::CNAME, WWW),
     ])
     .await;
     assert_eq!(
         failure(&ask(www(port(&fake))).await),
-        "its answer is a loop of aliases: c.example.test. leads to WWW.example.test."
+        "its answer is a loop of aliases: c.example.test. leads to www.example.test."
     );
     let itself = holding(vec![record(WWW, RecordType::CNAME, WWW)]).await;
     assert!(failure(&ask(www(port(&itself))).await).contains("a loop of aliases"));
@@ -337,4 +337,18 @@ async fn a_closed_port_fails_at_once() {
         assert!(failure(&report).ends_with("refused the connection"), "{report:?}");
         assert!(report.timings.total < Duration::from_secs(5), "{report:?}");
     }
+}
+
+#[tokio::test]
+async fn a_witness_that_refuses_to_answer_has_answered() {
+    let fake = Fake::start(|question, _| {
+        vec![with(question, |answer| {
+            answer.answers.clear();
+            answer.metadata.response_code = ResponseCode::Refused;
+        })]
+    })
+    .await;
+    assert_eq!(ask(DnsCheck::any_answer(port(&fake))).await.outcome, Outcome::Pass);
+    let silent = Fake::start(|_, _| Vec::new()).await;
+    assert_eq!(failure(&ask_hastily(DnsCheck::any_answer(port(&silent))).await), "no answer within 300ms");
 }
