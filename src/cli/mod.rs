@@ -1,9 +1,11 @@
 //! The command line: one file per command, no logic of its own.
 
+mod completions;
 mod deliveries;
 mod doctor;
 mod exit;
 mod failback;
+mod man;
 mod notify;
 mod once;
 mod output;
@@ -39,10 +41,12 @@ Examples:
   failover plan -c failover.yaml         what would be done now, and why; writes nothing
   failover run -c failover.yaml          the agent
   failover once -c failover.yaml         one look and at most one change, for cron
+  failover doctor                        is everything in place for the day it matters?
+  failover probe montreal                one target now, with where the time goes
 
 Exit codes: 0 done, in the desired state, or holding; 1 failed; 2 usage; 3 configuration invalid;
 4 refused by a guard. plan and once with --detailed-exitcode: 5 a change is pending (plan) or was
-made (once), 6 holding.";
+made (once), 6 holding. probe has its own: see failover probe --help.";
 
 /// What every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -112,6 +116,8 @@ enum Command {
     #[command(subcommand)]
     Deliveries(deliveries::Command),
     Rehearse(rehearse::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Parses the command line, does what it says, and gives the exit code.
@@ -141,5 +147,7 @@ pub fn main() -> Exit {
         Command::Notify(command) => notify::main(&global, &command),
         Command::Deliveries(command) => deliveries::main(&global, &command),
         Command::Rehearse(args) => rehearse::main(&global, &args),
+        Command::Completions(args) => completions::main(&args),
+        Command::Man(args) => man::main(&args),
     }
 }

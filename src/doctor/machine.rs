@@ -1,17 +1,21 @@
 //! Finds out how this machine is: the state file, the socket, open files, trusted roots.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use providers::ProviderConfig;
 use rustix::fs::{Access, access, statvfs};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 use rustix::process::{Resource, getrlimit};
 
 use super::judge::{self, Door, Entry, StateFacts};
 use super::{Finding, Topic};
 use crate::api::Client;
 use crate::config::Config;
+use crate::probe::{Check, CheckKind};
 use crate::store::{StateLock, Store, StoreError};
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
@@ -26,6 +30,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         config.targets.values().map(|target| target.addresses.len() * target.checks.len()).sum();
     let limit = getrlimit(Resource::Nofile).current;
     findings.push(judge::descriptors(limit, endpoints + config.agent.witnesses.len()));
+    findings.extend(icmp(config));
     findings.push(roots(config));
     findings
 }
@@ -62,6 +67,33 @@ async fn door(socket: Option<&Path>) -> Door {
             Door::Nobody(error.to_string(), folder.unwrap_or(Path::new(".")).is_dir())
         }
     }
+}
+
+/// May this user send echo requests? Asked only where a check or a witness does.
+fn icmp(config: &Config) -> Option<Finding> {
+    let is_icmp = |check: &Check| matches!(check.kind, CheckKind::Icmp(_));
+    let targets = config.targets.values().flat_map(|target| {
+        let pings =
+            target.checks.iter().filter_map(|id| config.checks.get(id)).any(|(check, _)| is_icmp(check));
+        target.addresses.iter().filter(move |_| pings)
+    });
+    let witnesses = config.agent.witnesses.values().filter(|witness| is_icmp(&witness.check));
+    let families: BTreeSet<bool> =
+        targets.chain(witnesses.map(|witness| &witness.address)).map(IpAddr::is_ipv6).collect();
+    if families.is_empty() {
+        return None;
+    }
+    let open = |v6: bool, kind| {
+        let (family, protocol) =
+            if v6 { (AddressFamily::INET6, ipproto::ICMPV6) } else { (AddressFamily::INET, ipproto::ICMP) };
+        socket_with(family, kind, SocketFlags::CLOEXEC, Some(protocol)).map(drop)
+    };
+    let refused = families.into_iter().find_map(|v6| {
+        open(v6, SocketType::DGRAM).or_else(|_| open(v6, SocketType::RAW)).err().map(|error| (v6, error))
+    });
+    let groups = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").unwrap_or_default();
+    let refused = refused.map(|(v6, error)| (if v6 { "IPv6" } else { "IPv4" }, error.to_string()));
+    Some(judge::icmp(refused, groups.trim(), rustix::process::getegid().as_raw()))
 }
 
 /// The authorities that the system trusts, as a probe with TLS would load them.

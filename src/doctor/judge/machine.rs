@@ -162,6 +162,19 @@ pub(in crate::doctor) fn descriptors(limit: Option<u64>, endpoints: usize) -> Fi
     Finding::ok(Topic::Descriptors, "", text)
 }
 
+/// Echo requests: `refused` is the first family that this user may not send them in, and why; `groups` the sysctl.
+pub(in crate::doctor) fn icmp(refused: Option<(&str, String)>, groups: &str, group: u32) -> Finding {
+    let Some((family, why)) = refused else {
+        return Finding::ok(Topic::Icmp, "", "this user may send echo requests");
+    };
+    let text =
+        format!("this user may not send echo requests over {family}: {why}; the groups that may: {groups}");
+    let remedy = format!(
+        "sysctl net.ipv4.ping_group_range=\"{group} {group}\" (IPv6 goes by it too), or give the agent CAP_NET_RAW"
+    );
+    Finding::fail(Topic::Icmp, "", text, remedy)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::Level;
@@ -243,6 +256,14 @@ mod tests {
         ] {
             assert_eq!(socket("/run/x.sock", &door, holder, "1.2.3").level, level, "{door:?} {holder:?}");
         }
+    }
+
+    #[test]
+    fn who_may_not_ping_is_told_the_sysctl() {
+        assert_eq!(icmp(None, "1 0", 998).level, Level::Ok);
+        let said = icmp(Some(("IPv4", "Permission denied".into())), "1 0", 998);
+        assert_eq!(said.level, Level::Fail);
+        assert!(said.text.contains("1 0") && said.remedy.is_some_and(|remedy| remedy.contains("998 998")));
     }
 
     #[test]
