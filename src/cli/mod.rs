@@ -16,6 +16,8 @@ mod rehearse;
 mod run;
 mod setup;
 mod status;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use std::path::PathBuf;

@@ -8,9 +8,12 @@
 mod agent;
 mod chat;
 mod crash;
+mod doctor;
 mod flapping;
 mod lock;
 mod log;
+mod manual;
+mod probe;
 mod provider;
 mod reload;
 mod secrets;

@@ -42,6 +42,7 @@ pub(in crate::doctor) type Looks = BTreeMap<TargetId, (Verdict, Option<String>)>
 /// its first is taken.
 pub(in crate::doctor) fn standby(record: &RecordPolicy, serving: &[TargetId], looks: &Looks) -> Vec<Finding> {
     let name = record.name.as_str();
+    let does = if serving.is_empty() { "comes first" } else { "serves" };
     let first: Vec<TargetId> = record.targets().take(1).cloned().collect();
     let serving: BTreeSet<&TargetId> = if serving.is_empty() { &first } else { serving }.iter().collect();
     let verdict = |target: &TargetId| looks.get(target).map_or(Verdict::Unknown, |(verdict, _)| *verdict);
@@ -52,7 +53,8 @@ pub(in crate::doctor) fn standby(record: &RecordPolicy, serving: &[TargetId], lo
     let others: Vec<&TargetId> = record.targets().filter(|target| !serving.contains(target)).collect();
     let mut findings = Vec::new();
     for target in serving.iter().filter(|target| verdict(target) != Verdict::Up) {
-        let text = format!("{} serves, and does not pass now ({})", target, why(target));
+        let why = looks.get(*target).and_then(|(_, why)| why.clone()).unwrap_or_else(|| "not probed".into());
+        let text = format!("{target} {does}, and does not pass now: {why}");
         let remedy = format!("failover probe {target}");
         findings.push(match verdict(target) {
             Verdict::Down => Finding::fail(Topic::Standby, name, text, remedy),
