@@ -7,12 +7,14 @@ use clap_mangen::Man;
 
 use super::{Cli, Exit, output, setup};
 
-/// The manual: the main page to standard output, or a page for each command into a folder.
+/// The manual: the main page, or all pages into a folder.
+///
+/// Each command has a page of its own: `man failover-probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   failover man | man -l -
-  failover man --out /usr/local/share/man/man1      (man failover-probe)")]
+  failover man --out /usr/local/share/man/man1")]
 pub(super) struct Args {
     /// Write every page into this folder: failover.1, failover-run.1 ...
     #[arg(long, value_name = "DIR")]
