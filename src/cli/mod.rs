@@ -4,7 +4,9 @@ mod completions;
 mod deliveries;
 mod doctor;
 mod exit;
+mod explain;
 mod failback;
+mod history;
 mod man;
 mod notify;
 mod once;
@@ -111,6 +113,8 @@ enum Command {
     Status(status::Args),
     Probe(probe::Args),
     Doctor(doctor::Args),
+    Explain(explain::Args),
+    History(history::Args),
     Validate(validate::Args),
     Failback(failback::Args),
     #[command(subcommand)]
@@ -144,6 +148,8 @@ pub fn main() -> Exit {
         Command::Status(args) => status::main(&global, &args),
         Command::Doctor(args) => doctor::main(&global, &args),
         Command::Probe(args) => probe::main(&global, &args),
+        Command::Explain(args) => explain::main(&global, &args),
+        Command::History(args) => history::main(&global, &args),
         Command::Validate(args) => validate::main(&global, &args),
         Command::Failback(args) => failback::main(&global, &args),
         Command::Notify(command) => notify::main(&global, &command),
