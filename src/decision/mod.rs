@@ -21,6 +21,7 @@ mod explain;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
+mod glance;
 mod guard;
 mod health;
 mod ids;
@@ -42,6 +43,7 @@ mod time;
 mod troubles;
 mod writing;
 
+pub use certificates::CERTIFICATE_KEY;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
@@ -49,6 +51,7 @@ pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
 pub use explain_next::NextStep;
+pub use glance::Glance;
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
