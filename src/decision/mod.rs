@@ -44,6 +44,7 @@ mod time;
 mod troubles;
 mod writing;
 
+pub use certificates::CERTIFICATE_KEY;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};

@@ -10,6 +10,7 @@ mod chat;
 mod crash;
 mod doctor;
 mod flapping;
+mod history;
 mod lock;
 mod log;
 mod manual;
