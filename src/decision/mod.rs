@@ -21,6 +21,7 @@ mod explain;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
+mod glance;
 mod guard;
 mod health;
 mod ids;
@@ -50,6 +51,7 @@ pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
 pub use explain_next::NextStep;
+pub use glance::Glance;
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};

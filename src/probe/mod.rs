@@ -16,12 +16,14 @@
 //! | `dns.rs` | a question to the target, if it is a DNS server |
 //! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
+//! | `bounded.rs` | one probe that is certain to end |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
 //! Deliberately absent: following redirects, names resolved by DNS, connections kept for the next probe, resumed
 //! TLS sessions. Each of them would let a probe see something else than the target as a new visitor finds it.
 
 mod body;
+mod bounded;
 mod cadence;
 mod connect;
 mod dns;
@@ -52,6 +54,7 @@ use async_trait::async_trait;
 
 use crate::decision::{Certificate, Outcome, Timings};
 
+pub use bounded::look;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
     Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, DnsCheck, ExecCheck, HttpCheck, IcmpCheck,
