@@ -55,7 +55,7 @@ pub use explain_next::NextStep;
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
-pub use latency::{LatencyRow, Letter, Remembered, Rollup};
+pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use one_look::OneLook;
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
