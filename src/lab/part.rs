@@ -30,6 +30,11 @@ pub(super) fn part(kind: &CheckKind) -> (CheckKind, Part, Option<String>) {
     match kind {
         CheckKind::Http(http) => of_http(http),
         CheckKind::Tcp(tcp) => of_tcp(tcp),
+        CheckKind::Grpc(grpc) => {
+            let note = "gRPC is played as a plain connection".to_owned();
+            let plain = TcpCheck { port: grpc.port, send: None, expect: None };
+            (CheckKind::Tcp(plain), Part::Say(Vec::new()), Some(note))
+        }
         CheckKind::Exec(exec) => {
             let program = exec.command.first().map_or("the program", String::as_str);
             let note = format!("{program} is not run; the stage says whether it passes");
@@ -72,7 +77,8 @@ fn of_http(http: &HttpCheck) -> (CheckKind, Part, Option<String>) {
         }
     };
     let body = if note.is_some() { None } else { http.body.clone() };
-    let played = CheckKind::Http(HttpCheck { body, ..http.clone() });
+    let played = CheckKind::Http(HttpCheck { body, http2: false, ..http.clone() });
+    let note = note.or_else(|| http.http2.then(|| "played in HTTP/1.1".to_owned()));
     (played, Part::Answer { response: response(status, &text, &http.method), tls: http.tls }, note)
 }
 

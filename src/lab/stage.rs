@@ -242,7 +242,8 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
             (CheckKind::Http(HttpCheck { port, host, ..http.clone() }), http.port)
         }
         CheckKind::Tcp(tcp) => (CheckKind::Tcp(TcpCheck { port, ..tcp.clone() }), tcp.port),
-        CheckKind::Exec(_) => (check.kind.clone(), 0),
+        // Neither is seated as itself: see `part`.
+        CheckKind::Exec(_) | CheckKind::Grpc(_) => (check.kind.clone(), 0),
     };
     let check = Arc::new(Check { kind, ..check.clone() });
     Ok(Place::Listener { seat, check, plays: SocketAddr::new(address, own_port) })

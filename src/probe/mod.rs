@@ -12,26 +12,39 @@
 //! | `trouble.rs` | whose trouble an I/O error is: the target's or our own |
 //! | `connect.rs` | a TCP connection to the target's own address |
 //! | `tls.rs` | TLS with verified certificates, and what is said when one is wrong |
-//! | `http.rs`, `request.rs`, `response.rs`, `body.rs` | one HTTP/1.1 exchange |
+//! | `stream.rs`, `tap.rs` | a connection as one type, and one that remembers how it broke |
+//! | `http.rs`, `request.rs`, `judge.rs` | one HTTP exchange: asked, judged, the connection closed or kept |
+//! | `http1.rs`, `response.rs`, `body.rs` | how it looks in HTTP/1.1 |
+//! | `http2.rs` | how it looks in HTTP/2 |
+//! | `kept.rs` | the connections that are kept for the next probe |
+//! | `grpc.rs`, `grpc/message.rs` | the gRPC health protocol |
 //! | `tcp.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
-//! Deliberately absent: following redirects, names resolved by DNS, connections kept for the next probe, resumed
-//! TLS sessions. Each of them would let a probe see something else than the target as a new visitor finds it.
+//! Deliberately absent: following redirects, names resolved by DNS, resumed TLS sessions. Each of them would let a
+//! probe see something else than the target as a new visitor finds it. So does a kept connection, and only a check
+//! that asks for it has one.
 
 mod body;
 mod cadence;
 mod connect;
 mod exec;
+mod grpc;
 mod http;
+mod http1;
+mod http2;
+mod judge;
+mod kept;
 mod progress;
 mod request;
 mod response;
 mod scheduler;
 mod search;
 mod spec;
+mod stream;
 mod system;
+mod tap;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -46,7 +59,7 @@ use async_trait::async_trait;
 use crate::decision::{Certificate, Outcome, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
-pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, HttpCheck, StatusRange, TcpCheck};
+pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, GrpcCheck, HttpCheck, StatusRange, TcpCheck};
 pub use system::SystemProber;
 pub use tls::Roots;
 
@@ -61,6 +74,9 @@ pub trait Prober: Send + Sync {
     /// Trouble of our own (no socket, no route out, no permission, a broken configuration) is
     /// [`Outcome::Unknown`], never a failure. Cancel-safe: a dropped probe leaves no process and no socket behind.
     async fn probe(&self, address: IpAddr, check: &Arc<Check>) -> Report;
+
+    /// This is not probed any more: what was kept for its next probe is closed.
+    fn forget(&self, _address: IpAddr, _check: &Arc<Check>) {}
 }
 
 /// What one probe found.

@@ -1,21 +1,28 @@
-//! The HTTP/1.1 request of a probe, as bytes.
+//! The HTTP request of a probe: as bytes for HTTP/1.1, as a list of headers for HTTP/2.
 
 use std::net::SocketAddr;
 
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Request, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{HttpCheck, Step};
 use crate::decision::Outcome;
 
-const USER_AGENT: &str = concat!("failover/", env!("CARGO_PKG_VERSION"));
+/// Who asks.
+pub(super) const USER_AGENT: &str = concat!("failover/", env!("CARGO_PKG_VERSION"));
+
+/// Headers about the connection, which HTTP/2 has other means for (RFC 9113 section 8.2.2).
+const NOT_IN_HTTP2: [&str; 6] =
+    ["connection", "host", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 /// The request, ready to be sent (RFC 9112 section 3).
 ///
-/// Host (the check's, else the address, with the port where it is not the scheme's own), User-Agent, Accept and
-/// `Connection: close`, each unless the check has a header of that name; then the check's headers in order. What
+/// Host (the check's, else the address, with the port where it is not the scheme's own), User-Agent, Accept and,
+/// unless the connection is to be kept, `Connection: close`, each unless the check has a header of that name; then the check's headers in order. What
 /// would break the message (a space in the path, CR, LF or NUL in a value) is refused: [`Outcome::Unknown`],
 /// which names the header and never its value.
-pub(super) fn encode(check: &HttpCheck, peer: SocketAddr) -> Step<Vec<u8>> {
+pub(super) fn encode(check: &HttpCheck, peer: SocketAddr, keep: bool) -> Step<Vec<u8>> {
     require(is_token(&check.method), || format!("method {:?} is not one", check.method))?;
     require(check.path.starts_with('/') && check.path.bytes().all(|b| b.is_ascii_graphic()), || {
         format!("path {:?} must begin with / and hold no space; encode others as %XX", check.path)
@@ -27,10 +34,10 @@ pub(super) fn encode(check: &HttpCheck, peer: SocketAddr) -> Step<Vec<u8>> {
     }
     let ours = |name: &str| !check.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
     if ours("Host") {
-        push(&mut request, "Host", &host(check, peer))?;
+        push(&mut request, "Host", &authority(check.host.as_deref(), check.tls, peer))?;
     }
     for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Connection", "close")] {
-        if ours(name) {
+        if ours(name) && !(keep && name == "Connection") {
             push(&mut request, name, value)?;
         }
     }
@@ -41,10 +48,47 @@ pub(super) fn encode(check: &HttpCheck, peer: SocketAddr) -> Step<Vec<u8>> {
     Ok(request)
 }
 
-fn host(check: &HttpCheck, peer: SocketAddr) -> String {
-    let own_port = if check.tls { 443 } else { 80 };
-    match &check.host {
-        Some(host) => host.clone(),
+/// The same for HTTP/2 (RFC 9113 section 8.3.1). The values of the check's headers are sensitive: they are kept out
+/// of logs and of tables that others could probe.
+pub(super) fn for_http2(check: &HttpCheck, peer: SocketAddr) -> Step<Request<()>> {
+    let authority = authority(check.host.as_deref(), check.tls, peer);
+    let mut request = Request::new(());
+    *request.method_mut() = check.method.parse().map_err(|_| fault(format!("method {:?} is not one", check.method)))?;
+    *request.uri_mut() = uri(check.tls, authority, &check.path)?;
+    *request.version_mut() = http::Version::HTTP_2;
+    let headers = request.headers_mut();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    for (name, value) in &check.headers {
+        let parsed = HeaderName::try_from(name).map_err(|_| fault(format!("{name:?} is not the name of a header")))?;
+        require(!NOT_IN_HTTP2.contains(&parsed.as_str()), || format!("HTTP/2 has no header {name}"))?;
+        let mut value = HeaderValue::try_from(value.expose_secret())
+            .map_err(|_| fault(format!("the value of the header {name} holds a line break or a NUL")))?;
+        value.set_sensitive(true);
+        // The check's replace ours, and may stand more than once.
+        if headers.get(&parsed).is_some_and(|before| !before.is_sensitive()) {
+            headers.remove(&parsed);
+        }
+        headers.append(parsed, value);
+    }
+    Ok(request)
+}
+
+/// The address that a request is for. `path` begins with `/`.
+pub(super) fn uri(tls: bool, authority: String, path: &str) -> Step<Uri> {
+    let scheme = if tls { Scheme::HTTPS } else { Scheme::HTTP };
+    let path = PathAndQuery::try_from(path).ok().filter(|_| path.starts_with('/'));
+    let path = path.ok_or_else(|| fault("the path must begin with / and hold no space".to_owned()))?;
+    let authority = Authority::try_from(authority).map_err(|_| fault("host is no name of a host".to_owned()))?;
+    let built = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+    built.map_err(|error| fault(error.to_string()))
+}
+
+/// What Host and `:authority` say: the check's `host`, else the address, with the port where it is not the scheme's own.
+pub(super) fn authority(host: Option<&str>, tls: bool, peer: SocketAddr) -> String {
+    let own_port = if tls { 443 } else { 80 };
+    match host {
+        Some(host) => host.to_owned(),
         None if peer.port() != own_port => peer.to_string(),
         None if peer.is_ipv6() => format!("[{}]", peer.ip()),
         None => peer.ip().to_string(),
@@ -71,8 +115,13 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-fn require(fine: bool, fault: impl FnOnce() -> String) -> Step<()> {
-    if fine { Ok(()) } else { Err(Outcome::Unknown(format!("configuration of the check: {}", fault()))) }
+fn require(fine: bool, what: impl FnOnce() -> String) -> Step<()> {
+    if fine { Ok(()) } else { Err(fault(what())) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for what is made on the spot")]
+fn fault(what: String) -> Outcome {
+    Outcome::Unknown(format!("configuration of the check: {what}"))
 }
 
 #[cfg(test)]
@@ -81,7 +130,7 @@ mod tests {
     use crate::probe::tests::http_check;
 
     fn text(check: &HttpCheck, peer: &str) -> String {
-        String::from_utf8(encode(check, peer.parse().unwrap()).unwrap()).unwrap()
+        String::from_utf8(encode(check, peer.parse().unwrap(), false).unwrap()).unwrap()
     }
 
     #[test]
@@ -126,7 +175,7 @@ mod tests {
             HttpCheck { method: "GET / HTTP/1.1\r\n".into(), ..http_check(80) },
         ];
         for check in broken {
-            let outcome = encode(&check, "203.0.113.10:80".parse().unwrap()).unwrap_err();
+            let outcome = encode(&check, "203.0.113.10:80".parse().unwrap(), false).unwrap_err();
             assert!(matches!(&outcome, Outcome::Unknown(text) if !text.contains("hush")), "{outcome:?}");
         }
     }

@@ -52,6 +52,8 @@ pub(super) fn read(item: Item<'_>) -> Read<HttpCheck> {
         status: status?,
         body: body?,
         max_body_bytes: max_body_bytes?,
+        http2: false,
+        reuse: false,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is probed and how: checked settings, no YAML.
 
 mod exec;
+mod grpc;
 mod http;
 mod tcp;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use regex::Regex;
 
 pub use exec::ExecCheck;
+pub use grpc::GrpcCheck;
 pub use http::{HttpCheck, StatusRange};
 pub use tcp::TcpCheck;
 
@@ -30,8 +32,10 @@ pub struct Check {
 /// The kinds of check.
 #[derive(Clone, Debug)]
 pub enum CheckKind {
-    /// An HTTP/1.1 request, with or without TLS.
+    /// An HTTP request, with or without TLS.
     Http(HttpCheck),
+    /// A question by the gRPC health protocol.
+    Grpc(GrpcCheck),
     /// A TCP connection, with something to send and something to expect.
     Tcp(TcpCheck),
     /// A program that obeys the rules of Nagios plugins.

@@ -31,6 +31,8 @@ pub(super) fn http_check(port: u16) -> HttpCheck {
         status: vec![StatusRange { first: 200, last: 299 }],
         body: None,
         max_body_bytes: 64 * 1024,
+        http2: false,
+        reuse: false,
     }
 }
 
