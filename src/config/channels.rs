@@ -42,7 +42,7 @@ pub(super) fn read(item: Item<'_>) -> Read<(NotifySettings, Names)> {
 }
 
 fn channel(item: Item<'_>) -> Read<ChannelKind> {
-    let choices: Vec<(&str, &str)> = keys::CHANNEL_KINDS.iter().map(|kind| (*kind, *kind)).collect();
+    let choices: Vec<(&str, &str)> = keys::CHANNELS.iter().map(|(kind, _)| (*kind, *kind)).collect();
     match item.kind(&keys::CHANNEL, &choices, keys::LATER_CHANNELS)? {
         "log" => item.map(&keys::LOG).map(|_| ChannelKind::Log),
         "rocketchat" => {

@@ -10,7 +10,8 @@
 //! | `load` | finding and reading files, limits, the order of the steps |
 //! | `yaml`, `tree`, `source` | the parser (the only use of a YAML crate), values with their places, lines and columns |
 //! | `interpolate`, `merge` | references in values; a folder of files read as one |
-//! | `keys` | every key, by mapping, of this version and of later ones |
+//! | `keys` | every key, by mapping, of this version with its form, and of later ones |
+//! | `schema` | a JSON Schema made of them |
 //! | `read`, `scalar`, `names` | reading keys, values and names, noting what is wrong |
 //! | `agent`, `checks`, `targets`, `providers`, `records`, `channels` | one section each |
 //! | `document` | the sections together, and what only the whole shows |
@@ -35,6 +36,7 @@ mod providers;
 mod read;
 mod records;
 mod scalar;
+mod schema;
 mod secret;
 mod source;
 mod targets;

@@ -39,7 +39,7 @@ pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<ProviderId, ProviderConfig>>
 }
 
 fn provider(item: Item<'_>) -> Read<ProviderConfig> {
-    let choices: Vec<(&str, &str)> = keys::PROVIDER_KINDS.iter().map(|kind| (*kind, *kind)).collect();
+    let choices: Vec<(&str, &str)> = keys::PROVIDERS.iter().map(|(kind, _)| (*kind, *kind)).collect();
     // The other keys cannot be judged before the type is known.
     let kind = item.kind(&keys::PROVIDER, &choices, keys::LATER_PROVIDERS)?;
     match kind {

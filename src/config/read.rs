@@ -163,11 +163,11 @@ impl<'a> Item<'a> {
     /// versions are noted.
     pub(super) fn map(self, section: &'static Section) -> Read<Map<'a>> {
         if !matches!(self.node.value, Value::Null | Value::Map(_)) {
-            let remedy = format!("write `key: value` lines; keys: {}", section.keys.join(", "));
+            let remedy = format!("write `key: value` lines; keys: {}", section.list());
             return Err(self.expected("a mapping", &remedy));
         }
         for entry in self.node.entries() {
-            if !section.keys.contains(&entry.key.as_str()) {
+            if section.key(&entry.key).is_none() {
                 self.desk.stranger(section, entry);
             }
         }
@@ -200,7 +200,7 @@ impl Desk<'_> {
             return;
         }
         let key = self.key(entry);
-        let all = section.keys.iter().copied().chain(section.later.iter().map(|(key, _)| *key));
+        let all = section.names().chain(section.later.iter().map(|(key, _)| *key));
         let near = nearest(&key, all);
         if near.is_none_or(secret::is_secret) {
             // Who knows what the value is.
@@ -208,7 +208,7 @@ impl Desk<'_> {
         }
         let remedy = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the keys of {} are: {}", section.what, section.keys.join(", ")),
+            None => format!("the keys of {} are: {}", section.what, section.list()),
         };
         self.cx.fault(Fault::at(entry.at, format!("unknown key `{key}` in {}", section.what)).help(remedy));
     }
@@ -218,7 +218,7 @@ impl<'a> Map<'a> {
     /// The value of this key, if it is there.
     pub(super) fn item(&self, key: &'static str) -> Option<Item<'a>> {
         debug_assert!(
-            self.section.keys.contains(&key),
+            self.section.key(key).is_some(),
             "{key} is missing in the table of {}",
             self.section.what
         );

@@ -55,7 +55,7 @@ pub(super) fn collect(cx: &Context<'_>, sources: &Sources, node: &Node) {
 }
 
 fn is_provider(kind: &Node) -> bool {
-    matches!(&kind.value, Value::Scalar(scalar) if keys::PROVIDER_KINDS.contains(&scalar.text.as_str()))
+    matches!(&kind.value, Value::Scalar(scalar) if keys::PROVIDERS.iter().any(|(name, _)| *name == scalar.text))
 }
 
 fn has_user(entry: &super::tree::Entry) -> bool {

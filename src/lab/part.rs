@@ -138,7 +138,7 @@ mod tests {
     use regex::Regex;
 
     use super::*;
-    use crate::probe::{ExecCheck, StatusRange};
+    use crate::probe::{ExecCheck, StatusRange, TlsSettings};
 
     fn http(first: u16, last: u16, body: Option<BodyMatch>) -> HttpCheck {
         HttpCheck {
@@ -146,6 +146,7 @@ mod tests {
             path: "/".into(),
             port: 443,
             tls: true,
+            tls_settings: TlsSettings::default(),
             host: None,
             sni: None,
             headers: Vec::new(),

@@ -22,7 +22,7 @@ use crate::agent::{Hands, State, World};
 use crate::clock::Clock;
 use crate::live::{Server, SystemLiveDns};
 use crate::notify::Sender;
-use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck};
+use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck, TlsSettings};
 use crate::store::{Store, StoreError};
 
 /// How long the agent waits for the mock's DNS server.
@@ -239,7 +239,15 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
     let (kind, own_port) = match &check.kind {
         CheckKind::Http(http) => {
             let host = Some(host_of(http, address));
-            (CheckKind::Http(HttpCheck { port, host, ..http.clone() }), http.port)
+            (
+                CheckKind::Http(HttpCheck {
+                    port,
+                    host,
+                    tls_settings: TlsSettings::default(),
+                    ..http.clone()
+                }),
+                http.port,
+            )
         }
         CheckKind::Tcp(tcp) => (CheckKind::Tcp(TcpCheck { port, ..tcp.clone() }), tcp.port),
         // Neither is seated as itself: see `part`.

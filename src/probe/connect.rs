@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::Step;
 use super::progress::Progress;
 use super::stream::Stream;
-use super::tls::Tls;
+use super::tls::{Hello, Tls};
 use super::trouble::classify;
 
 /// Connects to `peer`, without Nagle's algorithm: a probe is one small write, then a wait.
@@ -24,12 +23,12 @@ pub(super) async fn tcp(peer: SocketAddr, progress: &mut Progress<'_>) -> Step<T
 /// Connects to `peer`, with TLS where it is asked for.
 pub(super) async fn stream(
     peer: SocketAddr,
-    secure: Option<(&Tls, ServerName<'static>)>,
+    secure: Option<(&Tls, Hello<'_>)>,
     progress: &mut Progress<'_>,
 ) -> Step<Stream> {
     let stream = tcp(peer, progress).await?;
     Ok(match secure {
         None => Stream::Plain(stream),
-        Some((tls, name)) => Stream::Tls(Box::new(tls.handshake(stream, peer, name, progress).await?)),
+        Some((tls, hello)) => Stream::Tls(Box::new(tls.handshake(stream, hello, progress).await?)),
     })
 }

@@ -14,7 +14,7 @@ use super::http2::Http2;
 use super::progress::Progress;
 use super::request::{USER_AGENT, authority, uri};
 use super::search::excerpt;
-use super::tls::Tls;
+use super::tls::{Alpn, Hello, Tls, server_name};
 use super::{GrpcCheck, Step, connect, judge};
 use crate::decision::Outcome;
 
@@ -59,8 +59,14 @@ pub(super) async fn probe(
 ) -> Step<()> {
     let peer = SocketAddr::new(address, check.port);
     let request = request(check, peer, timeout)?;
-    let secure = connect::Secure::new(check.tls, tls, check.sni.as_deref(), check.host.as_deref());
-    let stream = connect::http2(peer, secure, progress).await?;
+    let secure = match check.tls {
+        true => {
+            let name = server_name(check.sni.as_deref(), check.host.as_deref(), peer)?;
+            Some((tls, Hello { peer, name, alpn: Alpn::Http2, settings: &check.tls_settings }))
+        }
+        false => None,
+    };
+    let stream = connect::stream(peer, secure, progress).await?;
     let mut connection = Http2::begin(stream, peer, progress).await?;
 
     let question = Some(message::request(&check.service));

@@ -20,7 +20,7 @@ use super::http2::Http2;
 use super::kept::{Kept, Line, Shelf};
 use super::progress::Progress;
 use super::stream::Stream;
-use super::tls::{Tls, server_name};
+use super::tls::{Alpn, Hello, Tls, server_name, would_last};
 use super::{Check, HttpCheck, Step, connect, judge, request};
 use crate::decision::Certificate;
 
@@ -52,6 +52,7 @@ pub(super) async fn probe(
     // What is asked twice must mean the same as if it was asked once (RFC 9110 section 9.2.2).
     let reuse = http.reuse && http.method != "POST";
     let visit = Visit { http, peer, means, reuse, timeout: check.timeout, question: Question::new(http, peer, reuse)? };
+    let lasts = |shown: &Certificate, now| would_last(shown, &http.tls_settings, now);
     let kept = if reuse { means.shelf.take(address, check, lasts) } else { None };
     let kept = match kept {
         Some(kept) => visit.again(kept, progress).await?,
@@ -61,11 +62,6 @@ pub(super) async fn probe(
         means.shelf.put(address, check, kept);
     }
     Ok(())
-}
-
-/// Whether a certificate of a kept connection would still do.
-fn lasts(certificate: &Certificate, now: jiff::Timestamp) -> bool {
-    certificate.not_after > now
 }
 
 /// The request, ready to be sent.
@@ -98,8 +94,12 @@ impl Visit<'_> {
     /// On a connection made for it.
     async fn fresh(&self, progress: &mut Progress<'_>) -> Step<Option<Kept>> {
         let http = self.http;
+        let alpn = if http.http2 { Alpn::Http2 } else { Alpn::Http1 };
         let secure = match http.tls {
-            true => Some((self.means.tls, server_name(http, self.peer)?)),
+            true => {
+                let name = server_name(http.sni.as_deref(), http.host.as_deref(), self.peer)?;
+                Some((self.means.tls, Hello { peer: self.peer, name, alpn, settings: &http.tls_settings }))
+            }
             false => None,
         };
         let stream = connect::stream(self.peer, secure, progress).await?;
@@ -114,7 +114,7 @@ impl Visit<'_> {
     /// On a kept connection, and on a fresh one where that does not answer.
     async fn again(&self, kept: Kept, progress: &mut Progress<'_>) -> Step<Option<Kept>> {
         let mut on_kept = progress.clone();
-        on_kept.certificate.clone_from(&kept.certificate);
+        on_kept.certificate.clone_from(&kept.past.certificate);
         let answered = {
             let mut old = pin!(async {
                 let result = self.exchange(kept, &mut on_kept).await;
@@ -140,7 +140,8 @@ impl Visit<'_> {
 
     /// One question and its answer. The connection comes back if it may be kept.
     async fn exchange(&self, kept: Kept, progress: &mut Progress<'_>) -> Step<Option<Kept>> {
-        let line = match (kept.line, &self.question) {
+        let Kept { line, past } = kept;
+        let line = match (line, &self.question) {
             (Line::Http1(stream), Question::Http1(question)) => {
                 self.over_http1(stream, question, progress).await?.map(Line::Http1)
             }
@@ -150,7 +151,7 @@ impl Visit<'_> {
             // A check does not change, and its connections are its own.
             _ => None,
         };
-        Ok(line.map(|line| Kept { line, ..kept }))
+        Ok(line.map(|line| Kept { line, past }))
     }
 
     async fn over_http1(

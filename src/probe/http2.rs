@@ -43,6 +43,9 @@ impl Http2 {
     /// Begins to speak HTTP/2 on a connection whose server is known to, or believed to (prior knowledge, RFC 9113
     /// section 3.3). Does not wait for the server.
     pub(super) async fn begin(stream: Stream, peer: SocketAddr, progress: &mut Progress<'_>) -> Step<Self> {
+        if matches!(stream, Stream::Tls(_)) && stream.chosen() != Some(b"h2") {
+            return Err(Outcome::Fail("the server does not choose HTTP/2 (`h2` by ALPN)".to_owned()));
+        }
         progress.phase = Phase::Send;
         let record = Record::default();
         record.allow(OVERHEAD);

@@ -49,6 +49,11 @@ impl Line {
 /// A connection that may serve more than one probe.
 pub(super) struct Kept {
     pub(super) line: Line,
+    pub(super) past: Past,
+}
+
+/// What is known of a connection since it was made.
+pub(super) struct Past {
     /// What the server showed when the connection was made.
     pub(super) certificate: Option<Arc<Certificate>>,
     made: Moment,
@@ -85,7 +90,7 @@ impl Shelf {
 
     /// A connection that was just made.
     pub(super) fn new_line(&self, line: Line, certificate: Option<Arc<Certificate>>) -> Kept {
-        Kept { line, certificate, made: self.clock.now().moment, uses: 0 }
+        Kept { line, past: Past { certificate, made: self.clock.now().moment, uses: 0 } }
     }
 
     /// The connection that was kept for this, if it still may be used and stands. It is off the shelf then.
@@ -99,14 +104,15 @@ impl Shelf {
     ) -> Option<Kept> {
         let Entry { mut kept, closes, .. } = self.places().kept.remove(&key(address, check))?;
         let now = self.clock.now();
-        let in_time = now.moment < closes && kept.uses < MOST_USES && now.moment.since(kept.made) < LONGEST;
-        let lasts = kept.certificate.as_deref().is_none_or(|certificate| lasts(certificate, now.wall));
+        let Past { certificate, made, uses } = &kept.past;
+        let in_time = now.moment < closes && *uses < MOST_USES && now.moment.since(*made) < LONGEST;
+        let lasts = certificate.as_deref().is_none_or(|certificate| lasts(certificate, now.wall));
         (in_time && lasts && kept.line.is_open()).then_some(kept)
     }
 
     /// Keeps a connection for the next probe, unless too many are kept. Must be called within a tokio runtime.
     pub(super) fn put(&self, address: IpAddr, check: &Arc<Check>, mut kept: Kept) {
-        kept.uses += 1;
+        kept.past.uses += 1;
         let key = key(address, check);
         let mut places = self.places();
         if places.kept.len() >= MOST_KEPT && !places.kept.contains_key(&key) {
@@ -152,18 +158,19 @@ fn lock(places: &Mutex<Places>) -> MutexGuard<'_, Places> {
 
 /// Closes what is idle for too long or whose check is gone. Ends when nothing is kept.
 async fn sweep(clock: Arc<dyn Clock>, places: Weak<Mutex<Places>>) {
-    loop {
-        let Some(places) = places.upgrade() else { return };
-        let now = clock.now().moment;
-        let mut locked = lock(&places);
-        let over = |_: &Key, entry: &mut Entry| entry.closes <= now || entry.check.strong_count() == 0;
-        let closed: Vec<Entry> = locked.kept.extract_if(.., over).map(|(_, entry)| entry).collect();
-        let next = locked.kept.values().map(|entry| entry.closes).min();
+    while let Some(next) = places.upgrade().and_then(|places| lock(&places).close_idle(clock.now().moment)) {
+        sleep(next.since(clock.now().moment).max(SWEEP)).await;
+    }
+}
+
+impl Places {
+    /// Closes what is idle, and says when the next is; when there is none, the sweeper is done.
+    fn close_idle(&mut self, now: Moment) -> Option<Moment> {
+        self.kept.retain(|_, entry| entry.closes > now && entry.check.strong_count() > 0);
+        let next = self.kept.values().map(|entry| entry.closes).min();
         if next.is_none() {
-            locked.sweeper = None;
+            self.sweeper = None;
         }
-        drop((locked, places, closed));
-        let Some(next) = next else { return };
-        sleep(next.since(now).max(SWEEP)).await;
+        next
     }
 }

@@ -11,7 +11,7 @@
 //! | `progress.rs` | how far a probe came, its timings, and what is said when its time is up |
 //! | `trouble.rs` | whose trouble an I/O error is: the target's or our own |
 //! | `connect.rs` | a TCP connection to the target's own address |
-//! | `tls.rs` | TLS with verified certificates, and what is said when one is wrong |
+//! | `tls/` | TLS with verified certificates, and what is said when one is wrong |
 //! | `stream.rs`, `tap.rs` | a connection as one type, and one that remembers how it broke |
 //! | `http.rs`, `request.rs`, `judge.rs` | one HTTP exchange: asked, judged, the connection closed or kept |
 //! | `http1.rs`, `response.rs`, `body.rs` | how it looks in HTTP/1.1 |
@@ -59,7 +59,10 @@ use async_trait::async_trait;
 use crate::decision::{Certificate, Outcome, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
-pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, GrpcCheck, HttpCheck, StatusRange, TcpCheck};
+pub use spec::{
+    Authorities, BodyMatch, Check, CheckKind, ExecCheck, GrpcCheck, HttpCheck, Identity, IdentityFault, MinDays,
+    PemFault, StatusRange, TcpCheck, TlsSettings,
+};
 pub use system::SystemProber;
 pub use tls::Roots;
 

@@ -38,7 +38,7 @@ pub(super) enum Garbled {
     Nothing,
     #[error("the message of the answer is compressed, which nobody asked for")]
     Compressed,
-    #[error("the message of the answer is larger than {} KiB ({0} bytes)", MAX_MESSAGE / 1024)]
+    #[error("the message of the answer is larger than {MAX_MESSAGE} bytes: it has {0}")]
     TooLarge(u32),
     #[error("the message of the answer is cut off")]
     CutOff,

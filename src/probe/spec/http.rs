@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use super::BodyMatch;
+use super::{BodyMatch, TlsSettings};
 
 /// An HTTP request. A redirect is judged by its status, never followed.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct HttpCheck {
     pub port: u16,
     /// TLS, with the certificate verified.
     pub tls: bool,
+    /// How TLS is spoken, where it is.
+    pub tls_settings: TlsSettings,
     /// The Host header; the address itself when `None`.
     pub host: Option<String>,
     /// The name for SNI and for the certificate; `host` (without port) when `None`, else the address.

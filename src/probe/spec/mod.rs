@@ -4,6 +4,7 @@ mod exec;
 mod grpc;
 mod http;
 mod tcp;
+mod tls;
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub use exec::ExecCheck;
 pub use grpc::GrpcCheck;
 pub use http::{HttpCheck, StatusRange};
 pub use tcp::TcpCheck;
+pub(super) use tls::Fingerprint;
+pub use tls::{Authorities, Identity, IdentityFault, MinDays, PemFault, TlsSettings};
 
 /// One check: how a target is probed, and how often.
 #[derive(Clone, Debug)]

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Check, CheckKind, HttpCheck, Prober, Report, Roots, StatusRange, SystemProber, TcpCheck};
+use super::{
+    Check, CheckKind, HttpCheck, Prober, Report, Roots, StatusRange, SystemProber, TcpCheck, TlsSettings,
+};
 use crate::clock::SystemClock;
 use crate::decision::Outcome;
 
@@ -25,6 +27,7 @@ pub(super) fn http_check(port: u16) -> HttpCheck {
         path: "/".into(),
         port,
         tls: false,
+        tls_settings: TlsSettings::default(),
         host: None,
         sni: None,
         headers: Vec::new(),

@@ -1,0 +1,54 @@
+//! Keys of `records:`.
+
+use super::Form::{
+    Address, Choice, Domain, Duration, Either, Flag, List, Map, Name, Number, OneOrMore, SocketAddress,
+};
+use super::Harmless::{Empty, False, Never, Word};
+use super::{Section, key, need};
+
+pub(in crate::config) const RECORD: Section = Section {
+    what: "a record",
+    keys: &[
+        need("name", Domain, "The full name"),
+        need("provider", Name, "Where it is written"),
+        key("zone", Domain, "The zone; default: found at the provider, longest suffix"),
+        key(
+            "nameservers",
+            OneOrMore(&SocketAddress),
+            "Who is asked for the live record; default: the zone's NS",
+        ),
+        key("ttl", Number(0, 2_147_483_647), "Seconds, without a unit; default: 60"),
+        need(
+            "targets",
+            Either(&[Name, List(&Either(&[Name, List(&Name)]))]),
+            "In order of priority; a list in it is a tier",
+        ),
+        key(
+            "serve",
+            Choice(&["first", "all"]),
+            "One target of the tier, or every one that is Up; default: first",
+        ),
+        key("failback", Map(&FAILBACK), "When to go back to a better target"),
+        key("all_down", Choice(&["hold"]), "What to publish when every target is Down; default: hold"),
+        key("hold_down", Duration, "The shortest time between two changes; default: 60s"),
+        key("adopt", OneOrMore(&Either(&[Address, Domain])), "Values of others that may be replaced"),
+        key("create", Flag, "Make the record if it does not exist; default: false"),
+        key("coordination", Choice(&["none"]), "How several agents agree; default: none, one agent"),
+    ],
+    later: &[
+        ("flapping", Never),
+        ("require", Word("all")),
+        ("best_effort", False),
+        ("before_change", Empty),
+        ("after_change", Empty),
+    ],
+};
+
+pub(in crate::config) const FAILBACK: Section = Section {
+    what: "`failback`",
+    keys: &[
+        key("mode", Choice(&["auto", "manual"]), "manual waits for `failover failback`; default: auto"),
+        key("after", Duration, "How long a better target must have been Up; default: 5m"),
+    ],
+    later: &[],
+};
