@@ -22,7 +22,7 @@ use crate::agent::{Hands, State, World};
 use crate::clock::Clock;
 use crate::live::{Server, SystemLiveDns};
 use crate::notify::Sender;
-use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck, TlsSettings};
+use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck, TlsCheck, TlsSettings};
 use crate::store::{Store, StoreError};
 
 /// How long the agent waits for the mock's DNS server.
@@ -228,8 +228,8 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
     let act = match (part, &check.kind) {
         (Part::Scripted, _) => return Ok(Place::Scripted(AtomicBool::new(true))),
         (Part::Say(text), _) => Act::Say(text.clone()),
-        (Part::Answer { response, tls: true }, CheckKind::Http(http)) => {
-            let acceptor = authority.acceptor(&certificate_name(http, address));
+        (Part::Answer { response, tls: true }, kind) => {
+            let acceptor = authority.acceptor(&certificate_name(kind, address));
             Act::Answer(response.clone(), Some(acceptor.map_err(StageError::Certificate)?))
         }
         (Part::Answer { response, .. }, _) => Act::Answer(response.clone(), None),
@@ -250,6 +250,10 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
             )
         }
         CheckKind::Tcp(tcp) => (CheckKind::Tcp(TcpCheck { port, ..tcp.clone() }), tcp.port),
+        CheckKind::Tls(tls) => {
+            let sni = Some(certificate_name(&check.kind, address));
+            (CheckKind::Tls(TlsCheck { port, sni, settings: TlsSettings::default() }), tls.port)
+        }
         // Neither is seated as itself: see `part`.
         CheckKind::Exec(_) | CheckKind::Grpc(_) => (check.kind.clone(), 0),
     };

@@ -74,7 +74,9 @@ pub(super) async fn probe(
     let (head, mut stream) = answer.into_parts();
     // In a head that says it, there is nothing else to come (Trailers-Only).
     if let Some(status) = status(&head.headers) {
-        return Err(status.map_or_else(|fault| fault, |status| refused(status, &head.headers, &check.service)));
+        return Err(
+            status.map_or_else(|fault| fault, |status| refused(status, &head.headers, &check.service))
+        );
     }
     is_grpc(head.status.as_u16(), &head.headers)?;
     let (body, flow) = connection.body(&mut stream, message::MAX_BODY, progress).await?;
@@ -116,13 +118,16 @@ fn is_grpc(status: u16, headers: &HeaderMap) -> Step<()> {
     if status != 200 {
         return Err(Outcome::Fail(format!("answered HTTP {}, which is no gRPC", judge::named(status))));
     }
-    let is_it = content.and_then(|content| content.strip_prefix(CONTENT_TYPE.as_bytes())).is_some_and(|rest| {
-        // `+proto`, a parameter, or nothing; `application/grpc-web` is something else.
-        rest.first().is_none_or(|next| matches!(next, b'+' | b';' | b' '))
-    });
+    let is_it =
+        content.and_then(|content| content.strip_prefix(CONTENT_TYPE.as_bytes())).is_some_and(|rest| {
+            // `+proto`, a parameter, or nothing; `application/grpc-web` is something else.
+            rest.first().is_none_or(|next| matches!(next, b'+' | b';' | b' '))
+        });
     match (is_it, content) {
         (true, _) => Ok(()),
-        (false, None) => Err(Outcome::Fail("answered without a content type, wanted application/grpc".to_owned())),
+        (false, None) => {
+            Err(Outcome::Fail("answered without a content type, wanted application/grpc".to_owned()))
+        }
         (false, Some(content)) => {
             Err(Outcome::Fail(format!("answered with {}, wanted {CONTENT_TYPE}", excerpt(content))))
         }

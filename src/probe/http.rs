@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::LOCATION;
 use tokio::time::timeout;
 
@@ -51,7 +52,14 @@ pub(super) async fn probe(
     let peer = SocketAddr::new(address, http.port);
     // What is asked twice must mean the same as if it was asked once (RFC 9110 section 9.2.2).
     let reuse = http.reuse && http.method != "POST";
-    let visit = Visit { http, peer, means, reuse, timeout: check.timeout, question: Question::new(http, peer, reuse)? };
+    let visit = Visit {
+        http,
+        peer,
+        means,
+        reuse,
+        timeout: check.timeout,
+        question: Question::new(http, peer, reuse)?,
+    };
     let lasts = |shown: &Certificate, now| would_last(shown, &http.tls_settings, now);
     let kept = if reuse { means.shelf.take(address, check, lasts) } else { None };
     let kept = match kept {
@@ -67,13 +75,14 @@ pub(super) async fn probe(
 /// The request, ready to be sent.
 enum Question {
     Http1(Vec<u8>),
-    Http2(http::Request<()>),
+    Http2(http::Request<()>, Option<Bytes>),
 }
 
 impl Question {
     fn new(http: &HttpCheck, peer: SocketAddr, keep: bool) -> Step<Self> {
         Ok(if http.http2 {
-            Question::Http2(request::for_http2(http, peer)?)
+            let (request, content) = request::for_http2(http, peer)?;
+            Question::Http2(request, content)
         } else {
             Question::Http1(request::encode(http, peer, keep)?)
         })
@@ -105,7 +114,7 @@ impl Visit<'_> {
         let stream = connect::stream(self.peer, secure, progress).await?;
         let line = match self.question {
             Question::Http1(_) => Line::Http1(stream),
-            Question::Http2(_) => Line::Http2(Box::new(Http2::begin(stream, self.peer, progress).await?)),
+            Question::Http2(..) => Line::Http2(Box::new(Http2::begin(stream, self.peer, progress).await?)),
         };
         let kept = self.means.shelf.new_line(line, progress.certificate.clone());
         self.exchange(kept, progress).await
@@ -145,8 +154,9 @@ impl Visit<'_> {
             (Line::Http1(stream), Question::Http1(question)) => {
                 self.over_http1(stream, question, progress).await?.map(Line::Http1)
             }
-            (Line::Http2(connection), Question::Http2(question)) => {
-                self.over_http2(connection, question.clone(), progress).await?.map(Line::Http2)
+            (Line::Http2(connection), Question::Http2(request, content)) => {
+                let question = (request.clone(), content.clone());
+                self.over_http2(connection, question, progress).await?.map(Line::Http2)
             }
             // A check does not change, and its connections are its own.
             _ => None,
@@ -165,9 +175,9 @@ impl Visit<'_> {
         let head = line.ask(question, http.method == "HEAD").await?;
         judge::status(head.status, head.location.as_deref(), &http.status)?;
         let mut body = Body::new(head.framing, http.max_body_bytes);
-        if let Some(wanted) = &http.body {
+        if judge::wants_body(http) {
             let flow = line.body(&mut body).await?;
-            judge::body(&body.text, flow, wanted)?;
+            judge::body(&body.text, flow, http)?;
         }
         line.progress.passed();
         if !self.reuse || !head.keeps {
@@ -182,19 +192,19 @@ impl Visit<'_> {
     async fn over_http2(
         &self,
         mut connection: Box<Http2>,
-        question: http::Request<()>,
+        (request, content): (http::Request<()>, Option<Bytes>),
         progress: &mut Progress<'_>,
     ) -> Step<Option<Box<Http2>>> {
         let http = self.http;
-        let answer = connection.ask(question, None, http.max_body_bytes, progress).await?;
+        let answer = connection.ask(request, content, http.max_body_bytes, progress).await?;
         let status = answer.status().as_u16();
         let location = judge::location(status, answer.headers().get(LOCATION).map(AsRef::as_ref));
         judge::status(status, location.as_deref(), &http.status)?;
         // Dropped unread, the body is cancelled, and only it (RFC 9113 section 8.1).
         let mut stream = answer.into_body();
-        if let Some(wanted) = &http.body {
+        if judge::wants_body(http) {
             let (text, flow) = connection.body(&mut stream, http.max_body_bytes, progress).await?;
-            judge::body(&text, flow, wanted)?;
+            judge::body(&text, flow, http)?;
         }
         drop(stream);
         progress.passed();

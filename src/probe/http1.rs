@@ -54,7 +54,7 @@ impl<'e, 'p> Http1<'e, 'p> {
             self.stream.write_all(request).await?;
             self.stream.flush().await
         };
-        sent.await.map_err(|error| tls::trouble(&error, self.peer))?;
+        sent.await.map_err(|error| tls::trouble(&error, "TLS", self.peer))?;
         self.progress.sent();
         Ok(())
     }
@@ -90,7 +90,7 @@ impl<'e, 'p> Http1<'e, 'p> {
     }
 
     fn read_trouble(&self, error: &io::Error) -> Outcome {
-        match tls::trouble(error, self.peer) {
+        match tls::trouble(error, "TLS", self.peer) {
             Outcome::Fail(reason) => Outcome::Fail(format!("while waiting for the answer: {reason}")),
             other => other,
         }

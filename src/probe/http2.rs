@@ -72,7 +72,8 @@ impl Http2 {
     pub(super) fn is_open(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.record.allow(OVERHEAD);
-        self.driver.poll(&mut cx).is_pending() && matches!(self.requests.poll_ready(&mut cx), Poll::Ready(Ok(())))
+        self.driver.poll(&mut cx).is_pending()
+            && matches!(self.requests.poll_ready(&mut cx), Poll::Ready(Ok(())))
     }
 
     /// Asks and waits for the head of the answer. At most `limit` bytes of a body are going to be looked at.
@@ -97,11 +98,7 @@ impl Http2 {
         }
     }
 
-    async fn send(
-        &mut self,
-        request: Request<()>,
-        body: Option<Bytes>,
-    ) -> Result<ResponseFuture, h2::Error> {
+    async fn send(&mut self, request: Request<()>, body: Option<Bytes>) -> Result<ResponseFuture, h2::Error> {
         let Http2 { requests, driver, .. } = self;
         driver.along(poll_fn(|cx| requests.poll_ready(cx))).await?;
         let (answer, mut sending) = requests.send_request(request, body.is_none())?;
@@ -160,10 +157,7 @@ impl Driver {
     }
 
     /// Waits for something that comes over the connection, and drives it meanwhile.
-    async fn along<T>(
-        &mut self,
-        wanted: impl Future<Output = Result<T, h2::Error>>,
-    ) -> Result<T, h2::Error> {
+    async fn along<T>(&mut self, wanted: impl Future<Output = Result<T, h2::Error>>) -> Result<T, h2::Error> {
         let mut wanted = pin!(wanted);
         poll_fn(|cx| {
             let ended = self.poll(cx);
@@ -189,7 +183,7 @@ fn said(error: &h2::Error, record: &Record, peer: SocketAddr) -> Outcome {
         return Outcome::Fail(format!("answered something that is not HTTP/2 and begins with {beginning}"));
     }
     if let Some(error) = seen.trouble.take() {
-        return match tls::trouble(&error, peer) {
+        return match tls::trouble(&error, "TLS", peer) {
             Outcome::Fail(reason) => Outcome::Fail(format!("while waiting for the answer: {reason}")),
             other => other,
         };
@@ -204,7 +198,10 @@ fn said(error: &h2::Error, record: &Record, peer: SocketAddr) -> Outcome {
             format!("broke the answer off (RST_STREAM, {name})")
         }
         () if error.is_library() && error.is_reset() => {
-            format!("the answer breaks the rules of HTTP/2, or its head is larger than {} KiB", MAX_HEAD / 1024)
+            format!(
+                "the answer breaks the rules of HTTP/2, or its head is larger than {} KiB",
+                MAX_HEAD / 1024
+            )
         }
         () if error.is_library() => format!("does not keep to HTTP/2 ({name})"),
         () if seen.beginning.is_empty() => "closed the connection without an answer".to_owned(),

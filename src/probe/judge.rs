@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::body::Flow;
 use super::search::{self, excerpt};
-use super::{BodyMatch, StatusRange, Step};
+use super::{BodyMatch, HttpCheck, StatusRange, Step, json};
 use crate::decision::Outcome;
 
 /// Where a redirect points, without its query, which may hold secrets.
@@ -34,8 +34,20 @@ pub(super) fn named(status: u16) -> String {
     }
 }
 
+/// Whether the check has a wish for the body.
+pub(super) fn wants_body(check: &HttpCheck) -> bool {
+    check.body.is_some() || !check.json.is_empty()
+}
+
 /// Passes a body that holds what it should; `flow` says whether `text` is all of it.
-pub(super) fn body(text: &[u8], flow: Flow, wanted: &BodyMatch) -> Step<()> {
+pub(super) fn body(text: &[u8], flow: Flow, check: &HttpCheck) -> Step<()> {
+    if let Some(wanted) = &check.body {
+        holds(text, flow, wanted)?;
+    }
+    if check.json.is_empty() { Ok(()) } else { json::judge(text, flow, &check.json) }
+}
+
+fn holds(text: &[u8], flow: Flow, wanted: &BodyMatch) -> Step<()> {
     if search::found(wanted, text) {
         return Ok(());
     }

@@ -13,12 +13,12 @@
 //! | `connect.rs` | a TCP connection to the target's own address |
 //! | `tls/` | TLS with verified certificates, and what is said when one is wrong |
 //! | `stream.rs`, `tap.rs` | a connection as one type, and one that remembers how it broke |
-//! | `http.rs`, `request.rs`, `judge.rs` | one HTTP exchange: asked, judged, the connection closed or kept |
+//! | `http.rs`, `request.rs`, `judge.rs`, `json.rs` | one HTTP exchange: asked, judged, the connection closed or kept |
 //! | `http1.rs`, `response.rs`, `body.rs` | how it looks in HTTP/1.1 |
 //! | `http2.rs` | how it looks in HTTP/2 |
 //! | `kept.rs` | the connections that are kept for the next probe |
 //! | `grpc.rs`, `grpc/message.rs` | the gRPC health protocol |
-//! | `tcp.rs`, `exec.rs` | the other kinds |
+//! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
@@ -34,6 +34,7 @@ mod grpc;
 mod http;
 mod http1;
 mod http2;
+mod json;
 mod judge;
 mod kept;
 mod progress;
@@ -41,6 +42,7 @@ mod request;
 mod response;
 mod scheduler;
 mod search;
+mod smtp;
 mod spec;
 mod stream;
 mod system;
@@ -49,6 +51,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_check;
 mod trouble;
 
 use std::net::IpAddr;
@@ -60,8 +63,9 @@ use crate::decision::{Certificate, Outcome, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
-    Authorities, BodyMatch, Check, CheckKind, ExecCheck, GrpcCheck, HttpCheck, Identity, IdentityFault, MinDays,
-    PemFault, StatusRange, TcpCheck, TlsSettings,
+    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, ExecCheck, GrpcCheck, HttpCheck, Identity,
+    IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol, StatusRange, TcpCheck,
+    TlsCheck, TlsSettings,
 };
 pub use system::SystemProber;
 pub use tls::Roots;

@@ -28,6 +28,8 @@ pub(super) enum Phase {
     Body,
     /// What was expected, in whatever a server sends.
     Expected,
+    /// What is said before the handshake: this part of it.
+    Said(&'static str),
     /// A program's result.
     Program,
 }
@@ -50,6 +52,8 @@ pub(super) struct Progress<'a> {
     pub(super) status: Option<u16>,
     /// How long it took to pass, where that is known already.
     passed: Option<Duration>,
+    /// Whether the server asked for a client certificate.
+    pub(super) asked: bool,
 }
 
 impl<'a> Progress<'a> {
@@ -66,6 +70,7 @@ impl<'a> Progress<'a> {
             certificate: None,
             status: None,
             passed: None,
+            asked: false,
         }
     }
 
@@ -133,6 +138,7 @@ impl<'a> Progress<'a> {
             Phase::Expected => {
                 format!("what was expected did not come within {timeout:?} ({so_far} bytes came)")
             }
+            Phase::Said(what) => format!("SMTP: no {what} within {timeout:?}{}", self.until_now()),
             Phase::Program => format!("no result within {timeout:?}"),
         })
     }

@@ -84,7 +84,11 @@ impl HeadReader {
             }
             let status = response.code.unwrap_or(0);
             let interim = (100..200).contains(&status) && status != 101;
-            let head = if interim { None } else { Some(head(status, response.version == Some(1), response.headers, to_head)?) };
+            let head = if interim {
+                None
+            } else {
+                Some(head(status, response.version == Some(1), response.headers, to_head)?)
+            };
             self.buffer.drain(..len);
             self.scanned = 0;
             if head.is_some() {
@@ -129,12 +133,7 @@ fn lenient() -> httparse::ParserConfig {
     config
 }
 
-fn head(
-    status: u16,
-    is_1_1: bool,
-    headers: &[httparse::Header<'_>],
-    to_head: bool,
-) -> Result<Head, Garbled> {
+fn head(status: u16, is_1_1: bool, headers: &[httparse::Header<'_>], to_head: bool) -> Result<Head, Garbled> {
     let location = judge::location(status, values(headers, "location").next());
     let framing = match status {
         _ if to_head => Framing::Empty,

@@ -12,7 +12,7 @@ use super::http::Means;
 use super::kept::Shelf;
 use super::progress::Progress;
 use super::tls::{Roots, Tls};
-use super::{Check, CheckKind, Prober, Report, Step, exec, grpc, http, tcp};
+use super::{Check, CheckKind, Prober, Report, Step, exec, grpc, http, tcp, tls_check};
 use crate::clock::Clock;
 use crate::decision::Outcome;
 
@@ -46,7 +46,8 @@ impl SystemProber {
                 http::probe(address, (check, http), means, progress).await
             }
             CheckKind::Grpc(grpc) => grpc::probe(address, grpc, check.timeout, &self.tls, progress).await,
-            CheckKind::Tcp(tcp) => tcp::probe(address, tcp, progress).await,
+            CheckKind::Tcp(tcp) => tcp::probe(address, tcp, &self.tls, progress).await,
+            CheckKind::Tls(check) => tls_check::probe(address, check, &self.tls, progress).await,
             CheckKind::Exec(exec) => exec::probe(address, exec, &self.surroundings, progress).await,
         }
     }

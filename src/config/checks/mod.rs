@@ -44,7 +44,7 @@ pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<CheckId, (Arc<Check>, Thresh
 /// A check of a witness: a connection, with the usual times.
 pub(super) fn witness(port: u16) -> Check {
     Check {
-        kind: CheckKind::Tcp(TcpCheck { port, send: None, expect: None }),
+        kind: CheckKind::Tcp(TcpCheck { port, ..TcpCheck::default() }),
         interval: INTERVAL,
         fast_interval: FAST_INTERVAL,
         timeout: TIMEOUT,

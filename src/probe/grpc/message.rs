@@ -197,7 +197,9 @@ mod tests {
         assert_eq!(answer(&[0, 0, 0, 0, 2, 8, 1, 0]), Err(Garbled::TooMany));
         assert_eq!(answer(&[0, 0xff, 0xff, 0xff, 0xff, 8]), Err(Garbled::TooLarge(u32::MAX)));
         // A status of another kind, field 0, a group, a number of more than 64 bits.
-        for wrong in [&[0x0a, 1, 1][..], &[0x02, 0], &[0x13], &[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2]] {
+        for wrong in
+            [&[0x0a, 1, 1][..], &[0x02, 0], &[0x13], &[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2]]
+        {
             assert_eq!(answer(&framed(wrong)), Err(Garbled::Message), "{wrong:?}");
         }
     }

@@ -3,8 +3,10 @@
 mod exec;
 mod grpc;
 mod http;
+mod json;
 mod tcp;
 mod tls;
+mod tls_check;
 
 use std::time::Duration;
 
@@ -12,10 +14,12 @@ use regex::Regex;
 
 pub use exec::ExecCheck;
 pub use grpc::GrpcCheck;
-pub use http::{HttpCheck, StatusRange};
-pub use tcp::TcpCheck;
+pub use http::{Auth, HttpCheck, StatusRange};
+pub use json::{Comparison, JsonTest, JsonWish};
+pub use tcp::{StartTls, StartTlsProtocol, TcpCheck};
 pub(super) use tls::Fingerprint;
 pub use tls::{Authorities, Identity, IdentityFault, MinDays, PemFault, TlsSettings};
+pub use tls_check::TlsCheck;
 
 /// One check: how a target is probed, and how often.
 #[derive(Clone, Debug)]
@@ -41,8 +45,23 @@ pub enum CheckKind {
     Grpc(GrpcCheck),
     /// A TCP connection, with something to send and something to expect.
     Tcp(TcpCheck),
+    /// A TLS handshake.
+    Tls(TlsCheck),
     /// A program that obeys the rules of Nagios plugins.
     Exec(ExecCheck),
+}
+
+impl CheckKind {
+    /// How it speaks TLS, if it does.
+    pub fn tls(&self) -> Option<&TlsSettings> {
+        match self {
+            CheckKind::Http(http) => http.tls.then_some(&http.tls_settings),
+            CheckKind::Grpc(grpc) => grpc.tls.then_some(&grpc.tls_settings),
+            CheckKind::Tcp(tcp) => tcp.starttls.as_ref().map(|starttls| &starttls.settings),
+            CheckKind::Tls(tls) => Some(&tls.settings),
+            CheckKind::Exec(_) => None,
+        }
+    }
 }
 
 /// What must be found in a body or in what a server sends.

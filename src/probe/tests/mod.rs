@@ -31,8 +31,11 @@ pub(super) fn http_check(port: u16) -> HttpCheck {
         host: None,
         sni: None,
         headers: Vec::new(),
+        auth: None,
+        send: None,
         status: vec![StatusRange { first: 200, last: 299 }],
         body: None,
+        json: Vec::new(),
         max_body_bytes: 64 * 1024,
         http2: false,
         reuse: false,
@@ -52,7 +55,7 @@ pub(super) fn check(kind: CheckKind) -> Check {
 
 /// Is there somebody at this port?
 pub(super) fn tcp_only(port: u16) -> Check {
-    check(CheckKind::Tcp(TcpCheck { port, send: None, expect: None }))
+    check(CheckKind::Tcp(TcpCheck { port, ..TcpCheck::default() }))
 }
 
 /// One probe of loopback, by a prober that trusts nobody.

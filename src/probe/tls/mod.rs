@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::decision::{Certificate, Outcome};
 
 use configs::Configs;
-pub(super) use name::server_name;
+pub(super) use name::{name_or_address, server_name};
 pub(super) use said::trouble;
 
 /// Whose signature on a certificate is believed.
@@ -49,7 +49,6 @@ pub(super) enum Alpn {
     /// HTTP/2 and nothing else. Whether the server agreed is in the stream's `alpn_protocol`.
     Http2,
     /// No offer is made.
-    #[expect(dead_code, reason = "for the checks that speak something else")]
     None,
 }
 
@@ -92,6 +91,7 @@ impl Tls {
         let (stream, seen) = witness::watch(TlsConnector::from(config).connect(name, stream)).await;
         let certificate = seen.certificate.as_ref().and_then(certificate::facts).map(Arc::new);
         progress.certificate.clone_from(&certificate);
+        progress.asked = seen.asked;
         let stream = stream.map_err(|error| said::in_handshake(&error, peer, settings, seen.asked))?;
         progress.handshaken();
         if let (Some(MinDays { days, fail: true }), Some(certificate)) = (settings.min_days, certificate) {

@@ -17,7 +17,7 @@ pub(in crate::probe) fn server_name(
 }
 
 /// This name, else the address.
-fn name_or_address(name: Option<&str>, peer: SocketAddr) -> Step<ServerName<'static>> {
+pub(in crate::probe) fn name_or_address(name: Option<&str>, peer: SocketAddr) -> Step<ServerName<'static>> {
     let Some(name) = name else {
         return Ok(ServerName::from(peer.ip()));
     };

@@ -36,9 +36,9 @@ pub(super) fn in_handshake(
 /// What is added where the server wanted something that the check does not have.
 const NONE_SHOWN: &str = "it asked for a client certificate, and the check has none; add `mtls`";
 
-/// What an error of a read or write after the handshake says.
-pub(in crate::probe) fn trouble(error: &io::Error, peer: SocketAddr) -> Outcome {
-    of_rustls(error).map_or_else(|| classify(error, "TLS", peer), of_tls)
+/// What an error of a read or write says, with or without TLS. `doing` is what was being done, for the reader.
+pub(in crate::probe) fn trouble(error: &io::Error, doing: &str, peer: SocketAddr) -> Outcome {
+    of_rustls(error).map_or_else(|| classify(error, doing, peer), of_tls)
 }
 
 fn of_rustls(error: &io::Error) -> Option<&Error> {
