@@ -10,13 +10,17 @@ use super::{
 use crate::clock::SystemClock;
 use crate::decision::Outcome;
 
+mod authority;
 mod exec;
 mod http;
+mod json;
 mod random;
 mod scheduler;
 mod server;
+mod smtp;
 mod tcp;
 mod tls;
+mod tls_check;
 
 pub(super) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

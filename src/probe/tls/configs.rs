@@ -13,6 +13,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
+use super::pinned::Pinned;
 use super::witness::{Asked, Watched};
 use super::{Alpn, Roots};
 use crate::clock::Clock;
@@ -68,7 +69,10 @@ impl Configs {
     /// or has expired would go unnoticed.
     fn make(&self, settings: &TlsSettings, alpn: Alpn) -> Result<ClientConfig, String> {
         let verifier = match &settings.authorities {
-            Some(authorities) => only(&authorities.certificates, &self.ring)?,
+            Some(authorities) => Arc::new(Pinned {
+                usual: only(&authorities.certificates, &self.ring)?,
+                authorities: Arc::clone(authorities),
+            }),
             None => self.usual.clone()?,
         };
         let clock = Arc::new(WallTime(Arc::clone(&self.clock)));

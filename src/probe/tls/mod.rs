@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `configs.rs` | one client configuration for each way to speak TLS, shared by all probes |
+//! | `pinned.rs` | believes a certificate that is its own authority |
 //! | `witness.rs` | verifies as others do, and remembers what was shown and asked for |
 //! | `name.rs` | the name that the certificate must be for |
 //! | `certificate.rs` | what is told of a certificate |
@@ -11,6 +12,7 @@
 mod certificate;
 mod configs;
 mod name;
+mod pinned;
 mod said;
 mod witness;
 
