@@ -173,6 +173,8 @@ mod tests {
             body,
             json: Vec::new(),
             max_body_bytes: 1024,
+            http2: false,
+            reuse: false,
         }
     }
 

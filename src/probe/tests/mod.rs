@@ -12,9 +12,13 @@ use crate::decision::Outcome;
 
 mod authority;
 mod exec;
+mod grpc;
+mod h2server;
 mod http;
+mod http2;
 mod json;
 mod random;
+mod reuse;
 mod scheduler;
 mod server;
 mod smtp;
