@@ -1,6 +1,8 @@
 //! What must outlive the process is kept here before its effect. A file that cannot be written does not stop a
 //! failover: the agent goes on from memory, says so loudly, and the file is written again as soon as it can be.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +10,7 @@ use tokio::time::timeout;
 
 use super::State;
 use crate::decision::{ChannelId, Event, EventKind, Now, Recorded};
-use crate::notify::{NotifySettings, Outbox};
+use crate::notify::{NotifySettings, Outbox, Sender};
 use crate::store::{Batch, Loaded, Store, StoreError};
 
 /// The longest the agent waits for the disk before it goes on from memory.
@@ -68,6 +70,18 @@ impl Ledger {
             Ok(Err(error)) => tracing::debug!(%error, "old history could not be dropped"),
             Err(_) => tracing::debug!("the disk took too long to drop old history"),
         }
+    }
+
+    /// Other channels and routes from now on.
+    pub(super) fn reconfigure(
+        &mut self,
+        senders: BTreeMap<ChannelId, Arc<dyn Sender>>,
+        notify: NotifySettings,
+    ) {
+        if let Some(outbox) = &self.outbox {
+            outbox.reconfigure(senders, notify.clone());
+        }
+        self.notify = notify;
     }
 
     /// The outbox over it.

@@ -42,7 +42,13 @@ pub(super) fn part(kind: &CheckKind) -> (CheckKind, Part, Option<String>) {
             let note = format!("{program} is not run; the stage says whether it passes");
             (kind.clone(), Part::Scripted, Some(note))
         }
+        CheckKind::Icmp(_) => scripted(kind, "no echo request is sent"),
+        CheckKind::Dns(_) => scripted(kind, "no DNS server is asked"),
     }
+}
+
+fn scripted(kind: &CheckKind, what: &str) -> (CheckKind, Part, Option<String>) {
+    (kind.clone(), Part::Scripted, Some(format!("{what}; the stage says whether it passes")))
 }
 
 fn of_tcp(tcp: &TcpCheck) -> (CheckKind, Part, Option<String>) {
@@ -131,7 +137,11 @@ pub(super) fn certificate_name(kind: &CheckKind, address: IpAddr) -> String {
     match kind {
         CheckKind::Http(http) => name_of_http(http, address),
         CheckKind::Tls(tls) => tls.sni.clone().unwrap_or_else(|| address.to_string()),
-        CheckKind::Grpc(_) | CheckKind::Tcp(_) | CheckKind::Exec(_) => address.to_string(),
+        CheckKind::Grpc(_)
+        | CheckKind::Tcp(_)
+        | CheckKind::Icmp(_)
+        | CheckKind::Dns(_)
+        | CheckKind::Exec(_) => address.to_string(),
     }
 }
 

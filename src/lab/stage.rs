@@ -13,7 +13,7 @@ use providers::{BuildError, DomainName, Fault, MockConfig, Provider, Ttl};
 use super::authority::Authority;
 use super::cast::Cast;
 use super::facts::Book;
-use super::part::{Part, certificate_name, host_of};
+use super::part::{Part, certificate_name, host_of, part};
 use super::prober::StageProber;
 use super::provider::WatchedProvider;
 use super::seat::{Act, Seat};
@@ -219,7 +219,7 @@ fn places(cast: &Cast, authority: &Authority) -> Result<BTreeMap<(IpAddr, usize)
     }
     for witness in cast.config.agent.witnesses.values() {
         let key = (witness.address, Stage::key(&witness.check));
-        places.insert(key, place(witness.address, &witness.check, &Part::Say(Vec::new()), authority)?);
+        places.insert(key, place(witness.address, &witness.check, &part(&witness.check.kind).1, authority)?);
     }
     Ok(places)
 }
@@ -254,8 +254,10 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
             let sni = Some(certificate_name(&check.kind, address));
             (CheckKind::Tls(TlsCheck { port, sni, settings: TlsSettings::default() }), tls.port)
         }
-        // Neither is seated as itself: see `part`.
-        CheckKind::Exec(_) | CheckKind::Grpc(_) => (check.kind.clone(), 0),
+        // None of them is seated as itself: see `part`.
+        CheckKind::Grpc(_) | CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => {
+            (check.kind.clone(), 0)
+        }
     };
     let check = Arc::new(Check { kind, ..check.clone() });
     Ok(Place::Listener { seat, check, plays: SocketAddr::new(address, own_port) })

@@ -2,7 +2,6 @@
 //!
 //! A probe always connects to the target's own address, with Host and SNI of the service, never through the
 //! record it may change. It finds out and makes no choices.
-
 //!
 //! | file | what it does |
 //! |---|---|
@@ -18,6 +17,8 @@
 //! | `http2.rs` | how it looks in HTTP/2 |
 //! | `kept.rs` | the connections that are kept for the next probe |
 //! | `grpc.rs`, `grpc/message.rs` | the gRPC health protocol |
+//! | `icmp.rs`, `echo.rs` | echo requests: the sockets; the packets |
+//! | `dns.rs` | a question to the target, if it is a DNS server |
 //! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
@@ -29,11 +30,14 @@
 mod body;
 mod cadence;
 mod connect;
+mod dns;
+mod echo;
 mod exec;
 mod grpc;
 mod http;
 mod http1;
 mod http2;
+mod icmp;
 mod json;
 mod judge;
 mod kept;
@@ -63,9 +67,9 @@ use crate::decision::{Certificate, Outcome, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
-    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, ExecCheck, GrpcCheck, HttpCheck, Identity,
-    IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol, StatusRange, TcpCheck,
-    TlsCheck, TlsSettings,
+    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, DnsCheck, ExecCheck, GrpcCheck, HttpCheck,
+    IcmpCheck, Identity, IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol,
+    StatusRange, TcpCheck, TlsCheck, TlsSettings, Transport, Wanted,
 };
 pub use system::SystemProber;
 pub use tls::Roots;

@@ -12,7 +12,7 @@ use super::http::Means;
 use super::kept::Shelf;
 use super::progress::Progress;
 use super::tls::{Roots, Tls};
-use super::{Check, CheckKind, Prober, Report, Step, exec, grpc, http, tcp, tls_check};
+use super::{Check, CheckKind, Prober, Report, Step, dns, exec, grpc, http, icmp, tcp, tls_check};
 use crate::clock::Clock;
 use crate::decision::Outcome;
 
@@ -48,6 +48,8 @@ impl SystemProber {
             CheckKind::Grpc(grpc) => grpc::probe(address, grpc, check.timeout, &self.tls, progress).await,
             CheckKind::Tcp(tcp) => tcp::probe(address, tcp, &self.tls, progress).await,
             CheckKind::Tls(check) => tls_check::probe(address, check, &self.tls, progress).await,
+            CheckKind::Icmp(icmp) => icmp::probe(address, icmp, check.timeout, progress).await,
+            CheckKind::Dns(dns) => dns::probe(address, dns, progress).await,
             CheckKind::Exec(exec) => exec::probe(address, exec, &self.surroundings, progress).await,
         }
     }

@@ -1,8 +1,10 @@
 //! What is probed and how: checked settings, no YAML.
 
+mod dns;
 mod exec;
 mod grpc;
 mod http;
+mod icmp;
 mod json;
 mod tcp;
 mod tls;
@@ -12,9 +14,11 @@ use std::time::Duration;
 
 use regex::Regex;
 
+pub use dns::{DnsCheck, Transport, Wanted};
 pub use exec::ExecCheck;
 pub use grpc::GrpcCheck;
 pub use http::{Auth, HttpCheck, StatusRange};
+pub use icmp::IcmpCheck;
 pub use json::{Comparison, JsonTest, JsonWish};
 pub use tcp::{StartTls, StartTlsProtocol, TcpCheck};
 pub(super) use tls::Fingerprint;
@@ -47,6 +51,10 @@ pub enum CheckKind {
     Tcp(TcpCheck),
     /// A TLS handshake.
     Tls(TlsCheck),
+    /// ICMP echo requests.
+    Icmp(IcmpCheck),
+    /// A question to a DNS server.
+    Dns(DnsCheck),
     /// A program that obeys the rules of Nagios plugins.
     Exec(ExecCheck),
 }
@@ -59,7 +67,7 @@ impl CheckKind {
             CheckKind::Grpc(grpc) => grpc.tls.then_some(&grpc.tls_settings),
             CheckKind::Tcp(tcp) => tcp.starttls.as_ref().map(|starttls| &starttls.settings),
             CheckKind::Tls(tls) => Some(&tls.settings),
-            CheckKind::Exec(_) => None,
+            CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => None,
         }
     }
 }

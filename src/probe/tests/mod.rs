@@ -11,11 +11,13 @@ use crate::clock::SystemClock;
 use crate::decision::Outcome;
 
 mod authority;
+mod dns;
 mod exec;
 mod grpc;
 mod h2server;
 mod http;
 mod http2;
+mod icmp;
 mod json;
 mod random;
 mod reuse;

@@ -74,6 +74,7 @@ async fn something_else_and_the_end_is_a_failure_at_once() {
     assert_eq!(failure(&report), r#"said "-ERR max clients\r\n" and closed the connection, wanted "+PONG""#);
 }
 
+/// bad day: target: floods a `tcp` check that waits for a text | 64 KiB are read, then it is a failure
 #[tokio::test]
 async fn a_flood_is_read_up_to_64_kib() {
     let server =

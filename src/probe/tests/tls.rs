@@ -43,6 +43,7 @@ async fn without_a_name_the_certificate_must_be_for_the_address() {
     assert_eq!(seen.lock().unwrap()[0].0, None, "an address is no SNI");
 }
 
+/// bad day: target: shows an expired certificate | a failure that says since when
 #[tokio::test]
 async fn an_expired_certificate() {
     let authority = Authority::new("ours");
@@ -58,6 +59,7 @@ async fn an_expired_certificate() {
     );
 }
 
+/// bad day: target: shows a certificate for another name | a failure that says for which names it is
 #[tokio::test]
 async fn a_certificate_for_another_name_says_for_which() {
     let authority = Authority::new("ours");
@@ -68,6 +70,7 @@ async fn a_certificate_for_another_name_says_for_which() {
     assert_eq!(get(authority.roots(), sni).await.outcome, Outcome::Pass, "sni goes before host");
 }
 
+/// bad day: target: shows a certificate of an authority nobody knows | a failure that names the authority
 #[tokio::test]
 async fn an_authority_nobody_knows_or_that_only_has_the_name_of_ours() {
     let server = Authority::new("theirs").server(NAME, 2999, Seen::default()).await;
@@ -80,6 +83,7 @@ async fn an_authority_nobody_knows_or_that_only_has_the_name_of_ours() {
     assert!(failure(&report).contains("not signed by the authority it names"), "{report:?}");
 }
 
+/// bad day: target: speaks something else than TLS | a failure that says so
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls() {
     let server = serve(|mut stream| async move {
@@ -91,6 +95,7 @@ async fn a_server_that_does_not_speak_tls() {
     assert!(failure(&report).starts_with("the server does not speak TLS on this port"), "{report:?}");
 }
 
+/// bad day: target: hangs in the TLS handshake | a failure at the time-out
 #[tokio::test]
 async fn a_handshake_that_hangs() {
     let server = serve(|mut stream| async move { until_closed(&mut stream).await }).await;
