@@ -55,7 +55,9 @@ async fn http_2_with_and_without_tls() {
         format!("http: {{http2: true, port: {plain}, path: /healthz, body: {{contains: 'state: ok'}}}}"),
         format!("http: {{http2: true, port: {plain}, path: /moved, status: 302}}"),
         format!("http: {{http2: true, port: {plain}, path: /healthz, method: HEAD}}"),
-        format!("http: {{http2: true, port: {tls}, {secure}, path: /healthz, body: {{contains: 'state: ok'}}}}"),
+        format!(
+            "http: {{http2: true, port: {tls}, {secure}, path: /healthz, body: {{contains: 'state: ok'}}}}"
+        ),
         format!("http: {{port: {tls}, {secure}, path: /healthz}}"),
     ];
     for written in passing {
@@ -74,7 +76,10 @@ async fn http_2_with_and_without_tls() {
 async fn a_server_without_http_2_says_so() {
     let nginx = Nginx::start_with(&[]);
     let reason = failure(&format!("http: {{http2: true, port: {}}}", nginx.http1())).await;
-    assert!(reason.starts_with("answered something that is not HTTP/2 and begins with \"HTTP/1.1 400"), "{reason}");
+    assert!(
+        reason.starts_with("answered something that is not HTTP/2 and begins with \"HTTP/1.1 400"),
+        "{reason}"
+    );
     let secure = format!("tls: true, host: {}, ca: {}", Nginx::NAME, nginx.certificate().display());
     let reason = failure(&format!("http: {{http2: true, port: {}, {secure}}}", nginx.tls_http1())).await;
     // nginx may also refuse the handshake.

@@ -188,6 +188,10 @@ fn said(error: &h2::Error, record: &Record, peer: SocketAddr) -> Outcome {
             other => other,
         };
     }
+    // What we asked for cannot be sent.
+    if error.reason().is_none() && !error.is_io() && !seen.closed && !seen.too_much {
+        return Outcome::Unknown(format!("HTTP/2: {error}"));
+    }
     let name = error.reason().map_or_else(|| "no reason".to_owned(), |reason| format!("{reason:?}"));
     Outcome::Fail(match () {
         () if seen.too_much => "sent much more than its answer, and was not listened to further".to_owned(),

@@ -65,6 +65,7 @@ use async_trait::async_trait;
 
 use crate::decision::{Certificate, Outcome, Timings};
 
+pub use request::is_of_http2;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
     Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, DnsCheck, ExecCheck, GrpcCheck, HttpCheck,

@@ -16,8 +16,13 @@ use crate::decision::Outcome;
 pub(super) const USER_AGENT: &str = concat!("failover/", env!("CARGO_PKG_VERSION"));
 
 /// Headers about the connection, which HTTP/2 has other means for (RFC 9113 section 8.2.2).
-const NOT_IN_HTTP2: [&str; 6] =
-    ["connection", "host", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+const NOT_IN_HTTP2: [&str; 7] =
+    ["connection", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+
+/// Whether a header of this name can be sent over HTTP/2.
+pub fn is_of_http2(name: &str) -> bool {
+    !NOT_IN_HTTP2.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
 
 /// The request, ready to be sent (RFC 9112 section 3).
 ///
@@ -83,7 +88,7 @@ pub(super) fn for_http2(check: &HttpCheck, peer: SocketAddr) -> Step<(Request<()
     for (name, value) in &check.headers {
         let parsed = HeaderName::try_from(name);
         let parsed = parsed.map_err(|_| fault(format!("{name:?} is not the name of a header")))?;
-        require(!NOT_IN_HTTP2.contains(&parsed.as_str()), || format!("HTTP/2 has no header {name}"))?;
+        require(is_of_http2(parsed.as_str()), || format!("HTTP/2 has no header {name}"))?;
         // The check's replace ours, and may stand more than once.
         if headers.get(&parsed).is_some_and(|before| !before.is_sensitive()) {
             headers.remove(&parsed);

@@ -7,6 +7,7 @@
 //! | [`Nginx`] | HTTP/2 and gRPC as they are spoken elsewhere |
 //! | [`ChatSink`] | an HTTP server that records what it is sent |
 //! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
+//! | [`Service`] | any program that listens on a port |
 //! | [`FaultProxy`] | TCP between a client and a server, with faults |
 //! | [`ask`] | one question to one server, cache and resolver left out |
 //!
@@ -26,6 +27,7 @@ mod process;
 mod proxy;
 mod script;
 mod servers;
+mod service;
 mod wait;
 
 pub use backend::{Backend, Mode};
@@ -35,4 +37,5 @@ pub use netns::Hosts;
 pub use nginx::Nginx;
 pub use proxy::FaultProxy;
 pub use servers::{Bind, DnsServer, Knot, Pdns, Tsig, ZONE};
+pub use service::Service;
 pub use wait::{free_port, wait_until};

@@ -186,7 +186,8 @@ fn files_that_are_of_no_use_say_why_and_tell_no_secret() {
     assert_eq!(identity(&key, &key), Err(IdentityFault::Certificate(PemFault::Nothing("certificate"))));
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     assert_eq!(identity(&pem, &encrypted), bad_key(PemFault::Encrypted));
-    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+               -----END RSA PRIVATE KEY-----\n";
     assert_eq!(identity(&pem, old), bad_key(PemFault::Encrypted));
     let garbage = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     assert_eq!(identity(&pem, garbage), bad_key(PemFault::Key));
