@@ -18,7 +18,7 @@ use super::tls::{Alpn, Hello, Tls, server_name};
 use super::{GrpcCheck, Step, connect, judge};
 use crate::decision::Outcome;
 
-use message::Serving;
+use message::Health;
 
 const METHOD: &str = "/grpc.health.v1.Health/Check";
 const CONTENT_TYPE: &str = "application/grpc";
@@ -59,12 +59,11 @@ pub(super) async fn probe(
 ) -> Step<()> {
     let peer = SocketAddr::new(address, check.port);
     let request = request(check, peer, timeout)?;
-    let secure = match check.tls {
-        true => {
-            let name = server_name(check.sni.as_deref(), check.host.as_deref(), peer)?;
-            Some((tls, Hello { peer, name, alpn: Alpn::Http2, settings: &check.tls_settings }))
-        }
-        false => None,
+    let secure = if check.tls {
+        let name = server_name(check.sni.as_deref(), check.host.as_deref(), peer)?;
+        Some((tls, Hello { peer, name, alpn: Alpn::Http2, settings: &check.tls_settings }))
+    } else {
+        None
     };
     let stream = connect::stream(peer, secure, progress).await?;
     let mut connection = Http2::begin(stream, peer, progress).await?;
@@ -159,11 +158,11 @@ fn refused(code: u32, headers: &HeaderMap, service: &str) -> Outcome {
 
 fn judge(body: &[u8], service: &str) -> Step<()> {
     let reason = match message::answer(body).map_err(|fault| garbled(&fault))? {
-        Serving::Serving => return Ok(()),
-        Serving::NotServing => "NOT_SERVING".to_owned(),
-        Serving::Unknown => "UNKNOWN".to_owned(),
-        Serving::ServiceUnknown => "SERVICE_UNKNOWN".to_owned(),
-        Serving::Other(number) => format!("{number}, which the protocol does not know"),
+        Health::Serving => return Ok(()),
+        Health::NotServing => "NOT_SERVING".to_owned(),
+        Health::Unknown => "UNKNOWN".to_owned(),
+        Health::ServiceUnknown => "SERVICE_UNKNOWN".to_owned(),
+        Health::Other(number) => format!("{number}, which the protocol does not know"),
     };
     Err(Outcome::Fail(format!("says of {}: {reason}, wanted SERVING", named(service))))
 }
@@ -186,15 +185,13 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
     while let Some((&byte, after)) = rest.split_first() {
         let hex = after.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         let hex = hex.and_then(|digits| std::str::from_utf8(digits).ok());
-        match (byte, hex.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
-            (b'%', Some(decoded)) => {
-                out.push(decoded);
-                rest = &after[2..];
-            }
-            _ => {
-                out.push(byte);
-                rest = after;
-            }
+        let decoded = hex.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if let (b'%', Some(decoded)) = (byte, decoded) {
+            out.push(decoded);
+            rest = &after[2..];
+        } else {
+            out.push(byte);
+            rest = after;
         }
     }
     out

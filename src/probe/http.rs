@@ -75,14 +75,14 @@ pub(super) async fn probe(
 /// The request, ready to be sent.
 enum Question {
     Http1(Vec<u8>),
-    Http2(http::Request<()>, Option<Bytes>),
+    Http2(Box<http::Request<()>>, Option<Bytes>),
 }
 
 impl Question {
     fn new(http: &HttpCheck, peer: SocketAddr, keep: bool) -> Step<Self> {
         Ok(if http.http2 {
             let (request, content) = request::for_http2(http, peer)?;
-            Question::Http2(request, content)
+            Question::Http2(Box::new(request), content)
         } else {
             Question::Http1(request::encode(http, peer, keep)?)
         })
@@ -104,12 +104,11 @@ impl Visit<'_> {
     async fn fresh(&self, progress: &mut Progress<'_>) -> Step<Option<Kept>> {
         let http = self.http;
         let alpn = if http.http2 { Alpn::Http2 } else { Alpn::Http1 };
-        let secure = match http.tls {
-            true => {
-                let name = server_name(http.sni.as_deref(), http.host.as_deref(), self.peer)?;
-                Some((self.means.tls, Hello { peer: self.peer, name, alpn, settings: &http.tls_settings }))
-            }
-            false => None,
+        let secure = if http.tls {
+            let name = server_name(http.sni.as_deref(), http.host.as_deref(), self.peer)?;
+            Some((self.means.tls, Hello { peer: self.peer, name, alpn, settings: &http.tls_settings }))
+        } else {
+            None
         };
         let stream = connect::stream(self.peer, secure, progress).await?;
         let line = match self.question {
@@ -130,12 +129,13 @@ impl Visit<'_> {
                 let counts = on_kept.status.is_some_and(|status| status != REQUEST_TIMEOUT);
                 counts.then_some(result)
             });
-            match timeout(self.timeout / PATIENCE, &mut old).await {
-                Ok(answered) => answered,
-                Err(_) => tokio::select! {
+            if let Ok(answered) = timeout(self.timeout / PATIENCE, &mut old).await {
+                answered
+            } else {
+                tokio::select! {
                     Some(answered) = &mut old => Some(answered),
                     answered = self.fresh(progress) => return answered,
-                },
+                }
             }
         };
         match answered {
@@ -155,7 +155,7 @@ impl Visit<'_> {
                 self.over_http1(stream, question, progress).await?.map(Line::Http1)
             }
             (Line::Http2(connection), Question::Http2(request, content)) => {
-                let question = (request.clone(), content.clone());
+                let question = (http::Request::clone(request), content.clone());
                 self.over_http2(connection, question, progress).await?.map(Line::Http2)
             }
             // A check does not change, and its connections are its own.

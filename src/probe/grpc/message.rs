@@ -22,7 +22,7 @@ const FIXED_32: u64 = 5;
 
 /// `HealthCheckResponse.ServingStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Serving {
+pub(super) enum Health {
     Unknown,
     Serving,
     NotServing,
@@ -66,7 +66,7 @@ pub(super) fn request(service: &str) -> Bytes {
 }
 
 /// What the body of the answer says.
-pub(super) fn answer(body: &[u8]) -> Result<Serving, Garbled> {
+pub(super) fn answer(body: &[u8]) -> Result<Health, Garbled> {
     let Some((&[flag, ref length @ ..], message)) = body.split_first_chunk::<PREFIX>() else {
         return Err(if body.is_empty() { Garbled::Nothing } else { Garbled::CutOff });
     };
@@ -83,7 +83,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Serving, Garbled> {
 }
 
 /// The field `status`: the last one counts, other fields are skipped, none means 0. `None` for what is no message.
-fn status(mut message: &[u8]) -> Option<Serving> {
+fn status(mut message: &[u8]) -> Option<Health> {
     let mut status = 0;
     while !message.is_empty() {
         let tag = take_varint(&mut message)?;
@@ -106,11 +106,11 @@ fn status(mut message: &[u8]) -> Option<Serving> {
         }
     }
     Some(match status {
-        0 => Serving::Unknown,
-        1 => Serving::Serving,
-        2 => Serving::NotServing,
-        3 => Serving::ServiceUnknown,
-        other => Serving::Other(other),
+        0 => Health::Unknown,
+        1 => Health::Serving,
+        2 => Health::NotServing,
+        3 => Health::ServiceUnknown,
+        other => Health::Other(other),
     })
 }
 
@@ -160,12 +160,12 @@ mod tests {
 
     #[test]
     fn the_answers_of_the_protocol() {
-        let said = [Serving::Unknown, Serving::Serving, Serving::NotServing, Serving::ServiceUnknown];
+        let said = [Health::Unknown, Health::Serving, Health::NotServing, Health::ServiceUnknown];
         for (number, serving) in (0..).zip(said) {
             assert_eq!(answer(&framed(&[0x08, number])), Ok(serving));
         }
-        assert_eq!(answer(&framed(&[])), Ok(Serving::Unknown), "0 is not sent");
-        assert_eq!(answer(&framed(&[0x08, 0xac, 0x02])), Ok(Serving::Other(300)));
+        assert_eq!(answer(&framed(&[])), Ok(Health::Unknown), "0 is not sent");
+        assert_eq!(answer(&framed(&[0x08, 0xac, 0x02])), Ok(Health::Other(300)));
     }
 
     /// A later version of the protocol may have more fields.
@@ -180,12 +180,12 @@ mod tests {
         for field in fields {
             let before = framed(&[field, &[0x08, 1]].concat());
             let after = framed(&[&[0x08, 1], field].concat());
-            assert_eq!((answer(&before), answer(&after)), (Ok(Serving::Serving), Ok(Serving::Serving)));
+            assert_eq!((answer(&before), answer(&after)), (Ok(Health::Serving), Ok(Health::Serving)));
             for end in 1..field.len() {
                 assert_eq!(answer(&framed(&field[..end])), Err(Garbled::Message), "{field:?} cut at {end}");
             }
         }
-        assert_eq!(answer(&framed(&[0x08, 2, 0x08, 1])), Ok(Serving::Serving), "the last counts");
+        assert_eq!(answer(&framed(&[0x08, 2, 0x08, 1])), Ok(Health::Serving), "the last counts");
     }
 
     #[test]

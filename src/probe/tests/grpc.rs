@@ -144,6 +144,16 @@ async fn the_question_is_by_the_protocol() {
 
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
 
+/// A message of 100,000 bytes.
+static LARGE: [u8; 5 + 100_000] = {
+    let mut body = [0; 5 + 100_000];
+    [body[2], body[3], body[4]] = [1, 0x86, 0xa0];
+    body
+};
+
+/// A body, trailers, and what is said of them.
+type Case = (Option<&'static [u8]>, &'static [(&'static str, &'static str)], &'static str);
+
 /// An answer of gRPC with this body and these trailers.
 fn answer(mut asked: Asked, body: Option<&'static [u8]>, trailers: &[(&'static str, &'static str)]) {
     let head = Response::builder().header("content-type", "application/grpc+proto").body(()).unwrap();
@@ -165,7 +175,7 @@ async fn fails(server: Server) -> String {
 #[tokio::test]
 async fn answers_that_are_none() {
     let ok: &[(&str, &str)] = &[("grpc-status", "0")];
-    let cases: &[(Option<&'static [u8]>, &'static [(&'static str, &'static str)], &str)] = &[
+    let cases: &[Case] = &[
         (Some(SERVING), &[], "the answer ended without a grpc-status"),
         (Some(SERVING), &[("x", "y")], "the answer ended without a grpc-status"),
         (Some(SERVING), &[("grpc-status", "zero")], "the grpc-status \"zero\" is no number"),
@@ -260,11 +270,6 @@ async fn a_server_that_breaks_off_or_says_too_much() {
         fails(server).await,
         "ended the HTTP/2 connection (GOAWAY, NO_ERROR) before its answer was finished"
     );
-    static LARGE: [u8; 5 + 100_000] = {
-        let mut body = [0; 5 + 100_000];
-        [body[2], body[3], body[4]] = [1, 0x86, 0xa0];
-        body
-    };
     let server =
         serve_http2(|asked: Asked| async move { answer(asked, Some(&LARGE), &[("grpc-status", "0")]) }).await;
     assert_eq!(fails(server).await, "the message of the answer is larger than 4096 bytes: it has 100000");

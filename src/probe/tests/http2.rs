@@ -182,7 +182,7 @@ async fn a_server_that_says_too_much() {
         let reason = "sent much more than its answer, and was not listened to further";
         assert_eq!(failure(&get(&server).await), reason);
     }
-    let server = says([SETTINGS, &frame(0, 0, 1, &[0; 20_000])].concat()).await;
+    let server = says([SETTINGS, &frame(0, 0, 1, &vec![0; 20_000])].concat()).await;
     assert_eq!(failure(&get(&server).await), "does not keep to HTTP/2 (FRAME_SIZE_ERROR)");
 }
 

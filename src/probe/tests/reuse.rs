@@ -25,6 +25,8 @@ use crate::probe::{
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// A body that is larger than all windows.
+static LARGE: [u8; 200_000] = [b'x'; 200_000];
 
 fn reusing(port: u16) -> HttpCheck {
     HttpCheck { reuse: true, ..http_check(port) }
@@ -148,7 +150,7 @@ async fn a_kept_connection_judges_as_a_fresh_one_does() {
 
 #[tokio::test]
 async fn what_forbids_it_ends_it() {
-    let large = [b"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n".as_slice(), &[b'x'; 65537]].concat();
+    let large = [b"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n".as_slice(), &vec![b'x'; 65537]].concat();
     let forbidding = [
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".to_vec(),
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok".to_vec(),
@@ -185,7 +187,7 @@ async fn a_kept_connection_that_broke_is_no_failure() {
             // It is closed at once, or with a last word, or when the next request comes: unread, which resets it;
             0 => {}
             1 => {
-                stream.write_all(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n").await.unwrap()
+                stream.write_all(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n").await.unwrap();
             }
             2 => stream.readable().await.unwrap(),
             // it is read and not answered, or answered with 408, or with half a head;
@@ -274,7 +276,7 @@ async fn what_is_kept_is_closed_when_its_time_is_over() {
     target.until_open(1).await;
     target.until_open(0).await;
     // No longer probed; and again, as the sweeper has come to its end in between.
-    let calm = short(Duration::from_secs(3600));
+    let calm = short(Duration::from_hours(1));
     for _ in 0..2 {
         assert_eq!(prober.probe(LOOPBACK, &calm).await.outcome, Outcome::Pass);
         target.until_open(1).await;
@@ -347,7 +349,7 @@ async fn a_connection_is_renewed_every_hour() {
     let clock = Moved::new();
     let prober = SystemProber::new(Arc::clone(&clock) as Arc<dyn Clock>, Roots::Only(Vec::new()));
     let kind = CheckKind::Http(reusing(target.port()));
-    let check = Arc::new(Check { interval: Duration::from_secs(1200), timeout: TIMEOUT, ..check(kind) });
+    let check = Arc::new(Check { interval: Duration::from_mins(20), timeout: TIMEOUT, ..check(kind) });
     let mut made = Vec::new();
     for _ in 0..7 {
         assert_eq!(prober.probe(LOOPBACK, &check).await.outcome, Outcome::Pass);
@@ -396,7 +398,7 @@ async fn a_certificate_that_ends_meanwhile_is_noticed() {
     let prober = SystemProber::new(Arc::clone(&clock) as Arc<dyn Clock>, authority.roots());
     let http = HttpCheck { tls: true, host: Some(NAME.into()), ..reusing(target.port()) };
     let kind = CheckKind::Http(http);
-    let check = Arc::new(Check { interval: Duration::from_secs(1200), timeout: TIMEOUT, ..check(kind) });
+    let check = Arc::new(Check { interval: Duration::from_mins(20), timeout: TIMEOUT, ..check(kind) });
     let report = prober.probe(LOOPBACK, &check).await;
     assert_eq!(report.outcome, Outcome::Pass);
     let left = report.certificate.unwrap().not_after.duration_since(clock.now().wall);
@@ -420,7 +422,7 @@ async fn over_http_2_the_second_probe_is_a_second_stream() {
             let stream = u32::from(asked.answer.stream_id());
             seen.fetch_max(usize::try_from(stream).unwrap(), Ordering::SeqCst);
             // More than nobody asked for: the rest is cancelled, and the connection goes on.
-            async move { asked.say(Response::new(()), &[b'x'; 200_000]) }
+            async move { asked.say(Response::new(()), &LARGE) }
         })
         .await;
         (server, streams)
