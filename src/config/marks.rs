@@ -58,7 +58,9 @@ fn feed(node: &Node, hasher: &mut impl Hasher) {
         Value::Scalar(scalar) => (2u8, &scalar.text, scalar.plain).hash(hasher),
         Value::List(items) => {
             (3u8, items.len()).hash(hasher);
-            items.iter().for_each(|item| feed(item, hasher));
+            for item in items {
+                feed(item, hasher);
+            }
         }
         Value::Map(entries) => {
             (4u8, entries.len()).hash(hasher);

@@ -57,6 +57,8 @@ pub struct Decision {
     pub(super) targets: Targets,
     pub(super) sight: Sight,
     pub(super) records: BTreeMap<DomainName, RecordState>,
+    pub(super) certificates: super::certificates::Certificates,
+    pub(super) latency: super::latency::Latency,
     /// Providers that cannot be used.
     pub(super) troubles: BTreeMap<ProviderId, super::troubles::Trouble>,
     /// The running incident of each target that is not well.
@@ -66,7 +68,7 @@ pub struct Decision {
     pub(super) by_target: BTreeMap<TargetId, Vec<DomainName>>,
     pub(super) unsettled: BTreeSet<Endpoint>,
     pub(super) witness_pace: Pace,
-    settles_until: Moment,
+    pub(super) settles_until: Moment,
     settled_reviewed: bool,
     next_sweep: Moment,
 }
@@ -113,6 +115,8 @@ impl Decision {
             unsettled: targets.iter().filter(|(_, t)| !t.is_settled()).map(|(e, _)| e.clone()).collect(),
             incidents: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            certificates: super::certificates::Certificates::default(),
+            latency: super::latency::Latency::default(),
             policy,
             faces,
             options,
@@ -228,6 +232,8 @@ impl Decision {
             return;
         }
         let counted = self.targets.count(observation, &self.policy, self.options.stale_floor);
+        self.latency.count(observation, self.targets.last(&observation.endpoint), now);
+        self.saw_certificate(now, observation, out);
         let endpoint = &observation.endpoint;
         if counted.first_failure {
             if !self.policy.witnesses.is_empty() {

@@ -48,7 +48,7 @@ impl SystemProber {
             CheckKind::Grpc(grpc) => grpc::probe(address, grpc, check.timeout, &self.tls, progress).await,
             CheckKind::Tcp(tcp) => tcp::probe(address, tcp, &self.tls, progress).await,
             CheckKind::Tls(check) => tls_check::probe(address, check, &self.tls, progress).await,
-            CheckKind::Icmp(icmp) => icmp::probe(address, icmp, check.timeout, progress).await,
+            CheckKind::Icmp(icmp) => icmp::probe(address, *icmp, check.timeout, progress).await,
             CheckKind::Dns(dns) => dns::probe(address, dns, progress).await,
             CheckKind::Exec(exec) => exec::probe(address, exec, &self.surroundings, progress).await,
         }

@@ -38,7 +38,6 @@ fn sighup_takes_it_at_once_and_what_was_done_stays_done() {
     let agent = stage.agent();
     stage.kill_primary();
     stage.wait_told("failover.completed");
-    stage.wait_told("propagation.completed");
     stage
         .edit("live_interval: 500ms", "live_interval: 400ms")
         .edit("timeout: 500ms", "timeout: 400ms")
@@ -63,7 +62,7 @@ fn a_bad_file_is_refused_told_once_and_mended() {
     stage.edit("ttl: 60", "tttl: 60").config();
     let told = stage.wait_told("config.refused");
     let reason = told["reason"].as_str().unwrap();
-    assert!(reason.contains("failover.yaml:23:5: ") && reason.contains("tttl"), "{reason}");
+    assert!(reason.contains("failover.yaml:24:5: ") && reason.contains("tttl"), "{reason}");
     assert!(!reason.contains("c2lnbmluZy1zZWNyZXQ"), "{reason}");
     for _ in 0..2 {
         agent.signal("HUP");
