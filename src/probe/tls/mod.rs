@@ -94,7 +94,7 @@ impl Tls {
         let certificate = seen.certificate.as_ref().and_then(certificate::facts).map(Arc::new);
         progress.certificate.clone_from(&certificate);
         progress.asked = seen.asked;
-        let stream = stream.map_err(|error| said::in_handshake(&error, peer, settings, seen.asked))?;
+        let stream = stream.map_err(|error| said::in_handshake(&error, peer, settings, &seen))?;
         progress.handshaken();
         if let (Some(MinDays { days, fail: true }), Some(certificate)) = (settings.min_days, certificate) {
             certificate::lasts(&certificate, days, self.clock.now().wall)?;
