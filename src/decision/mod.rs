@@ -21,6 +21,7 @@ mod explain;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
+mod glance;
 mod guard;
 mod health;
 mod ids;
@@ -42,6 +43,7 @@ mod time;
 mod troubles;
 mod writing;
 
+pub use certificates::CERTIFICATE_KEY;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
@@ -49,10 +51,11 @@ pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
 pub use explain_next::NextStep;
+pub use glance::Glance;
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
-pub use latency::{Glance, LatencyRow, Letter, Rollup};
+pub use latency::{LatencyRow, Letter, Remembered, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};

@@ -21,6 +21,7 @@
 //! | `dns.rs` | a question to the target, if it is a DNS server |
 //! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
+//! | `bounded.rs` | one probe that is certain to end |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
 //! Deliberately absent: following redirects, names resolved by DNS, resumed TLS sessions. Each of them would let a
@@ -28,6 +29,7 @@
 //! that asks for it has one.
 
 mod body;
+mod bounded;
 mod cadence;
 mod connect;
 mod dns;
@@ -65,6 +67,7 @@ use async_trait::async_trait;
 
 use crate::decision::{Certificate, Outcome, Timings};
 
+pub use bounded::look;
 pub use request::is_of_http2;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{

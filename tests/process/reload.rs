@@ -55,6 +55,7 @@ fn sighup_takes_it_at_once_and_what_was_done_stays_done() {
     assert_eq!(agent.stop().matches("config.reloaded").count(), 1);
 }
 
+/// bad day: configuration: it is made wrong under a running agent | refused and told once, with the places; the old one goes on
 #[test]
 fn a_bad_file_is_refused_told_once_and_mended() {
     let stage = Stage::new();
@@ -81,6 +82,7 @@ fn a_bad_file_is_refused_told_once_and_mended() {
     agent.stop();
 }
 
+/// bad day: configuration: its files are replaced by renames and links | taken within seconds, each once
 #[test]
 fn by_rename_by_links_and_by_a_file_with_a_secret() {
     let stage = Stage::new();

@@ -94,6 +94,7 @@ async fn the_server_of_tonic_says_how_it_is() {
     assert!(reason.starts_with("knows nothing of service \"shop.Nothing\" (NOT_FOUND"), "{reason}");
 }
 
+/// bad day: target: has no gRPC health service | a failure that says so
 #[tokio::test]
 async fn a_server_without_the_health_service_says_so() {
     let server = real(Routes::default()).await;
@@ -172,6 +173,7 @@ async fn fails(server: Server) -> String {
     failure(&ask_of(server.port, "").await).to_owned()
 }
 
+/// bad day: target: gives a gRPC answer that is garbled, compressed, cut off, or none | a failure that says which
 #[tokio::test]
 async fn answers_that_are_none() {
     let ok: &[(&str, &str)] = &[("grpc-status", "0")];

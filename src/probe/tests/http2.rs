@@ -133,6 +133,7 @@ async fn a_server_that_speaks_something_else() {
     assert_eq!(failure(&get(&server).await), "closed the connection without an answer");
 }
 
+/// bad day: target: breaks an HTTP/2 answer off (RST_STREAM, GOAWAY) | a failure that says which
 #[tokio::test]
 async fn a_server_that_breaks_off() {
     // GOAWAY: the last stream was 0, the reason is 11.
@@ -160,6 +161,7 @@ async fn a_server_that_breaks_off() {
     assert_eq!(failure(&get(&server).await), "the connection was closed before the answer was finished");
 }
 
+/// bad day: target: sends HTTP/2 frames or headers without end | a failure at the limit
 #[tokio::test]
 async fn a_server_that_says_too_much() {
     let server = serve_http2(|asked: Asked| async move {
@@ -197,6 +199,7 @@ async fn a_server_that_hangs() {
     }
 }
 
+/// bad day: target: does not choose HTTP/2 where the check wants it | a failure that says so
 #[tokio::test]
 async fn http_2_is_asked_for_by_alpn() {
     let (authority, inside) = (Authority::new("ours"), answers_ok().await);

@@ -175,6 +175,7 @@ async fn what_forbids_it_ends_it() {
 }
 
 /// Between two probes the first connection ends, in each way it can.
+/// bad day: target: its kept connection broke, or went silent, between two probes | no failure: a fresh one decides, within the same time-out
 #[tokio::test]
 async fn a_kept_connection_that_broke_is_no_failure() {
     async fn ends(mut stream: TcpStream, number: usize, how: usize) {
@@ -231,6 +232,7 @@ async fn a_slow_answer_on_a_kept_connection_counts() {
     assert!((TIMEOUT / 2..TIMEOUT).contains(&second.timings.first_byte.unwrap()), "{:?}", second.timings);
 }
 
+/// bad day: target: its kept connection broke and nobody listens any more | the failure of the fresh one
 #[tokio::test]
 async fn broken_and_nobody_there_is_the_failure_of_the_fresh_one() {
     let listener = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
@@ -388,6 +390,7 @@ async fn with_tls_the_certificate_is_that_of_the_handshake() {
     assert_eq!(first.certificate, second.certificate);
 }
 
+/// bad day: target: its certificate ends while its connection is kept | noticed: the connection is made anew
 #[tokio::test]
 async fn a_certificate_that_ends_meanwhile_is_noticed() {
     let authority = Authority::new("ours");
