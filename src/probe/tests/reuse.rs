@@ -175,7 +175,7 @@ async fn what_forbids_it_ends_it() {
 }
 
 /// Between two probes the first connection ends, in each way it can.
-/// bad day: target: its kept connection broke, or went silent, between two probes | no failure: a fresh one decides, within the same time-out
+/// bad day: target: its kept connection broke, or went silent, between two probes | no failure: a fresh one decides, in time
 #[tokio::test]
 async fn a_kept_connection_that_broke_is_no_failure() {
     async fn ends(mut stream: TcpStream, number: usize, how: usize) {
