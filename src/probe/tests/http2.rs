@@ -133,7 +133,7 @@ async fn a_server_that_speaks_something_else() {
     assert_eq!(failure(&get(&server).await), "closed the connection without an answer");
 }
 
-/// bad day: target: breaks an HTTP/2 answer off (RST_STREAM, GOAWAY) | a failure that says which
+/// bad day: target: breaks an HTTP/2 answer off (`RST_STREAM`, `GOAWAY`) | a failure that says which
 #[tokio::test]
 async fn a_server_that_breaks_off() {
     // GOAWAY: the last stream was 0, the reason is 11.
