@@ -21,12 +21,13 @@ mod explain;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
-mod glance;
+
 mod guard;
 mod health;
 mod ids;
 mod latency;
 mod observation;
+mod one_look;
 mod plan;
 mod policy;
 mod reconcile;
@@ -51,12 +52,12 @@ pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
 pub use explain_next::NextStep;
-pub use glance::Glance;
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
-pub use latency::{LatencyRow, Letter, Remembered, Rollup};
+pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
+pub use one_look::OneLook;
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};
 pub use report::{

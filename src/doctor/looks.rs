@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{Instruments, Limit, judge};
 use crate::config::Config;
-use crate::decision::{Endpoint, Glance, Observation, Outcome, Policy, WitnessId};
+use crate::decision::{Endpoint, Observation, OneLook, Outcome, Policy, WitnessId};
 use crate::probe::look as probe;
 
 /// How many probes run at the same time.
@@ -48,8 +48,10 @@ pub(super) async fn look(config: &Config, with: &Instruments, limit: &Limit<'_>)
         stream::iter(witnesses).buffer_unordered(AT_ONCE).collect(),
     )
     .await;
-    let mut glance = Glance::new(&policy);
-    seen.iter().for_each(|observation| glance.see(observation));
-    let targets = policy.targets.keys().map(|id| (id.clone(), (glance.target(id), glance.complaint(id))));
+    let mut one = OneLook::new(&policy);
+    for observation in &seen {
+        one.see(observation);
+    }
+    let targets = policy.targets.keys().map(|id| (id.clone(), (one.target(id), one.complaint(id))));
     Looks { targets: targets.collect(), witnesses, policy }
 }

@@ -127,6 +127,12 @@ async fn of_record(
         let now = read.as_ref().ok().filter(|_| wants(Topic::Permission))?;
         Some(reader.permission(found, now, &types(config, record)).await)
     };
+    let company = match &servers {
+        Some(Ok(servers)) if wants(Topic::Record) && may_become_an_alias(config, record) => {
+            company(live, servers, name).await
+        }
+        _ => Vec::new(),
+    };
     let asked = async {
         match servers? {
             Ok(servers) => {
@@ -137,14 +143,32 @@ async fn of_record(
         }
     };
     let (permission, servers) = join(permission, asked).await;
-    Found { read: Some(read), permission, servers, company: Vec::new(), zone }
+    Found { read: Some(read), permission, servers, company, zone }
+}
+
+/// Can a change make the name an alias? Only a host name does, and a target without addresses is one.
+fn may_become_an_alias(config: &Config, record: &RecordSettings) -> bool {
+    let mut targets = record.policy.targets().filter_map(|id| config.targets.get(id));
+    targets.any(|target| target.addresses.is_empty())
+}
+
+/// What stands beside the addresses, by the first server that tells.
+async fn company(live: &SystemLiveDns, servers: &[Server], name: &DomainName) -> Vec<String> {
+    for server in servers {
+        if let Ok(found) = live.company(server, name).await {
+            return found;
+        }
+    }
+    Vec::new()
 }
 
 /// The types that a change of the record can need.
 fn types(config: &Config, record: &RecordSettings) -> BTreeSet<RecordType> {
     let targets = record.policy.targets().filter_map(|id| config.targets.get(id));
-    let kind = |v6| if v6 { RecordType::Aaaa } else { RecordType::A };
-    targets.flat_map(|target| target.addresses.iter().map(move |address| kind(address.is_ipv6()))).collect()
+    let kind = |v6: bool| if v6 { RecordType::Aaaa } else { RecordType::A };
+    let addresses = targets.flat_map(|target| target.addresses.iter().map(|address| kind(address.is_ipv6())));
+    let alias = may_become_an_alias(config, record).then_some(RecordType::Cname);
+    addresses.chain(alias).collect()
 }
 
 /// As the agent finds them: configured, or by the zone's NS set. A mock's own server runs with the agent only.

@@ -213,6 +213,13 @@ struct Shared {
     turns: Semaphore,
 }
 
+/// The job is over, by whatever way.
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.shared.prober.forget(self.job.address, &self.job.check);
+    }
+}
+
 impl Runner {
     async fn run(mut self) {
         while self.due().await {

@@ -29,7 +29,7 @@ fn told(stage: &Stage) -> Vec<String> {
 async fn a_certificate_is_told_of_once_for_each_threshold_over_restarts() {
     let stage = ending_in(9).await;
     stage.start_and_settle().await;
-    assert_eq!(told(&stage), ["the certificate that montreal shows (www.workshopco.ca) ends in 8 days"]);
+    assert_eq!(told(&stage), ["the certificate that montreal shows (www.workshopco.ca) ends in 9 days"]);
     stage.crash().await;
     stage.start_and_settle().await;
     assert_eq!(told(&stage).len(), 1, "known from before");

@@ -31,7 +31,7 @@ pub(crate) enum Host {
 /// Every host, by address; one that is not named works.
 #[derive(Default)]
 pub(crate) struct Hosts {
-    hosts: Mutex<BTreeMap<IpAddr, Host>>,
+    moods: Mutex<BTreeMap<IpAddr, Host>>,
     probes: Mutex<BTreeMap<IpAddr, u64>>,
     /// What each shows, if anything.
     pub(crate) certificates: Mutex<BTreeMap<IpAddr, Arc<Certificate>>>,
@@ -39,7 +39,7 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     pub(crate) fn set(&self, address: IpAddr, host: Host) {
-        self.hosts.lock().unwrap().insert(address, host);
+        self.moods.lock().unwrap().insert(address, host);
     }
 
     /// How often a host was probed.
@@ -51,7 +51,7 @@ impl Hosts {
         let mut probes = self.probes.lock().unwrap();
         let count = probes.entry(address).or_default();
         *count += 1;
-        (self.hosts.lock().unwrap().get(&address).copied().unwrap_or(Host::Works), *count)
+        (self.moods.lock().unwrap().get(&address).copied().unwrap_or(Host::Works), *count)
     }
 }
 

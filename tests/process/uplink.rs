@@ -26,7 +26,7 @@ impl Cut {
         stage.edit(&format!("port: {was}"), &format!("port: {is}"));
         stage.edit(PRIMARY, TORONTO).edit(STANDBY, MONTREAL);
         stage.publish(1, TORONTO);
-        Cut { stage, hosts, servers: servers }
+        Cut { stage, hosts, servers }
     }
 
     /// The witness proves that it is there by an echo reply.

@@ -22,7 +22,7 @@ use super::output::{self, Paint};
 use super::{Exit, Global, Output, setup};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::decision::{CheckId, Endpoint, Glance, Observation, Policy, TargetId, Verdict};
+use crate::decision::{CheckId, Endpoint, Observation, OneLook, Policy, TargetId, Verdict};
 use crate::probe::{Check, Prober, Roots, SystemProber, look};
 
 /// Probe a target now, as configured, and show where the time goes.
@@ -189,9 +189,11 @@ fn undefined<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -
 }
 
 fn verdict<'a>(plan: &Plan, seen: impl IntoIterator<Item = &'a Observation>) -> Verdict {
-    let mut glance = Glance::new(&plan.policy);
-    seen.into_iter().for_each(|observation| glance.see(observation));
-    glance.target(&plan.target)
+    let mut one = OneLook::new(&plan.policy);
+    for observation in seen {
+        one.see(observation);
+    }
+    one.target(&plan.target)
 }
 
 /// The last probe of each endpoint.

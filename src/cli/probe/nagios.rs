@@ -148,5 +148,5 @@ fn plain(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "nagios_tests.rs"]
+#[path = "tests/nagios.rs"]
 mod tests;

@@ -177,7 +177,7 @@ mod tests {
     fn said(
         policy: &Policy,
         record_policy: &RecordPolicy,
-        read: Result<Snapshot, Fault>,
+        read: &Result<Snapshot, Fault>,
         negative: u32,
         company: &[String],
     ) -> Vec<(Level, String)> {
@@ -186,7 +186,7 @@ mod tests {
         let facts = RecordFacts {
             policy,
             record: record_policy,
-            read: &read,
+            read,
             capabilities: mock.capabilities(),
             normalize: &|wish| mock.normalize(wish),
             negative_ttl: Some(Ttl(negative)),
@@ -205,7 +205,7 @@ mod tests {
         let v4 =
             policy.targets[&first].addresses.iter().find(|address| address.is_ipv4()).unwrap().to_string();
         let good = holding(&record, 60, &[&v4]);
-        let of = |record: &RecordPolicy, read, negative| said(&policy, record, read, negative, &[]);
+        let of = |record: &RecordPolicy, read, negative| said(&policy, record, &read, negative, &[]);
 
         let all = of(&record, Ok(good.clone()), 5);
         assert_eq!(all, [(Level::Ok, format!("points at {first} ({v4}, TTL 60s)"))]);
@@ -235,7 +235,7 @@ mod tests {
         let all = of(&record, Err(Fault::Auth("BADSIG".into())), 5);
         assert!(all[0].0 == Level::Fail && all[0].1.contains("BADSIG"), "{all:?}");
 
-        let all = said(&policy, &record, Ok(good), 5, &["MX".into()]);
+        let all = said(&policy, &record, &Ok(good), 5, &["MX".into()]);
         assert!(all[1].0 == Level::Fail && all[1].1.contains("also holds MX"), "{all:?}");
     }
 }

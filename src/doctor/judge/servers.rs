@@ -134,25 +134,25 @@ mod tests {
         }
     }
 
-    fn said(all: Result<Vec<ServerFacts>, LiveFault>) -> Vec<(Level, String)> {
-        let findings = servers("www.example.test", &all, Some(&held()));
+    fn said(all: &Result<Vec<ServerFacts>, LiveFault>) -> Vec<(Level, String)> {
+        let findings = servers("www.example.test", all, Some(&held()));
         findings.into_iter().map(|finding| (finding.level, finding.text)).collect()
     }
 
     #[test]
     fn servers_that_agree_are_one_line_and_each_other_one_is_named() {
         let good = || server("ns1", 7, "192.0.2.1");
-        let all = said(Ok(vec![good(), server("ns2", 7, "192.0.2.1")]));
+        let all = said(&Ok(vec![good(), server("ns2", 7, "192.0.2.1")]));
         assert_eq!(all, [(Level::Ok, "all 2 answer with authority and agree, serial 7".into())]);
 
-        let all = said(Ok(vec![good(), server("ns2", 6, "192.0.2.9")]));
+        let all = said(&Ok(vec![good(), server("ns2", 6, "192.0.2.9")]));
         assert!(
             all[0].0 == Level::Fail && all[0].1 == "ns2 serves 192.0.2.9, and the provider holds 192.0.2.1",
             "{all:?}"
         );
         assert!(all[1].0 == Level::Warn && all[1].1.contains("ns1 has 7, ns2 has 6"), "{all:?}");
 
-        let all = said(Ok(vec![good(), server("ns2", 6, "192.0.2.1")]));
+        let all = said(&Ok(vec![good(), server("ns2", 6, "192.0.2.1")]));
         assert_eq!(
             all.iter().map(|(level, _)| *level).collect::<Vec<_>>(),
             [Level::Warn],
@@ -161,7 +161,7 @@ mod tests {
 
         let silent = LiveFault::Silent("ns2".into(), "UDP: no answer within 1s".into());
         let frozen = ServerFacts { server: "ns2".into(), soa: Err(silent.clone()), sets: Err(silent) };
-        let all = said(Ok(vec![good(), frozen]));
+        let all = said(&Ok(vec![good(), frozen]));
         assert!(
             all.len() == 1 && all[0].0 == Level::Fail && all[0].1.contains("ns2 does not answer"),
             "{all:?}"
@@ -169,11 +169,11 @@ mod tests {
 
         let lame = LiveFault::Useless("ns2".into(), "it answers REFUSED".into());
         let lame = ServerFacts { server: "ns2".into(), soa: Err(lame.clone()), sets: Err(lame) };
-        let all = said(Ok(vec![good(), lame]));
+        let all = said(&Ok(vec![good(), lame]));
         assert!(all[0].0 == Level::Fail && all[0].1.contains("lame"), "{all:?}");
 
         let none = LiveFault::NoServers("example.test".parse().unwrap(), "the name does not exist".into());
-        assert_eq!(said(Err(none))[0].0, Level::Fail);
-        assert_eq!(said(Ok(Vec::new()))[0].0, Level::Skip);
+        assert_eq!(said(&Err(none))[0].0, Level::Fail);
+        assert_eq!(said(&Ok(Vec::new()))[0].0, Level::Skip);
     }
 }

@@ -81,10 +81,12 @@ pub(in crate::doctor) fn clock(id: &str, told: &Result<Option<u64>, Fault>, ours
         ),
     };
     let remedy = "keep both clocks by NTP (timedatectl set-ntp true): signatures are good for 300 s only";
-    Some(match apart {
-        ..=CLOCK_WARN => Finding::ok(Topic::Clock, id, text),
-        ..=CLOCK_FAIL => Finding::warn(Topic::Clock, id, text, remedy),
-        _ => Finding::fail(Topic::Clock, id, text, remedy),
+    Some(if apart <= CLOCK_WARN {
+        Finding::ok(Topic::Clock, id, text)
+    } else if apart <= CLOCK_FAIL {
+        Finding::warn(Topic::Clock, id, text, remedy)
+    } else {
+        Finding::fail(Topic::Clock, id, text, remedy)
     })
 }
 

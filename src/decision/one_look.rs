@@ -9,12 +9,12 @@ use super::{Observation, Policy, Sight, TargetId, Targets, Thresholds, Verdict};
 /// Checks, addresses and families combine as in [`Targets`]. No witness is asked to vouch: who looks once wants to know
 /// what was seen, and changes nothing for it.
 #[derive(Clone, Debug)]
-pub struct Glance {
+pub struct OneLook {
     policy: Policy,
     targets: Targets,
 }
 
-impl Glance {
+impl OneLook {
     /// Nothing seen yet of these targets.
     pub fn new(policy: &Policy) -> Self {
         let mut policy = Policy { witnesses: std::collections::BTreeSet::new(), ..policy.clone() };
@@ -23,7 +23,7 @@ impl Glance {
         }
         let epoch = super::Now { moment: super::Moment::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
         let targets = Targets::new(&policy, &std::collections::BTreeMap::new(), &epoch);
-        Glance { policy, targets }
+        OneLook { policy, targets }
     }
 
     /// Takes in one probe. A later one of the same endpoint replaces it, unless it says nothing.
@@ -53,11 +53,11 @@ mod tests {
     use super::*;
 
     fn seen(of: &[(&str, Option<bool>)]) -> Verdict {
-        let mut glance = Glance::new(&policy());
+        let mut one = OneLook::new(&policy());
         for (address, passed) in of {
-            glance.see(&observation("web", address, (1, 1), *passed));
+            one.see(&observation("web", address, (1, 1), *passed));
         }
-        glance.target(&"a".into())
+        one.target(&"a".into())
     }
 
     #[test]
