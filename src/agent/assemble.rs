@@ -1,7 +1,6 @@
 //! Builds the real world from a configuration.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ pub enum AssembleError {
 /// The real world, for an agent that writes. With `serve_dns` a mock provider serves its zone on its configured address.
 ///
 /// # Errors
-/// [`AssembleError`], which a person must put right. A state file that cannot be used is none: see [`State::Broken`].
+/// [`AssembleError`], which a person must put right. A state file that cannot be used is none.
 pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, AssembleError> {
     let mut writers: BTreeMap<ProviderId, Arc<dyn Provider>> = BTreeMap::new();
     let mut nameservers = configured_nameservers(config);
@@ -55,7 +54,7 @@ pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, Assembl
     let senders = senders(&config.notify)?;
     Ok(World {
         senders,
-        state: open_state(&config.agent.state),
+        state: State::File(Store::open_patiently(&config.agent.state)),
         ..world(Hands::writing(writers), nameservers)
     })
 }
@@ -96,13 +95,6 @@ fn world(hands: Hands, nameservers: BTreeMap<DomainName, Vec<Server>>) -> World 
         senders: BTreeMap::new(),
         state: State::Nowhere,
         seed: rand::random(),
-    }
-}
-
-fn open_state(path: &Path) -> State {
-    match Store::open(path) {
-        Ok(store) => State::File(store),
-        Err(error) => State::Broken(error.to_string()),
     }
 }
 

@@ -22,7 +22,7 @@ pub use error::StoreError;
 #[cfg(test)]
 use handle::Bounds;
 use handle::IN_MEMORY;
-pub use handle::Store;
+pub use handle::{GivenUp, Store};
 pub use lock::{LockError, LockRole, StateLock};
 pub use rows::{
     Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, Next, RecordRow,

@@ -8,6 +8,7 @@
 mod agent;
 mod chat;
 mod crash;
+mod damage;
 mod flapping;
 mod lock;
 mod log;

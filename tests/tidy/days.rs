@@ -13,7 +13,8 @@ const HEAD: &str = "| day | what happens | the test |";
 /// One row, or what is wrong with its line.
 fn rows(source: &Source) -> Vec<Result<String, Breach>> {
     let lines: Vec<&str> = source.lines.iter().map(|line| line.raw.trim()).collect();
-    let marked = lines.iter().enumerate().filter_map(|(at, line)| Some((at, line.strip_prefix("/// bad day:")?)));
+    let marked =
+        lines.iter().enumerate().filter_map(|(at, line)| Some((at, line.strip_prefix("/// bad day:")?)));
     marked.map(|(at, text)| row(&lines[at..], text).map_err(|what| breach(source, at + 1, what))).collect()
 }
 
@@ -61,7 +62,8 @@ fn the_table_of_bad_days_is_what_the_tests_say() {
 #[test]
 fn a_bad_day_without_a_test_or_an_outcome_is_found() {
     let found = |text: &str| rows(&Source::parse("tests/x.rs", text)).remove(0);
-    let good = "/// bad day: target: it burns | left\n#[tokio::test(start_paused = true)]\nasync fn fire() {\n";
+    let good =
+        "/// bad day: target: it burns | left\n#[tokio::test(start_paused = true)]\nasync fn fire() {\n";
     assert_eq!(found(good), Ok("| target: it burns | left | `fire` |".into()));
     let indented = "    /// bad day: a | b\n    /// More.\n    #[test]\n    fn c() {\n";
     assert_eq!(found(indented), Ok("| a | b | `c` |".into()));
