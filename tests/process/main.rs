@@ -9,6 +9,7 @@ mod agent;
 mod chat;
 mod crash;
 mod damage;
+mod exhausted;
 mod flapping;
 mod lock;
 mod log;
