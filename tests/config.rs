@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use failover::config::{Config, ConfigErrors};
-use failover::decision::{FailbackMode, Serve, TargetId};
+use failover::decision::{FailbackMode, Serve, TargetId, WitnessId};
 use failover::notify::ChannelKind;
-use failover::probe::{BodyMatch, CheckKind, StatusRange};
+use failover::probe::{BodyMatch, CheckKind, StatusRange, Wanted};
 use proptest::prelude::*;
 use providers::{DomainName, ProviderConfig, Ttl};
 use secrecy::ExposeSecret;
@@ -119,9 +119,18 @@ fn the_comments_of_the_example_load() {
         ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ];
     let config = parse_with(&text, &env).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!((config.providers.len(), config.checks.len(), config.notify.channels.len()), (3, 4, 4));
+    assert_eq!((config.providers.len(), config.checks.len(), config.notify.channels.len()), (3, 7, 4));
     let ProviderConfig::PowerDns(pdns) = &config.providers[&"pdns".into()] else { panic!() };
     assert_eq!(pdns.api_key.expose_secret(), "pdns-key");
+    let witnesses: Vec<&str> = config.agent.witnesses.keys().map(WitnessId::as_str).collect();
+    assert_eq!(witnesses, ["1.1.1.1:443", "9.9.9.9:443", "dns:149.112.112.112:53", "icmp:8.8.8.8"]);
+    let CheckKind::Icmp(ping) = config.checks[&"ping".into()].0.kind else { panic!() };
+    assert_eq!((ping.count, ping.wanted(), ping.size), (3, 2, 56));
+    let CheckKind::Dns(resolves) = &config.checks[&"resolves".into()].0.kind else { panic!() };
+    assert_eq!(resolves.wanted, Some(Wanted::Exactly(["192.0.2.7".to_owned()].into())));
+    assert_eq!((resolves.authoritative, resolves.recursion), (Some(true), false));
+    let CheckKind::Dns(forwards) = &config.checks[&"forwards".into()].0.kind else { panic!() };
+    assert_eq!(forwards.wanted, Some(Wanted::AtLeast(["10 mail.workshopco.ca.".to_owned()].into())));
     let CheckKind::Tcp(smtp) = &config.checks[&"smtp".into()].0.kind else { panic!() };
     assert_eq!(smtp.send.as_deref(), Some(b"QUIT\r\n".as_slice()));
 }

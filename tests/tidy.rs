@@ -15,8 +15,8 @@ mod source;
 
 /// Who may import whom inside `src/` (DESIGN: siblings never import each other, only `agent` knows everyone).
 ///
-/// `clock` is a leaf that everybody at the edge is handed; `config` names the settings that `probe` and `notify`
-/// define; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it. `lab` builds the agent's
+/// `clock` is a leaf that everybody at the edge is handed, `dns` one question to one server, which `live` and `probe`
+/// ask; `config` names the settings that `probe` and `notify` define; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it. `lab` builds the agent's
 /// world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put there, and speaks to it as
 /// `api` does. A room that is not listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
@@ -28,14 +28,15 @@ const WALLS: &[(&str, &[&str])] = &[
         &["probe", "live", "decision", "store", "notify", "receive", "cluster", "api", "config", "clock"],
     ),
     ("config", &["decision", "probe", "notify"]),
-    ("probe", &["decision", "clock"]),
-    ("live", &["decision", "clock"]),
+    ("probe", &["decision", "clock", "dns"]),
+    ("live", &["decision", "clock", "dns"]),
     ("notify", &["decision", "clock", "store"]),
     ("store", &["decision", "clock"]),
     ("receive", &["decision", "clock"]),
     ("cluster", &["decision", "clock"]),
     ("api", &["decision", "clock", "store"]),
     ("clock", &["decision"]),
+    ("dns", &[]),
     ("decision", &[]),
 ];
 

@@ -103,6 +103,15 @@ impl Agent {
         batch.events.push((recorded, channels));
     }
 
+    /// Tells one event that is the agent's own.
+    pub(super) async fn tell(&mut self, event: Event) {
+        let now = self.clock.now();
+        let recorded = self.ledger.record(event, None);
+        let mut batch = Batch::default();
+        self.say(recorded, &mut batch);
+        self.keep(batch, &now).await;
+    }
+
     pub(super) async fn keep(&mut self, batch: Batch, now: &Now) {
         let nothing = batch.trackers.is_empty()
             && batch.records.is_empty()

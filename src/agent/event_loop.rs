@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::ledger::Ledger;
+use super::reload::{Reload, Waiting};
 use super::restore::{jobs, saved};
 use super::servers::Servers;
 use super::zones::Zones;
@@ -105,6 +106,19 @@ pub struct Agent {
     pub(super) next_keep: Moment,
     /// Does some channel write to the log already?
     pub(super) log_channels: BTreeSet<ChannelId>,
+    /// Word of the files of the configuration.
+    reloads: mpsc::Receiver<Reload>,
+    /// A configuration that is taken over as soon as nothing stands in its way.
+    pub(super) waiting: Option<Waiting>,
+}
+
+/// The channels that write to the program's own log.
+pub(super) fn log_channels(config: &Config) -> BTreeSet<ChannelId> {
+    let channels = config.notify.channels.iter();
+    channels
+        .filter(|(_, channel)| matches!(channel.kind, ChannelKind::Log))
+        .map(|(id, _)| id.clone())
+        .collect()
 }
 
 impl Agent {
@@ -140,13 +154,7 @@ impl Agent {
             Decision::new(config.policy(), hands.faces(), options, saved(loaded, &now, options), &now);
         let scheduler = Scheduler::start(jobs(&config), prober, Arc::clone(&clock), findings_in, seed);
         let (stop_outbox, _) = watch::channel(false);
-        let log_channels = config
-            .notify
-            .channels
-            .iter()
-            .filter(|(_, channel)| matches!(channel.kind, ChannelKind::Log))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let log_channels = log_channels(&config);
         let zones = Zones::new(hands, results_in.clone());
         let servers =
             Servers { live, clock: Arc::clone(&clock), known: Arc::new(nameservers), out: results_in };
@@ -172,8 +180,16 @@ impl Agent {
             next_looks,
             next_keep: now.moment + KEEP_ALL,
             log_channels,
+            // Until somebody watches them: see `Agent::reloads`.
+            reloads: mpsc::channel(1).1,
+            waiting: None,
             clock,
         })
+    }
+
+    /// Has word of the files of the configuration come from here: see [`super::Reloader`].
+    pub fn reloads(&mut self, reloads: mpsc::Receiver<Reload>) {
+        self.reloads = reloads;
     }
 
     /// Where commands are sent while the agent runs.
@@ -240,7 +256,11 @@ impl Agent {
                     self.take(inputs).await;
                 }
                 Some(command) = self.commands.recv() => self.obey(command).await,
+                Some(reload) = self.reloads.recv() => self.hear_of_files(reload).await,
                 () = sleep(pause) => self.wake().await,
+            }
+            if self.waiting.is_some() {
+                self.take_over().await;
             }
         }
     }
@@ -252,7 +272,7 @@ impl Agent {
     fn next_wakeup(&self, now: Moment, deadline: Option<Moment>, alive: Option<Moment>) -> Moment {
         let look = self.next_looks.values().copied().min();
         let state = self.ledger.next_try().filter(|_| !matches!(self.mode, Mode::Plan { .. }));
-        [look, deadline, alive, Some(self.next_keep), state]
+        [look, deadline, alive, self.waits_until(), Some(self.next_keep), state]
             .into_iter()
             .flatten()
             .fold(self.decision.next_wakeup(now), Moment::min)

@@ -2,6 +2,8 @@
 //! failover, nor hold it up: the agent goes on from memory, says so loudly, and what was not kept meanwhile is written
 //! as soon as the file can be.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +12,7 @@ use tokio::time::timeout;
 use super::State;
 use super::backlog::Backlog;
 use crate::decision::{ChannelId, Event, EventKind, Moment, Now, Recorded};
-use crate::notify::{NotifySettings, Outbox};
+use crate::notify::{NotifySettings, Outbox, Sender};
 use crate::store::{Batch, GivenUp, Loaded, Store, StoreError};
 
 /// The longest the agent waits for the disk before it goes on from memory.
@@ -109,6 +111,18 @@ impl Ledger {
             Ok(Err(error)) => tracing::debug!(%error, "old history could not be dropped"),
             Err(_) => tracing::debug!("the disk took too long to drop old history"),
         }
+    }
+
+    /// Other channels and routes from now on.
+    pub(super) fn reconfigure(
+        &mut self,
+        senders: BTreeMap<ChannelId, Arc<dyn Sender>>,
+        notify: NotifySettings,
+    ) {
+        if let Some(outbox) = &self.outbox {
+            outbox.reconfigure(senders, notify.clone());
+        }
+        self.notify = notify;
     }
 
     /// The outbox over it.

@@ -3,10 +3,13 @@
 
 mod assemble;
 mod backlog;
+mod differences;
 mod effects;
 mod event_loop;
 mod ledger;
 mod log;
+mod reload;
+mod reloader;
 mod restore;
 mod servers;
 mod systemd;
@@ -15,4 +18,6 @@ mod zones;
 
 pub use assemble::{AssembleError, assemble, assemble_dry};
 pub use event_loop::{Agent, Ending, Mode, StartError};
+pub use reload::{Fresh, Refused, Reload};
+pub use reloader::Reloader;
 pub use world::{Hands, State, World};

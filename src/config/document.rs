@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use providers::{DomainName, ProviderConfig};
 
+use super::marks::Marks;
 use super::model::{AgentSettings, Config, RecordSettings, Target, Warning};
 use super::names::Names;
 use super::read::{Desk, Item, Optional};
@@ -56,6 +57,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         records: records.into_iter().map(|(name, (record, _))| (name, record)).collect(),
         notify: notify.ok()?,
         warnings: Vec::<Warning>::new(),
+        marks: Marks::of(root),
     })
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use providers::{DomainName, ProviderConfig};
 
+use super::Marks;
 use crate::decision::{
     CheckId, CheckPolicy, Policy, ProviderId, RecordPolicy, TargetId, TargetPolicy, Thresholds, WitnessId,
 };
@@ -33,6 +34,8 @@ pub struct Config {
     pub notify: NotifySettings,
     /// What is no fault and yet deserves a word (no witnesses, for one).
     pub warnings: Vec<Warning>,
+    /// To tell which entries another configuration has changed.
+    pub marks: Marks,
 }
 
 /// See `agent:` in the YAML.

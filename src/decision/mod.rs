@@ -26,6 +26,7 @@ mod plan;
 mod policy;
 mod reconcile;
 mod record;
+mod reload;
 mod report;
 mod review;
 mod say;

@@ -17,6 +17,10 @@ impl Decision {
         result: Result<Snapshot, Fault>,
         out: &mut Vec<Effect>,
     ) {
+        if std::mem::take(&mut self.state(name).reread) {
+            out.push(Effect::Read(name.clone()));
+            return;
+        }
         let provider = self.record(name).provider.clone();
         let phase = std::mem::take(&mut self.state(name).phase);
         match result {

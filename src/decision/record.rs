@@ -78,6 +78,10 @@ pub(super) struct RecordState {
     /// When the record was last changed by us.
     pub(super) last_change: Option<Moment>,
     pub(super) failback_asked: bool,
+    /// The reading under way asks the old provider, or for the old settings: its result is worth nothing.
+    pub(super) reread: bool,
+    /// A record that joined a running agent is held this long while a target has no verdict.
+    pub(super) settles_until: Option<Moment>,
     pub(super) incident: Option<String>,
     /// What was said and must not be said twice, by topic.
     pub(super) said: BTreeMap<String, String>,

@@ -7,8 +7,8 @@ use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType as WireType};
 use providers::{DomainName, NonEmpty, RecordSet, RecordType, Ttl, Values};
 
-use super::fake::{Fake, Way, closed_port};
 use super::{LiveDns, LiveFault, Server, SystemLiveDns};
+use crate::dns::fake::{Fake, Habits, Way, closed_port};
 
 const PATIENT: Duration = Duration::from_secs(6);
 const HASTY: Duration = Duration::from_millis(300);
@@ -18,7 +18,8 @@ fn www() -> DomainName {
 }
 
 async fn ask(fake: &Fake, timeout: Duration) -> Result<BTreeMap<RecordType, RecordSet>, LiveFault> {
-    SystemLiveDns::new(timeout).ask(&fake.server, &www()).await
+    let server = Server { name: "fake".into(), address: fake.address };
+    SystemLiveDns::new(timeout).ask(&server, &www()).await
 }
 
 /// The honest answer to a question: one address of its family.
@@ -124,12 +125,62 @@ async fn a_lost_datagram_is_made_good_over_tcp() {
 /// bad day: name servers: an answer comes from another address | not heard
 #[tokio::test]
 async fn an_answer_from_another_address_is_not_heard() {
-    let fake = Fake::answering_from_elsewhere(|question, _| vec![wire(&honest(question))]).await;
+    let fake = Fake::with(Habits { from_elsewhere: true, ..Habits::default() }, |question, _| {
+        vec![wire(&honest(question))]
+    })
+    .await;
     let why = told(ask(&fake, HASTY).await).expect_err("nobody answered");
     assert_eq!(why, "Silent: UDP: no answer within 100ms; TCP: no answer within 200ms");
 }
 
 /// bad day: name servers: one is silent | waited for 3 s, and named
+#[tokio::test]
+async fn an_answer_cut_short_by_a_server_without_tcp_is_no_answer() {
+    let no_tcp = Habits { no_tcp: true, ..Habits::default() };
+    let fake =
+        Fake::with(no_tcp, |question, _| vec![with(question, |answer| answer.metadata.truncation = true)])
+            .await;
+    let why = told(ask(&fake, PATIENT).await).expect_err("it was cut short");
+    assert_eq!(why, "Silent: UDP: the answer is cut short; TCP: connection refused");
+}
+
+#[tokio::test]
+async fn half_a_message_is_no_answer_over_either_way() {
+    let half = Habits { half: true, ..Habits::default() };
+    let fake = Fake::with(half, |question, way| {
+        let whole = wire(&honest(question));
+        vec![if way == Way::Udp { whole[..whole.len() / 2].to_vec() } else { whole }]
+    })
+    .await;
+    let why = told(ask(&fake, HASTY).await).expect_err("half of it");
+    assert!(why.starts_with("Silent: UDP: no answer within 100ms, only an unreadable message"), "{why}");
+    assert!(why.ends_with("TCP: connection closed before the answer was complete"), "{why}");
+}
+
+#[tokio::test]
+async fn an_answer_after_the_deadline_is_none_and_the_next_question_does_not_get_it() {
+    let late = Habits { delay: HASTY * 2, ..Habits::default() };
+    let fake = Fake::with(late, |question, _| vec![wire(&honest(question))]).await;
+    let why = told(ask(&fake, HASTY).await).expect_err("too late");
+    assert_eq!(why, "Silent: UDP: no answer within 100ms; TCP: no answer within 200ms");
+    assert_eq!(ask(&fake, Duration::from_mins(1)).await, Ok(truth()), "it was only slow");
+}
+
+#[tokio::test]
+async fn a_wrong_id_and_a_wrong_question_over_tcp_are_the_server_s_own_doing() {
+    let wrong: [(fn(&mut Message), &str); 2] = [
+        (|answer| answer.metadata.id = answer.metadata.id.wrapping_add(1), "a message with another id"),
+        (
+            |answer| answer.queries[0].name = Name::from_ascii("mail.example.test.").expect("a name"),
+            "an answer to another question",
+        ),
+    ];
+    for (change, what) in wrong {
+        let fake = Fake::start(move |question, _| vec![with(question, change)]).await;
+        assert_eq!(told(ask(&fake, HASTY).await), useless(&format!("it sends {what}")));
+    }
+}
+
 #[tokio::test]
 async fn silence_ends_in_time_and_names_the_server() {
     let fake = Fake::start(|_, _| Vec::new()).await;
@@ -206,6 +257,48 @@ async fn an_alias_to_itself_is_one_alias_and_no_endless_walk() {
     .await;
     let alias = RecordSet::new(Ttl(60), Values::Cname(www()));
     assert_eq!(ask(&fake, PATIENT).await, Ok(BTreeMap::from([(RecordType::Cname, alias)])));
+}
+
+/// The records of other names in the answer are hints and never become part of the record.
+#[tokio::test]
+async fn an_alias_that_leads_out_of_the_zone_is_reported_and_not_followed() {
+    let fake = Fake::start(|question, _| {
+        vec![with(question, |answer| {
+            let name = answer.queries[0].name.clone();
+            let target = RData::try_from_str(WireType::CNAME, "cdn.example.net.").expect("a name");
+            let address = RData::try_from_str(WireType::A, "203.0.113.9").expect("an address");
+            answer.answers = vec![
+                Record::from_rdata(name, 60, target),
+                Record::from_rdata(Name::from_ascii("cdn.example.net.").expect("a name"), 60, address),
+            ];
+        })]
+    })
+    .await;
+    let alias = RecordSet::new(Ttl(60), Values::Cname("cdn.example.net".parse().expect("a name")));
+    assert_eq!(ask(&fake, PATIENT).await, Ok(BTreeMap::from([(RecordType::Cname, alias)])));
+}
+
+#[tokio::test]
+async fn a_lame_server_that_refuses_or_refers_is_no_answer() {
+    let refusing = Fake::start(|question, _| {
+        vec![with(question, |answer| {
+            answer.metadata.authoritative = false;
+            answer.answers.clear();
+            answer.metadata.response_code = ResponseCode::Refused;
+        })]
+    })
+    .await;
+    assert_eq!(told(ask(&refusing, PATIENT).await), useless("it answers REFUSED"));
+    let referring = Fake::start(|question, _| {
+        vec![with(question, |answer| {
+            answer.metadata.authoritative = false;
+            answer.answers.clear();
+            let data = RData::try_from_str(WireType::NS, "ns1.example.net.").expect("a name");
+            answer.add_authority(Record::from_rdata(Name::root(), 60, data));
+        })]
+    })
+    .await;
+    assert_eq!(told(ask(&referring, PATIENT).await), useless("it answers without authority"));
 }
 
 #[tokio::test]

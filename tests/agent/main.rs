@@ -18,6 +18,7 @@ mod holding;
 mod one_shot;
 mod outage;
 mod propagation;
+mod reload;
 mod restart;
 mod state;
 mod steady;

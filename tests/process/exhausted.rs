@@ -120,7 +120,8 @@ fn a_stopped_process_acts_on_nothing_that_it_knew_before() {
 fn without_ipv6_a_target_of_both_families_fails_over_by_ipv4_alone() {
     let hosts = Hosts::start();
     let (toronto, montreal) = (["198.18.0.10", "fd00:18::10"], ["198.18.0.11", "fd00:18::11"]);
-    let servers = Backend::start_there(&hosts, &[toronto[0], toronto[1], montreal[0], montreal[1], "198.18.0.2"]);
+    let servers =
+        Backend::start_there(&hosts, &[toronto[0], toronto[1], montreal[0], montreal[1], "198.18.0.2"]);
     let stage = Stage::new();
     let (was, is) = (stage.hosts.port().to_string(), servers.port().to_string());
     stage.edit(&format!("127.0.0.4:{was}"), &format!("198.18.0.2:{is}"));

@@ -9,7 +9,7 @@ use super::super::keys;
 use super::super::read::{Item, Noted, Optional, Read};
 use super::super::tree::Entry;
 use super::body_match;
-use crate::probe::{HttpCheck, StatusRange};
+use crate::probe::{HttpCheck, StatusRange, TlsSettings};
 
 /// How much of a body is read unless the check says otherwise, bytes.
 const BODY: usize = 64 * 1024;
@@ -46,11 +46,15 @@ pub(super) fn read(item: Item<'_>) -> Read<HttpCheck> {
         path: path?,
         port: port?.unwrap_or(if tls { 443 } else { 80 }),
         tls,
+        tls_settings: TlsSettings::default(),
         host: host?,
         sni: sni?,
         headers: headers?,
+        auth: None,
+        send: None,
         status: status?,
         body: body?,
+        json: Vec::new(),
         max_body_bytes: max_body_bytes?,
     })
 }

@@ -15,5 +15,5 @@ pub(super) fn read(item: Item<'_>) -> Read<TcpCheck> {
         Value::Map(_) => body_match(item),
         _ => item.text().map(BodyMatch::Contains),
     });
-    Ok(TcpCheck { port: port?, send: send?.map(String::into_bytes), expect: expect? })
+    Ok(TcpCheck { port: port?, starttls: None, send: send?.map(String::into_bytes), expect: expect? })
 }

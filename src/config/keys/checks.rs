@@ -1,8 +1,8 @@
 //! Keys of `checks:` and `targets:`.
 
 use super::Form::{
-    Address, Choice, Duration, Either, Flag, List, Map, Name, Named, Number, OneOrMore, Percent, Port, Regex,
-    Secret, Size, Status, Text,
+    Address, Choice, Domain, Duration, Either, Flag, List, Map, Name, Named, Number, OneOrMore, Percent,
+    Port, Regex, Secret, Size, Status, Text,
 };
 use super::Harmless::{Empty, False, Never, Word};
 use super::{Section, key, need};
@@ -12,6 +12,8 @@ pub(in crate::config) const CHECK: Section = Section {
     keys: &[
         key("http", Map(&HTTP), "An HTTP/1.1 request"),
         key("tcp", Map(&TCP), "A TCP connection"),
+        key("icmp", Map(&ICMP), "Echo requests, as ping sends them"),
+        key("dns", Map(&DNS), "A question to the target, if it is a DNS server"),
         key("exec", Map(&EXEC), "A program that obeys the rules of Nagios plugins"),
         key("interval", Duration, "Between two probes when all is calm, 10ms to 24h; default: 10s"),
         key(
@@ -32,8 +34,6 @@ pub(in crate::config) const CHECK: Section = Section {
     later: &[
         ("tripwire", False),
         ("tls", Never),
-        ("icmp", Never),
-        ("dns", Never),
         ("grpc", Never),
         ("heartbeat", Never),
         ("postgres", Never),
@@ -84,6 +84,54 @@ pub(in crate::config) const TCP: Section = Section {
     ],
     later: &[("tls", False), ("reuse", False)],
 };
+
+pub(in crate::config) const ICMP: Section = Section {
+    what: "an icmp check",
+    keys: &[
+        key("count", Number(1, 10), "Echo requests in one probe; default: 1"),
+        key(
+            "max_loss",
+            Percent,
+            "The share that may stay unanswered, 0% to 99%; default: one reply is enough",
+        ),
+        key("size", Number(16, 1472), "Bytes after the ICMP header; default: 56"),
+    ],
+    later: &[("interval", Never), ("ttl", Never)],
+};
+
+pub(in crate::config) const DNS: Section = Section {
+    what: "a dns check",
+    keys: &[
+        need("name", Domain, "The name that is asked for; . is the root"),
+        key("type", Choice(DNS_TYPES), "The type that is asked for; default: A"),
+        key("port", Port, "The port; default: 53"),
+        key(
+            "transport",
+            Choice(&["udp", "tcp"]),
+            "How it is asked; udp goes on to TCP where the answer is cut short; default: udp",
+        ),
+        key("values", OneOrMore(&Text), "The answer holds these values and no others, at most 64"),
+        key("contains", OneOrMore(&Text), "The answer holds these values, others may stand beside them"),
+        key("rcode", Choice(DNS_CODES), "The response code that passes; default: NOERROR"),
+        key(
+            "authoritative",
+            Flag,
+            "The answer must (true) or must not (false) have authority; default: either",
+        ),
+        key("recursion", Flag, "The server may ask others for the answer (RD); default: false"),
+    ],
+    later: &[("tls", False), ("dnssec", False)],
+};
+
+/// Types that can be asked for.
+pub(in crate::config) const DNS_TYPES: &[&str] = &[
+    "A", "AAAA", "CAA", "CNAME", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SSHFP", "SVCB", "TLSA",
+    "TXT",
+];
+
+/// Response codes that a check can wait for.
+pub(in crate::config) const DNS_CODES: &[&str] =
+    &["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "NOTAUTH"];
 
 pub(in crate::config) const EXEC: Section = Section {
     what: "an exec check",

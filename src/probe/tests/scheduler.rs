@@ -266,3 +266,30 @@ async fn stopping_drops_what_runs() {
         assert_eq!(prober.running.load(Ordering::SeqCst), 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_stay_keep_their_cadence_and_others_begin_and_end() {
+    let mut stage = stage(3, 0, 7, 10, &[]);
+    let mut first = BTreeMap::new();
+    for _ in 0..3 {
+        let (number, started, ..) = stage.next().await;
+        first.insert(number, started);
+    }
+    sleep(3 * SECOND).await;
+    // 0 stays, 1 has another check, 2 is gone, 3 is new.
+    let check = Arc::new(Check { jitter_percent: 0, timeout: 3 * SECOND, ..tcp_only(1) });
+    let other = Arc::new(Check { interval: 5 * SECOND, ..(*check).clone() });
+    let job = |n: u16, check: &Arc<Check>| Job { key: key(n), address: host(n), check: Arc::clone(check) };
+    let jobs = vec![job(0, &check), job(1, &other), job(3, &check)];
+    stage.scheduler.replace(jobs, |_, before, after| before.interval == after.interval);
+    let replaced = stage.now();
+    let mut begun = BTreeMap::new();
+    while begun.len() < 3 {
+        let (number, started, ..) = stage.next().await;
+        begun.entry(number).or_insert(started);
+    }
+    assert_eq!(begun.keys().copied().collect::<Vec<_>>(), [0, 1, 3]);
+    assert_at(begun[&0], first[&0] + 10 * SECOND);
+    assert!(begun[&1].since(replaced) < SECOND && begun[&3].since(replaced) < SECOND, "{begun:?}");
+    assert!(timeout(60 * SECOND, async { while stage.next().await.0 != 2 {} }).await.is_err(), "2 is gone");
+}

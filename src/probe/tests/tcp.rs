@@ -25,7 +25,7 @@ async fn redis() -> Server {
 }
 
 async fn ask(server: &Server, send: &str, expect: BodyMatch, timeout: Duration) -> Report {
-    let kind = TcpCheck { port: server.port, send: Some(send.into()), expect: Some(expect) };
+    let kind = TcpCheck { port: server.port, starttls: None, send: Some(send.into()), expect: Some(expect) };
     let mut check = check(CheckKind::Tcp(kind));
     check.timeout = timeout;
     probe(check).await
