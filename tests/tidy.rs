@@ -16,9 +16,9 @@ mod source;
 /// Who may import whom inside `src/` (DESIGN: siblings never import each other, only `agent` knows everyone).
 ///
 /// `clock` is a leaf that everybody at the edge is handed, `dns` one question to one server, which `live` and `probe`
-/// ask; `config` names the settings that `probe` and `notify` define; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it. `lab` builds the agent's
-/// world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put there, and speaks to it as
-/// `api` does. A room that is not listed may import nothing.
+/// ask; `config` names the settings that `probe` and `notify` define; `api` and `cli` show the rows of `store`, and the
+/// outbox of `notify` lives in it. `lab` builds the agent's world as `agent` does, of stand-ins for what `probe`, `live`,
+/// `notify` and `store` put there, and speaks to it as `api` does. A room that is not listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["agent", "lab", "config", "store", "notify", "api", "decision", "clock"]),
