@@ -13,6 +13,7 @@ mod bad_clock;
 mod bad_provider;
 mod batches;
 mod chats;
+mod crowd;
 mod edits;
 mod holding;
 mod one_shot;

@@ -8,6 +8,7 @@
 
 mod agent;
 mod arrival;
+mod by_hand;
 mod credentials;
 mod edit;
 mod families;
