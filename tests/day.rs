@@ -97,7 +97,11 @@ async fn something_happens(stage: &Stage, dice: &mut Dice) {
         }
         18 => {
             let manner = dice.of(&[0, 1]);
-            if manner == 0 { stage.nameservers.freeze("ns2", &www()) } else { stage.nameservers.set("ns2", Manner::Silent) }
+            if manner == 0 {
+                stage.nameservers.freeze("ns2", &www())
+            } else {
+                stage.nameservers.set("ns2", Manner::Silent)
+            }
         }
         _ => {
             stage.crash().await;
@@ -166,7 +170,11 @@ async fn a_day_of_everything_leaves_nothing_behind() {
         .iter()
         .map(|kind| stage.heard(kind).len())
         .sum();
-    assert!(completed <= writes && writes <= completed + doubtful, "{completed} of {writes}: {:#?}", stage.lines());
+    assert!(
+        completed <= writes && writes <= completed + doubtful,
+        "{completed} of {writes}: {:#?}",
+        stage.lines()
+    );
     assert!(grown < GROWTH, "{grown} bytes more memory");
     assert!(size < FILE, "a state file of {size} bytes");
     stage.check();

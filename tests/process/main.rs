@@ -21,5 +21,6 @@ mod state;
 mod status;
 mod stop;
 mod systemd;
+mod targets;
 mod uplink;
 mod usage;

@@ -9,5 +9,6 @@
 
 mod fake;
 mod http;
+mod replies;
 mod suite;
 mod update;
