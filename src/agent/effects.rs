@@ -144,7 +144,13 @@ impl Agent {
         };
         self.keep(batch, now).await;
         if !matches!(self.mode, Mode::Plan { .. }) {
-            self.ledger.prune(now).await;
+            let latency = self.decision.fetch_latency();
+            // Nothing waits for it: a change that is due in the meantime waits for the disk as ever, and no longer.
+            let (kept, pruned) = (self.ledger.keep_latency(latency), self.ledger.prune(now.wall));
+            self.tasks.spawn(async move {
+                kept.await;
+                pruned.await;
+            });
         }
     }
 

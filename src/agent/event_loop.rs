@@ -16,7 +16,7 @@ use super::restore::{jobs, saved};
 use super::servers::Servers;
 use super::zones::Zones;
 use super::{World, systemd};
-use crate::api::{Command, Source, Status};
+use crate::api::{Command, Explained, Source, Status};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decision::{ChannelId, Decision, Event, EventKind, Input, Moment, Now, Options, Report};
@@ -331,6 +331,17 @@ impl Agent {
                     pending_deliveries: pending,
                     report: self.decision.report(&self.clock.now()),
                 });
+            }
+            Command::Explain(record, answer) => {
+                let explanation = self.decision.explain(&self.clock.now(), &record);
+                let agent = self.config.agent.id.clone();
+                // Whoever asked may have gone.
+                let _ = answer.send(explanation.map(|explanation| Explained {
+                    source: Source::Agent,
+                    agent,
+                    age_s: 0,
+                    explanation,
+                }));
             }
             Command::Failback(record, answer) => {
                 let known = self.config.records.contains_key(&record);

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::State;
 use super::backlog::Backlog;
-use crate::decision::{ChannelId, Event, EventKind, Moment, Now, Recorded};
+use crate::decision::{ChannelId, Event, EventKind, LatencyRow, Moment, Now, Recorded};
 use crate::notify::{NotifySettings, Outbox, Sender};
 use crate::store::{Batch, GivenUp, Loaded, Store, StoreError};
 
@@ -102,14 +102,28 @@ impl Ledger {
     }
 
     /// Forgets old history.
-    pub(super) async fn prune(&self, now: &Now) {
-        if self.trouble.is_some() {
-            return;
+    pub(super) fn prune(&self, now: Timestamp) -> impl Future<Output = ()> + Send + use<> {
+        let store = self.trouble.is_none().then(|| self.store.clone());
+        async move {
+            let Some(store) = store else { return };
+            match timeout(DISK_LIMIT, store.prune(now)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "old history could not be dropped"),
+                Err(_) => tracing::debug!("the disk took too long to drop old history"),
+            }
         }
-        match timeout(self.limit, self.store.prune(now.wall)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "old history could not be dropped"),
-            Err(_) => tracing::debug!("the disk took too long to drop old history"),
+    }
+
+    /// Keeps how long probes took. While the state cannot be written it is lost: nothing depends on it.
+    pub(super) fn keep_latency(&self, rows: Vec<LatencyRow>) -> impl Future<Output = ()> + Send + use<> {
+        let store = (self.trouble.is_none() && !rows.is_empty()).then(|| self.store.clone());
+        async move {
+            let Some(store) = store else { return };
+            match timeout(DISK_LIMIT, store.add_latency(rows)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "latency could not be kept"),
+                Err(_) => tracing::debug!("the disk took too long to keep latency"),
+            }
         }
     }
 

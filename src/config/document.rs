@@ -57,7 +57,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         records: records.into_iter().map(|(name, (record, _))| (name, record)).collect(),
         notify: notify.ok()?,
         warnings: Vec::<Warning>::new(),
-        marks: Marks::of(root),
+        marks: Marks::of(root, &desk.cx.taken.borrow()),
     })
 }
 

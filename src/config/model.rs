@@ -114,6 +114,7 @@ impl Config {
                 interval: check.interval,
                 fast_interval: check.fast_interval,
                 timeout: check.timeout,
+                min_tls_days: check.kind.tls().and_then(|tls| tls.min_days).map(|min| min.days),
             };
             Some((id.clone(), policy))
         });

@@ -22,6 +22,8 @@ pub struct Saved {
     pub records: BTreeMap<DomainName, SavedRecord>,
     /// Changes that were begun and never closed: they may have happened.
     pub unconfirmed: BTreeMap<DomainName, Work>,
+    /// The keys under which certificates were told of.
+    pub certificates: BTreeSet<String>,
 }
 
 /// What is kept of a record between two runs.
@@ -57,6 +59,8 @@ pub struct Decision {
     pub(super) targets: Targets,
     pub(super) sight: Sight,
     pub(super) records: BTreeMap<DomainName, RecordState>,
+    pub(super) certificates: super::certificates::Certificates,
+    pub(super) latency: super::latency::Latency,
     /// Providers that cannot be used.
     pub(super) troubles: BTreeMap<ProviderId, super::troubles::Trouble>,
     /// The running incident of each target that is not well.
@@ -66,7 +70,7 @@ pub struct Decision {
     pub(super) by_target: BTreeMap<TargetId, Vec<DomainName>>,
     pub(super) unsettled: BTreeSet<Endpoint>,
     pub(super) witness_pace: Pace,
-    settles_until: Moment,
+    pub(super) settles_until: Moment,
     settled_reviewed: bool,
     next_sweep: Moment,
 }
@@ -91,7 +95,7 @@ impl Decision {
         let sight = Sight::new(&policy.witnesses);
         let by_target = by_target(&policy);
         let told = saved_verdicts(&saved.trackers);
-        let Saved { records: mut kept, mut unconfirmed, .. } = saved;
+        let Saved { records: mut kept, mut unconfirmed, certificates, .. } = saved;
         let records = policy.records.keys().map(|name| {
             let SavedRecord { current, last_change, incident, said } = kept.remove(name).unwrap_or_default();
             let phase = unconfirmed.remove(name).map_or(Phase::Idle, |work| Phase::Confirming {
@@ -113,6 +117,8 @@ impl Decision {
             unsettled: targets.iter().filter(|(_, t)| !t.is_settled()).map(|(e, _)| e.clone()).collect(),
             incidents: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            certificates: super::certificates::Certificates::new(&certificates),
+            latency: super::latency::Latency::default(),
             policy,
             faces,
             options,
@@ -228,6 +234,8 @@ impl Decision {
             return;
         }
         let counted = self.targets.count(observation, &self.policy, self.options.stale_floor);
+        self.latency.count(observation, self.targets.last(&observation.endpoint), now);
+        self.saw_certificate(now, observation, out);
         let endpoint = &observation.endpoint;
         if counted.first_failure {
             if !self.policy.witnesses.is_empty() {

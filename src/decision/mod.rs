@@ -13,15 +13,21 @@
 //! | [`Decision`] | all of it as one state machine: [`Input`] -> [`Effect`]s |
 
 mod arrival;
+mod certificates;
 mod effect;
 mod engine;
 mod event;
+mod explain;
+mod explain_next;
 #[cfg(test)]
 mod fixture;
+
 mod guard;
 mod health;
 mod ids;
+mod latency;
 mod observation;
+mod one_look;
 mod plan;
 mod policy;
 mod reconcile;
@@ -38,13 +44,20 @@ mod time;
 mod troubles;
 mod writing;
 
+pub use certificates::CERTIFICATE_KEY;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
+pub use explain::{
+    EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
+};
+pub use explain_next::NextStep;
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
+pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
+pub use one_look::OneLook;
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};
 pub use report::{

@@ -37,6 +37,9 @@ impl Decision {
                 self.provider_works(now, &provider, out);
                 let state = self.state(name);
                 state.calm();
+                if state.snapshot.as_ref().is_some_and(|before| before.sets != snapshot.sets) {
+                    state.shown_since = Some(now.moment);
+                }
                 state.snapshot = Some(snapshot);
                 if let Phase::Confirming { work, word, tries } = phase
                     && self.proves(now, name, work, word, tries, out)

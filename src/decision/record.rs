@@ -62,6 +62,8 @@ pub(super) struct RecordState {
     pub(super) current: Vec<TargetId>,
     /// What the provider held when it was last read.
     pub(super) snapshot: Option<Snapshot>,
+    /// Since when the provider was seen to hold that; `None` when it held it already at the first reading.
+    pub(super) shown_since: Option<Moment>,
     /// What should be there as far as we know: our last confirmed change, or the first reading.
     pub(super) settled: Option<BTreeMap<RecordType, RecordSet>>,
     pub(super) phase: Phase,

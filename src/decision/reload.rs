@@ -86,6 +86,8 @@ impl Decision {
         self.targets.reshape(Targets::new(&self.policy, &BTreeMap::new(), now));
         let targets = &self.targets;
         self.unsettled.retain(|endpoint| targets.tracker(endpoint).is_some());
+        self.certificates.retain(|endpoint| targets.tracker(endpoint).is_some());
+        self.latency.retain(|endpoint| targets.tracker(endpoint).is_some());
         let known = &self.policy.targets;
         self.told.retain(|target, _| known.contains_key(target));
         self.incidents.retain(|target, _| known.contains_key(target));

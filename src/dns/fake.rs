@@ -60,7 +60,7 @@ impl Fake {
                     drop(tcp);
                 } else if habits.from_elsewhere {
                     let _tcp = tcp;
-                    pending().await
+                    pending::<()>().await;
                 } else {
                     serve_tcp(tcp, script.clone(), habits).await;
                 }

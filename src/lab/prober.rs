@@ -37,6 +37,12 @@ impl Prober for StageProber {
         self.note(address, check, &report.outcome);
         report
     }
+
+    fn forget(&self, address: IpAddr, check: &Arc<Check>) {
+        if let Some(Place::Listener { seat, check, .. }) = self.stage.place(address, check) {
+            self.inner.forget(seat.address().ip(), check);
+        }
+    }
 }
 
 impl StageProber {

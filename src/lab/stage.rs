@@ -254,7 +254,10 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
             let sni = Some(certificate_name(&check.kind, address));
             (CheckKind::Tls(TlsCheck { port, sni, settings: TlsSettings::default() }), tls.port)
         }
-        CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => (check.kind.clone(), 0),
+        // None of them is seated as itself: see `part`.
+        CheckKind::Grpc(_) | CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => {
+            (check.kind.clone(), 0)
+        }
     };
     let check = Arc::new(Check { kind, ..check.clone() });
     Ok(Place::Listener { seat, check, plays: SocketAddr::new(address, own_port) })

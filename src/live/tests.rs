@@ -133,7 +133,7 @@ async fn an_answer_from_another_address_is_not_heard() {
     assert_eq!(why, "Silent: UDP: no answer within 100ms; TCP: no answer within 200ms");
 }
 
-/// bad day: name servers: one is silent | waited for 3 s, and named
+/// bad day: name servers: an answer is truncated and TCP is refused | no answer: what it serves is unknown
 #[tokio::test]
 async fn an_answer_cut_short_by_a_server_without_tcp_is_no_answer() {
     let no_tcp = Habits { no_tcp: true, ..Habits::default() };
@@ -144,6 +144,7 @@ async fn an_answer_cut_short_by_a_server_without_tcp_is_no_answer() {
     assert_eq!(why, "Silent: UDP: the answer is cut short; TCP: connection refused");
 }
 
+/// bad day: name servers: half a message | no answer: what it serves is unknown
 #[tokio::test]
 async fn half_a_message_is_no_answer_over_either_way() {
     let half = Habits { half: true, ..Habits::default() };
@@ -157,6 +158,7 @@ async fn half_a_message_is_no_answer_over_either_way() {
     assert!(why.ends_with("TCP: connection closed before the answer was complete"), "{why}");
 }
 
+/// bad day: name servers: an answer after the deadline | no answer; the next question does not get it
 #[tokio::test]
 async fn an_answer_after_the_deadline_is_none_and_the_next_question_does_not_get_it() {
     let late = Habits { delay: HASTY * 2, ..Habits::default() };
@@ -166,9 +168,11 @@ async fn an_answer_after_the_deadline_is_none_and_the_next_question_does_not_get
     assert_eq!(ask(&fake, Duration::from_mins(1)).await, Ok(truth()), "it was only slow");
 }
 
+/// bad day: name servers: a wrong id or a wrong question over TCP | no usable answer, at once, and named
 #[tokio::test]
 async fn a_wrong_id_and_a_wrong_question_over_tcp_are_the_server_s_own_doing() {
-    let wrong: [(fn(&mut Message), &str); 2] = [
+    type Lie = fn(&mut Message);
+    let wrong: [(Lie, &str); 2] = [
         (|answer| answer.metadata.id = answer.metadata.id.wrapping_add(1), "a message with another id"),
         (
             |answer| answer.queries[0].name = Name::from_ascii("mail.example.test.").expect("a name"),
@@ -181,6 +185,7 @@ async fn a_wrong_id_and_a_wrong_question_over_tcp_are_the_server_s_own_doing() {
     }
 }
 
+/// bad day: name servers: one is silent | waited for 3 s, and named
 #[tokio::test]
 async fn silence_ends_in_time_and_names_the_server() {
     let fake = Fake::start(|_, _| Vec::new()).await;
@@ -260,6 +265,7 @@ async fn an_alias_to_itself_is_one_alias_and_no_endless_walk() {
 }
 
 /// The records of other names in the answer are hints and never become part of the record.
+/// bad day: name servers: an alias out of the zone | the alias is the answer; it is not followed
 #[tokio::test]
 async fn an_alias_that_leads_out_of_the_zone_is_reported_and_not_followed() {
     let fake = Fake::start(|question, _| {
@@ -278,6 +284,7 @@ async fn an_alias_that_leads_out_of_the_zone_is_reported_and_not_followed() {
     assert_eq!(ask(&fake, PATIENT).await, Ok(BTreeMap::from([(RecordType::Cname, alias)])));
 }
 
+/// bad day: name servers: one is lame: it refuses or refers to others | no usable answer: nothing is written for it
 #[tokio::test]
 async fn a_lame_server_that_refuses_or_refers_is_no_answer() {
     let refusing = Fake::start(|question, _| {

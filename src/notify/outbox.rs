@@ -145,7 +145,13 @@ impl Outbox {
             let lanes = self.lanes();
             for lane in lanes.iter().filter(|lane| !begun.iter().any(|begun| Arc::ptr_eq(begun, lane))) {
                 let (outbox, lane, stop) = (self.clone(), Arc::clone(lane), stop.clone());
-                running.spawn(async move { outbox.run_lane(&lane, stop).await });
+                running.spawn(async move {
+                    outbox.run_lane(&lane, stop).await;
+                    if lane.is_retired() {
+                        // Its last attempt may have failed, and then the message waits for a channel that is gone.
+                        outbox.inner.changed.notify_one();
+                    }
+                });
             }
             begun = lanes;
             tokio::select! {

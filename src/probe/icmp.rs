@@ -33,7 +33,7 @@ const BUFFER: usize = IcmpCheck::MAX_SIZE as usize + 8 + 60;
 /// is merely unreachable shows as silence, and is a failure when the time is up.
 pub(super) async fn probe(
     address: IpAddr,
-    check: &IcmpCheck,
+    check: IcmpCheck,
     timeout: Duration,
     progress: &mut Progress<'_>,
 ) -> Step<()> {
@@ -95,7 +95,7 @@ impl Replies {
 }
 
 /// A socket that speaks with `address`, and what is to be sent over it.
-fn open(address: IpAddr, check: &IcmpCheck) -> Step<(Echo, UdpSocket)> {
+fn open(address: IpAddr, check: IcmpCheck) -> Step<(Echo, UdpSocket)> {
     let (family, protocol) = match address {
         IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP),
         IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6),
@@ -158,7 +158,9 @@ async fn receive(socket: &UdpSocket, buffer: &mut [u8], address: IpAddr) -> io::
 /// The errors are those into which Linux translates ICMP (`icmp_err_convert` in net/ipv4/icmp.c, `icmpv6_err_convert`
 /// in net/ipv6/icmp.c).
 fn told(error: &io::Error, address: IpAddr) -> Option<Outcome> {
-    let said = match Errno::from_io_error(error) {
+    let ours = || classify(error, "waiting for an echo reply", SocketAddr::new(address, 0));
+    let errno = Errno::from_io_error(error);
+    let said = match errno {
         Some(Errno::CONNREFUSED) => "port unreachable",
         Some(Errno::NOPROTOOPT | Errno::PROTO) => "protocol unreachable",
         Some(Errno::NETUNREACH) => "network unreachable",
@@ -168,8 +170,14 @@ fn told(error: &io::Error, address: IpAddr) -> Option<Outcome> {
         Some(Errno::OPNOTSUPP) => "source route failed",
         // Too big for a link on the way: the kernel has learned the size, this request counts as lost.
         Some(Errno::MSGSIZE) => return None,
-        _ => return Some(classify(error, "waiting for an echo reply", SocketAddr::new(address, 0))),
+        _ => return Some(ours()),
     };
+    // The very same error for a route of our own that went while we waited.
+    if let unknown @ Outcome::Unknown(_) = ours()
+        && matches!(errno, Some(Errno::NETUNREACH | Errno::HOSTUNREACH))
+    {
+        return Some(unknown);
+    }
     Some(Outcome::Fail(format!("an ICMP error came back for {address}: {said}")))
 }
 
@@ -180,4 +188,78 @@ fn remedy(errno: Errno) -> String {
          net.ipv4.ping_group_range=\"{group} {group}\" (IPv6 goes by it too), or give this process CAP_NET_RAW",
         io::Error::from(errno)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    /// What a datagram socket for ICMP would hand on, over sockets of UDP.
+    fn reply(echo: &Echo, sequence: u16) -> Vec<u8> {
+        let mut packet = echo.request(sequence);
+        packet[0] = 0;
+        packet
+    }
+
+    #[tokio::test]
+    async fn duplicates_and_the_replies_of_others_count_for_nothing() {
+        let echo = Echo {
+            v6: false,
+            socket: Socket::Datagram,
+            identifier: 1,
+            token: *b"sixteen bytes ok",
+            size: 56,
+        };
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let (target, stranger) = (
+            UdpSocket::bind("127.0.0.2:0").await.expect("a socket"),
+            UdpSocket::bind("127.0.0.3:0").await.expect("a socket"),
+        );
+        let us = socket.local_addr().expect("an address");
+        let send = async |from: &UdpSocket, packet: Vec<u8>| from.send_to(&packet, us).await.expect("sent");
+
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let mut progress = Progress::begin(&*clock);
+        let mut replies = Replies { answered: vec![false; 2], wanted: 2 };
+        let address: IpAddr = "127.0.0.2".parse().expect("an address");
+        let short = Duration::from_millis(300);
+
+        send(&target, reply(&echo, 0)).await;
+        send(&target, reply(&echo, 0)).await;
+        send(&target, reply(&echo, 2)).await;
+        send(&target, b"garbage".to_vec()).await;
+        send(&stranger, reply(&echo, 1)).await;
+        let waits = tokio::time::timeout(short, replies.hear(&socket, &echo, address, &mut progress)).await;
+        assert!(waits.is_err(), "one request of two is answered");
+        assert_eq!((progress.received, replies.answered.as_slice()), (1, [true, false].as_slice()));
+
+        send(&target, reply(&echo, 1)).await;
+        assert_eq!(replies.hear(&socket, &echo, address, &mut progress).await, Ok(()));
+    }
+
+    #[test]
+    fn every_error_that_icmp_becomes_is_the_target_s_and_all_others_are_looked_at() {
+        let address: IpAddr = "127.0.0.1".parse().expect("an address");
+        let of = |errno: Errno| told(&errno.into(), address);
+        for errno in [
+            Errno::CONNREFUSED,
+            Errno::NOPROTOOPT,
+            Errno::PROTO,
+            Errno::NETUNREACH,
+            Errno::HOSTUNREACH,
+            Errno::HOSTDOWN,
+            Errno::NONET,
+            Errno::ACCESS,
+            Errno::OPNOTSUPP,
+        ] {
+            assert!(matches!(of(errno), Some(Outcome::Fail(_))), "{errno:?}");
+        }
+        assert_eq!(of(Errno::MSGSIZE), None, "the next request is cut");
+        for errno in [Errno::NETDOWN, Errno::NOBUFS, Errno::PERM] {
+            assert!(matches!(of(errno), Some(Outcome::Unknown(_))), "{errno:?}");
+        }
+    }
 }

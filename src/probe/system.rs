@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::exec::Surroundings;
+use super::http::Means;
+use super::kept::Shelf;
 use super::progress::Progress;
 use super::tls::{Roots, Tls};
-use super::{Check, CheckKind, Prober, Report, Step, dns, exec, http, icmp, tcp, tls_check};
+use super::{Check, CheckKind, Prober, Report, Step, dns, exec, grpc, http, icmp, tcp, tls_check};
 use crate::clock::Clock;
 use crate::decision::Outcome;
 
@@ -23,6 +25,7 @@ use crate::decision::Outcome;
 pub struct SystemProber {
     clock: Arc<dyn Clock>,
     tls: Tls,
+    shelf: Shelf,
     surroundings: Surroundings,
 }
 
@@ -32,15 +35,20 @@ impl SystemProber {
     /// The system's roots are read now, once. If there are none, probes with TLS say so as [`Outcome::Unknown`].
     pub fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
         let tls = Tls::new(Arc::clone(&clock), roots);
-        SystemProber { clock, tls, surroundings: Surroundings::of_this_process() }
+        let shelf = Shelf::new(Arc::clone(&clock));
+        SystemProber { clock, tls, shelf, surroundings: Surroundings::of_this_process() }
     }
 
-    async fn run(&self, address: IpAddr, check: &Check, progress: &mut Progress<'_>) -> Step<()> {
+    async fn run(&self, address: IpAddr, check: &Arc<Check>, progress: &mut Progress<'_>) -> Step<()> {
         match &check.kind {
-            CheckKind::Http(http) => http::probe(address, http, &self.tls, progress).await,
+            CheckKind::Http(http) => {
+                let means = Means { tls: &self.tls, shelf: &self.shelf };
+                http::probe(address, (check, http), means, progress).await
+            }
+            CheckKind::Grpc(grpc) => grpc::probe(address, grpc, check.timeout, &self.tls, progress).await,
             CheckKind::Tcp(tcp) => tcp::probe(address, tcp, &self.tls, progress).await,
             CheckKind::Tls(check) => tls_check::probe(address, check, &self.tls, progress).await,
-            CheckKind::Icmp(icmp) => icmp::probe(address, icmp, check.timeout, progress).await,
+            CheckKind::Icmp(icmp) => icmp::probe(address, *icmp, check.timeout, progress).await,
             CheckKind::Dns(dns) => dns::probe(address, dns, progress).await,
             CheckKind::Exec(exec) => exec::probe(address, exec, &self.surroundings, progress).await,
         }
@@ -58,6 +66,10 @@ impl Prober for SystemProber {
             Err(_) => progress.overdue(check.timeout),
         };
         progress.report(outcome, check.timeout)
+    }
+
+    fn forget(&self, address: IpAddr, check: &Arc<Check>) {
+        self.shelf.forget(address, check);
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) async fn probe(
     }
     let hello = Hello { peer, name, alpn: Alpn::None, settings: &starttls.settings };
     let mut stream = tls.handshake(stream, hello, progress).await?;
+    // What was said before is no part of what is expected.
+    progress.received = 0;
     talk(&mut stream, peer, check, progress).await
 }
 

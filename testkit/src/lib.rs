@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`Bind`], [`Knot`], [`Pdns`] | DNS servers that take updates; started by `tests/servers/*.sh` |
 //! | [`Backend`] | HTTP targets that can be made slow, broken or dead |
+//! | [`Nginx`] | HTTP/2 and gRPC as they are spoken elsewhere |
 //! | [`ChatSink`] | an HTTP server that records what it is sent |
 //! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
+//! | [`Service`] | any program that listens on a port |
 //! | [`FaultProxy`] | TCP between a client and a server, with faults |
 //! | [`ask`] | one question to one server, cache and resolver left out |
 //!
@@ -20,16 +22,20 @@ mod backend;
 mod chat;
 mod dns;
 mod netns;
+mod nginx;
 mod process;
 mod proxy;
 mod script;
 mod servers;
+mod service;
 mod wait;
 
 pub use backend::{Backend, Mode};
 pub use chat::{ChatSink, Received};
 pub use dns::{Reply, ask, ask_over_tcp};
 pub use netns::Hosts;
+pub use nginx::Nginx;
 pub use proxy::FaultProxy;
 pub use servers::{Bind, DnsServer, Knot, Pdns, Tsig, ZONE};
+pub use service::Service;
 pub use wait::{free_port, wait_until};

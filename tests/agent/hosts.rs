@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failover::decision::{Outcome, Timings};
+use failover::decision::{Certificate, Outcome, Timings};
 use failover::probe::{Check, Prober, Report};
 use tokio::time::sleep;
 
@@ -31,13 +31,15 @@ pub(crate) enum Host {
 /// Every host, by address; one that is not named works.
 #[derive(Default)]
 pub(crate) struct Hosts {
-    hosts: Mutex<BTreeMap<IpAddr, Host>>,
+    moods: Mutex<BTreeMap<IpAddr, Host>>,
     probes: Mutex<BTreeMap<IpAddr, u64>>,
+    /// What each shows, if anything.
+    pub(crate) certificates: Mutex<BTreeMap<IpAddr, Arc<Certificate>>>,
 }
 
 impl Hosts {
     pub(crate) fn set(&self, address: IpAddr, host: Host) {
-        self.hosts.lock().unwrap().insert(address, host);
+        self.moods.lock().unwrap().insert(address, host);
     }
 
     /// How often a host was probed.
@@ -49,7 +51,7 @@ impl Hosts {
         let mut probes = self.probes.lock().unwrap();
         let count = probes.entry(address).or_default();
         *count += 1;
-        (self.hosts.lock().unwrap().get(&address).copied().unwrap_or(Host::Works), *count)
+        (self.moods.lock().unwrap().get(&address).copied().unwrap_or(Host::Works), *count)
     }
 }
 
@@ -67,6 +69,7 @@ impl Prober for Hosts {
             Host::NoRoute => (ROUND_TRIP, Outcome::Unknown("no route to host".into())),
         };
         sleep(takes).await;
-        Report { outcome, timings: Timings { total: takes, ..Timings::default() }, certificate: None }
+        let certificate = self.certificates.lock().unwrap().get(&address).cloned();
+        Report { outcome, timings: Timings { total: takes, ..Timings::default() }, certificate }
     }
 }

@@ -68,18 +68,12 @@ impl Here {
 
     fn allow(&self, groups: &str) {
         let text = format!("echo '{groups}' > /proc/sys/net/ipv4/ping_group_range");
-        self.run(&self.hosts.here(), &["sh", "-c", &text]);
-    }
-
-    /// Runs a command behind these words.
-    fn run(&self, place: &[String], words: &[&str]) {
-        let status = Command::new(&place[0]).args(&place[1..]).args(words).status().unwrap();
-        assert!(status.success(), "{words:?}: {status}");
+        run(&self.hosts.here(), &["sh", "-c", &text]);
     }
 
     fn nft(&self, rule: &str) {
         let words: Vec<&str> = ["nft"].into_iter().chain(rule.split(' ')).collect();
-        self.run(&self.hosts.there(), &words);
+        run(&self.hosts.there(), &words);
     }
 
     /// Probes `address` from here, as a process with these restrictions.
@@ -99,6 +93,12 @@ impl Here {
     }
 }
 
+/// Runs a command behind these words.
+fn run(place: &[String], words: &[&str]) {
+    let status = Command::new(&place[0]).args(&place[1..]).args(words).status().unwrap();
+    assert!(status.success(), "{words:?}: {status}");
+}
+
 /// Run by the other tests, on other hosts.
 #[tokio::test]
 #[ignore = "it is the process that the others start"]
@@ -112,6 +112,7 @@ async fn there() {
 
 const PATIENT: Duration = Duration::from_secs(10);
 
+/// bad day: agent: the kernel forbids echo requests | unknown, with the sysctl and the capability; nobody is down for it
 #[test]
 fn a_kernel_that_forbids_both_sockets_is_our_own_trouble_and_the_remedy_is_named() {
     let here = Here::start("1 0");
@@ -153,6 +154,7 @@ fn replies_are_seen_on_datagram_sockets_and_on_raw_ones() {
     }
 }
 
+/// bad day: target: the network drops its echo requests | a failure at the time-out
 #[test]
 fn a_host_that_is_cut_off_fails_when_the_time_is_up() {
     let here = Here::start("0 2147483647");
@@ -173,6 +175,7 @@ fn a_host_that_is_cut_off_fails_when_the_time_is_up() {
 }
 
 /// An address that nobody has on a link that is up: the neighbour does not answer, which Linux tells as silence.
+/// bad day: agent: has no route for an echo request | unknown: nobody moves
 #[test]
 fn an_address_that_nobody_has_fails_and_one_without_a_route_is_our_own_trouble() {
     let here = Here::start("0 2147483647");
@@ -187,6 +190,7 @@ fn an_address_that_nobody_has_fails_and_one_without_a_route_is_our_own_trouble()
     }
 }
 
+/// bad day: target: an ICMP error comes back for an echo request | a failure at once where Linux tells of it
 #[test]
 fn an_icmp_error_that_linux_tells_fails_at_once() {
     let here = Here::start("0 2147483647");

@@ -1,7 +1,7 @@
 //! A person works on the zone while the agent runs, or before a run from cron: deletes the record, makes it an alias,
 //! adds a value, changes its TTL, moves the whole zone away.
 
-use testkit::{Bind, DnsServer, Pdns, wait_until};
+use testkit::{Bind, Pdns, wait_until};
 
 use crate::agent::{PATIENCE, Site};
 use crate::stage::{ALPHA, BETA, Stage, WWW, Way, on_each};

@@ -10,6 +10,7 @@ mod agent;
 mod arrival;
 mod by_hand;
 mod credentials;
+mod doctor;
 mod edit;
 mod families;
 mod foreign;

@@ -5,10 +5,12 @@
 //! | `suite` | the conformance suite on BIND, Knot and PowerDNS (by DNS UPDATE and by HTTP) |
 //! | `update` | what is special about DNS UPDATE: keys, clocks, wrong zones, lost replies |
 //! | `http` | what is special about the PowerDNS API: comments, disabled records, broken answers |
+//! | `permission` | whether a swap would be allowed, asked without making one; the servers' clocks |
 //! | `fake` | servers that misbehave, for both |
 
 mod fake;
 mod http;
+mod permission;
 mod replies;
 mod suite;
 mod update;

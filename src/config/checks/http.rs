@@ -8,8 +8,8 @@ use super::super::context::Fault;
 use super::super::keys;
 use super::super::read::{Item, Noted, Optional, Read};
 use super::super::tree::Entry;
-use super::body_match;
-use crate::probe::{HttpCheck, StatusRange, TlsSettings};
+use super::{auth, body_match, json, tls};
+use crate::probe::{BodyMatch, HttpCheck, JsonWish, StatusRange};
 
 /// How much of a body is read unless the check says otherwise, bytes.
 const BODY: usize = 64 * 1024;
@@ -26,36 +26,65 @@ pub(super) fn read(item: Item<'_>) -> Read<HttpCheck> {
     let map = item.map(&keys::HTTP)?;
     let method = map.get("method", method).otherwise("GET".to_owned());
     let path = map.get("path", path).otherwise("/".to_owned());
-    let tls = map.get("tls", Item::flag).otherwise(false);
+    let with_tls = map.get("tls", Item::flag).otherwise(false);
     let port = map.get("port", Item::port);
     let host = map.get("host", host);
-    let sni = map.get("sni", sni);
+    let sni = map.get("sni", tls::sni);
+    let tls_settings = tls::settings(&map);
     let headers = map.get("headers", headers).otherwise(Vec::new());
     let status = map.get("status", statuses).otherwise(vec![StatusRange { first: 200, last: 299 }]);
-    let body = map.get("body", body_match);
+    let auth = map.get("auth", auth::read);
+    let send = map.get("send", Item::secret);
+    let body = map.get("body", body);
     let max_body_bytes = map.get("max_body", |item| item.size(MAX_BODY)).otherwise(BODY);
-    if let (Some(item), Ok(false)) = (map.item("sni"), tls) {
-        item.fault("`sni` without `tls: true`", "add `tls: true` or remove `sni`");
+    let http2 = map.get("http2", Item::flag).otherwise(false);
+    let reuse = map.get("reuse", Item::flag).otherwise(false);
+    if let (Some(item), Ok(true), Ok("POST")) = (map.item("reuse"), reuse, method.as_deref()) {
+        let remedy = "remove `reuse`: where a kept connection broke, the request is sent again, which POST must not be";
+        item.fault("`reuse` does not go with `method: POST`", remedy);
+    }
+    if let (Some(item), Ok(true), Ok(headers)) = (map.item("headers"), http2, &headers) {
+        for (name, _) in headers.iter().filter(|(name, _)| !crate::probe::is_of_http2(name)) {
+            item.fault(format!("HTTP/2 has no header `{name}`"), "remove it, or `http2: true`");
+        }
+    }
+    if let Ok(false) = with_tls {
+        tls::need(&map, "tls: true");
+        if let (Some(item), Ok(Some(_))) = (map.item("auth"), &auth) {
+            item.warn("`auth` without `tls: true`: everybody on the way can read it");
+        }
+    }
+    let has_authorization = |headers: &Vec<(String, SecretString)>| {
+        headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    };
+    if let (Some(item), true) = (map.item("auth"), headers.as_ref().is_ok_and(has_authorization)) {
+        item.fault("`auth` and a header `Authorization` at once", "keep one of them");
+    }
+    if let (Some(item), Ok("GET" | "HEAD" | "OPTIONS")) = (map.item("send"), method.as_deref()) {
+        item.fault("`send` goes with `method: POST` only", "add `method: POST` or remove `send`");
     }
     if let (Some(item), Ok("HEAD")) = (map.item("body"), method.as_deref()) {
         item.fault("the answer to HEAD has no body to look into", "use `method: GET` or remove `body`");
     }
-    let tls = tls?;
+    let tls = with_tls?;
+    let (body, json) = body?.unwrap_or_default();
     Ok(HttpCheck {
         method: method?,
         path: path?,
         port: port?.unwrap_or(if tls { 443 } else { 80 }),
         tls,
-        tls_settings: TlsSettings::default(),
+        tls_settings: tls_settings?,
         host: host?,
         sni: sni?,
         headers: headers?,
-        auth: None,
-        send: None,
+        auth: auth?,
+        send: send?,
         status: status?,
-        body: body?,
-        json: Vec::new(),
+        body,
+        json,
         max_body_bytes: max_body_bytes?,
+        http2: http2?,
+        reuse: reuse?,
     })
 }
 
@@ -76,7 +105,7 @@ fn path(item: Item<'_>) -> Read<String> {
     Ok(text)
 }
 
-fn host(item: Item<'_>) -> Read<String> {
+pub(super) fn host(item: Item<'_>) -> Read<String> {
     let text = item.text()?;
     let fine = text.parse::<Authority>().is_ok_and(|host| !text.contains('@') && !host.host().is_empty());
     if fine {
@@ -88,12 +117,17 @@ fn host(item: Item<'_>) -> Read<String> {
     ))
 }
 
-fn sni(item: Item<'_>) -> Read<String> {
-    let text = item.text()?;
-    if rustls::pki_types::ServerName::try_from(text.as_str()).is_ok() {
-        return Ok(text);
+/// Text, an expression, or JSON.
+fn body(item: Item<'_>) -> Read<(Option<BodyMatch>, Vec<JsonWish>)> {
+    let map = item.map(&keys::BODY)?;
+    let Some(json) = map.get("json", json::wishes).transpose() else {
+        return body_match(item, &map).map(|wanted| (Some(wanted), Vec::new()));
+    };
+    for other in ["contains", "regex"].into_iter().filter_map(|key| map.item(key)) {
+        let remedy = "keep one of them; `json` has a `regex` for texts, too";
+        other.fault(format!("`json` and `{}` at once", other.name), remedy);
     }
-    Err(item.fault(format!("sni `{}` is no host name", item.shown()), "write the name in the certificate"))
+    json.map(|wishes| (None, wishes))
 }
 
 fn headers(item: Item<'_>) -> Read<Vec<(String, SecretString)>> {

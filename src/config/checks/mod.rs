@@ -1,10 +1,14 @@
 //! `checks:`: what all kinds share, and one file per kind.
 
+mod auth;
 mod dns;
 mod exec;
+mod grpc;
 mod http;
 mod icmp;
+mod json;
 mod tcp;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +23,7 @@ use crate::decision::{CheckId, Thresholds};
 use crate::probe::{BodyMatch, Check, CheckKind, DnsCheck, IcmpCheck, TcpCheck};
 
 /// The kinds of check of this version.
-const KINDS: &[&str] = &["http", "tcp", "icmp", "dns", "exec"];
+const KINDS: &[&str] = &["http", "grpc", "tcp", "tls", "icmp", "dns", "exec"];
 /// Defaults of DESIGN section 5.
 const INTERVAL: Duration = Duration::from_secs(10);
 const FAST_INTERVAL: Duration = Duration::from_secs(1);
@@ -111,7 +115,9 @@ fn kind(item: Item<'_>, map: &Map<'_>) -> Read<CheckKind> {
     // All that are written are read, so that the faults in each are noted.
     let kinds = [
         map.get("http", |item| http::read(item).map(CheckKind::Http)).transpose(),
+        map.get("grpc", |item| grpc::read(item).map(CheckKind::Grpc)).transpose(),
         map.get("tcp", |item| tcp::read(item).map(CheckKind::Tcp)).transpose(),
+        map.get("tls", |item| tls::read(item).map(CheckKind::Tls)).transpose(),
         map.get("icmp", |item| icmp::read(item).map(CheckKind::Icmp)).transpose(),
         map.get("dns", |item| dns::read(item).map(CheckKind::Dns)).transpose(),
         map.get("exec", |item| exec::read(item).map(CheckKind::Exec)).transpose(),
@@ -135,8 +141,7 @@ fn asks_for_a_later_kind(entry: &Entry) -> bool {
 }
 
 /// `{contains: text}` or `{regex: text}`.
-fn body_match(item: Item<'_>) -> Read<BodyMatch> {
-    let map = item.map(&keys::BODY)?;
+fn body_match(item: Item<'_>, map: &Map<'_>) -> Read<BodyMatch> {
     let (contains, regex) = (map.get("contains", Item::text)?, map.get("regex", Item::regex)?);
     match (contains, regex) {
         (Some(text), None) => Ok(BodyMatch::Contains(text)),
@@ -144,9 +149,10 @@ fn body_match(item: Item<'_>) -> Read<BodyMatch> {
         (Some(_), Some(_)) => {
             Err(map.fault("`contains` and `regex` at once", "keep one of them; a regex can do both"))
         }
-        (None, None) if item.node.entries().is_empty() => Err(
-            map.fault(format!("`{}` asks for nothing", item.name), "write {contains: text} or {regex: text}")
-        ),
+        (None, None) if item.node.entries().is_empty() => Err(map.fault(
+            format!("`{}` asks for nothing", item.name),
+            "write {contains: text} or {regex: expression}",
+        )),
         (None, None) => Err(Noted),
     }
 }

@@ -1,17 +1,19 @@
 //! Keys of `checks:` and `targets:`.
 
 use super::Form::{
-    Address, Choice, Domain, Duration, Either, Flag, List, Map, Name, Named, Number, OneOrMore, Percent,
-    Port, Regex, Secret, Size, Status, Text,
+    Address, Choice, Decimal, Domain, Duration, Either, Flag, List, Map, Name, Named, Number, OneOrMore,
+    Path, Percent, Port, Regex, Scalar, Secret, Size, Status, Text,
 };
 use super::Harmless::{Empty, False, Never, Word};
-use super::{Section, key, need};
+use super::{Key, Section, key, need};
 
 pub(in crate::config) const CHECK: Section = Section {
     what: "a check",
     keys: &[
-        key("http", Map(&HTTP), "An HTTP/1.1 request"),
+        key("http", Map(&HTTP), "An HTTP request"),
+        key("grpc", Map(&GRPC), "A question by the gRPC health protocol"),
         key("tcp", Map(&TCP), "A TCP connection"),
+        key("tls", Map(&TLS), "A TLS handshake, its certificate verified"),
         key("icmp", Map(&ICMP), "Echo requests, as ping sends them"),
         key("dns", Map(&DNS), "A question to the target, if it is a DNS server"),
         key("exec", Map(&EXEC), "A program that obeys the rules of Nagios plugins"),
@@ -33,8 +35,6 @@ pub(in crate::config) const CHECK: Section = Section {
     ],
     later: &[
         ("tripwire", False),
-        ("tls", Never),
-        ("grpc", Never),
         ("heartbeat", Never),
         ("postgres", Never),
         ("mysql", Never),
@@ -51,36 +51,130 @@ pub(in crate::config) const HTTP: Section = Section {
         key("tls", Flag, "TLS, with the certificate verified; default: false"),
         key("host", Text, "The Host header; default: the address"),
         key("sni", Text, "The name in the certificate; default: host"),
+        key("ca", Path, "PEM file of authorities, these and no others; default: those of this machine"),
+        key("mtls", Map(&MTLS), "A client certificate for servers that ask for one"),
+        MIN_TLS_DAYS_KEY,
         key("headers", Named(&Secret), "More headers"),
+        key("auth", Map(&AUTH), "Who asks; not with a header Authorization"),
+        key("send", Text, "The body of the request; with POST only"),
         key("status", OneOrMore(&Status), "Codes and ranges that pass; default: 200-299"),
         key("body", Map(&BODY), "What the body must hold"),
         key("max_body", Size, "How much of the body is read, up to 16MiB; default: 64KiB"),
+        key("http2", Flag, "HTTP/2 and nothing else; default: false"),
+        key("reuse", Flag, "The connection is kept for the next probe; not with POST; default: false"),
     ],
-    later: &[
-        ("auth", Never),
-        ("mtls", Never),
-        ("client_certificate", Never),
-        ("client_key", Never),
-        ("ca", Never),
-        ("min_tls_days", Never),
-        ("reuse", False),
-        ("http2", False),
-        ("send", Never),
+    later: &[],
+};
+
+pub(in crate::config) const GRPC: Section = Section {
+    what: "a grpc check",
+    keys: &[
+        need("port", Port, "The port"),
+        key("service", Text, "Whose health is asked for; default: that of the server as a whole"),
+        key("tls", Flag, "TLS, with the certificate verified; default: false"),
+        key("host", Text, "The name of the host that is asked (:authority); default: the address"),
+        key("sni", Text, "The name in the certificate; default: host"),
+        key("ca", Path, "PEM file of authorities, these and no others; default: those of this machine"),
+        key("mtls", Map(&MTLS), "A client certificate for servers that ask for one"),
+        MIN_TLS_DAYS_KEY,
     ],
+    later: &[("reuse", False)],
 };
 
 pub(in crate::config) const BODY: Section = Section {
     what: "what a body must hold",
+    keys: &[
+        key("contains", Text, "This text"),
+        key("regex", Regex, "A match of this expression"),
+        key("json", OneOrMore(&Map(&JSON)), "JSON, with these things in it"),
+    ],
+    later: &[],
+};
+
+pub(in crate::config) const JSON: Section = Section {
+    what: "a place in JSON",
+    keys: &[
+        need("pointer", Text, "A JSON Pointer (RFC 6901), like /status/database"),
+        key("equals", Scalar, "It is this"),
+        key("not", Scalar, "It is there, and it is not this"),
+        key("above", Decimal, "A number greater than this"),
+        key("below", Decimal, "A number less than this"),
+        key("at_least", Decimal, "This number, or a greater one"),
+        key("at_most", Decimal, "This number, or a lesser one"),
+        key("regex", Regex, "Text in which this matches"),
+        key("exists", Flag, "Whether there is something, be it null"),
+    ],
+    later: &[],
+};
+
+pub(in crate::config) const AUTH: Section = Section {
+    what: "who asks",
+    keys: &[
+        key("basic", Map(&BASIC), "A user and a password (RFC 7617)"),
+        key("bearer", Secret, "A token (RFC 6750)"),
+    ],
+    later: &[("digest", Never)],
+};
+
+pub(in crate::config) const BASIC: Section = Section {
+    what: "basic auth",
+    keys: &[need("username", Text, "The user, without a colon"), need("password", Secret, "The password")],
+    later: &[],
+};
+
+pub(in crate::config) const MTLS: Section = Section {
+    what: "a client certificate",
+    keys: &[
+        need("certificate", Path, "PEM file: the certificate, then its intermediates"),
+        need("key", Path, "PEM file: its private key, unencrypted"),
+    ],
+    later: &[],
+};
+
+const MIN_TLS_DAYS_KEY: Key = key(
+    "min_tls_days",
+    Either(&[Number(1, 3650), Map(&MIN_TLS_DAYS)]),
+    "Warns when the certificate ends in so many days or fewer; with fail: true the probe fails",
+);
+
+pub(in crate::config) const MIN_TLS_DAYS: Section = Section {
+    what: "how long a certificate must last",
+    keys: &[
+        need("days", Number(1, 3650), "So many days left, or fewer, are too few"),
+        key("fail", Flag, "Too few are a failure, and not a warning only; default: false"),
+    ],
+    later: &[],
+};
+
+pub(in crate::config) const TLS: Section = Section {
+    what: "a tls check",
+    keys: &[
+        key("port", Port, "The port; default: 443"),
+        key("sni", Text, "The name in the certificate; default: the address"),
+        key("ca", Path, "PEM file of authorities, these and no others; default: those of this machine"),
+        key("mtls", Map(&MTLS), "A client certificate for servers that ask for one"),
+        MIN_TLS_DAYS_KEY,
+    ],
+    later: &[],
+};
+
+pub(in crate::config) const EXPECT: Section = Section {
+    what: "what a server must say",
     keys: &[key("contains", Text, "This text"), key("regex", Regex, "A match of this expression")],
-    later: &[("json", Never), ("json_pointer", Never), ("pointer", Never)],
+    later: &[],
 };
 
 pub(in crate::config) const TCP: Section = Section {
     what: "a tcp check",
     keys: &[
         need("port", Port, "The port"),
+        key("starttls", Choice(&["smtp"]), "Changes to TLS first, its certificate verified"),
+        key("sni", Text, "With starttls: the name in the certificate; default: the address"),
+        key("ca", Path, "With starttls: PEM file of authorities, these and no others"),
+        key("mtls", Map(&MTLS), "With starttls: a client certificate"),
+        MIN_TLS_DAYS_KEY,
         key("send", Text, "Sent once connected"),
-        key("expect", Either(&[Text, Map(&BODY)]), "Must come within 64 KiB and the timeout"),
+        key("expect", Either(&[Text, Map(&EXPECT)]), "Must come within 64 KiB and the timeout"),
     ],
     later: &[("tls", False), ("reuse", False)],
 };

@@ -159,6 +159,7 @@ async fn recursion_is_asked_for_only_when_told() {
     assert_eq!(ask(DnsCheck { recursion: true, ..www(port(&fake)) }).await.outcome, Outcome::Pass);
 }
 
+/// bad day: `dns` check: forged answers before the true one | ignored: it passes
 #[tokio::test]
 async fn forged_answers_before_the_true_one_are_ignored() {
     let fake = Fake::start(|question, _| {
@@ -173,6 +174,7 @@ async fn forged_answers_before_the_true_one_are_ignored() {
     assert_eq!(ask(www(port(&fake))).await.outcome, Outcome::Pass);
 }
 
+/// bad day: `dns` check: only a wrong id or question, garbage, half a message | a failure at the time-out, over TCP at once
 #[tokio::test]
 async fn a_wrong_id_a_wrong_question_and_garbage_alone_fail_when_the_time_is_up() {
     type Lie = fn(&Message) -> Vec<u8>;
@@ -205,6 +207,7 @@ async fn a_wrong_id_a_wrong_question_and_garbage_alone_fail_when_the_time_is_up(
     }
 }
 
+/// bad day: `dns` check: an answer from another address | not heard: a failure at the time-out
 #[tokio::test]
 async fn an_answer_from_another_address_is_not_heard() {
     let habits = Habits { from_elsewhere: true, ..Habits::default() };
@@ -212,6 +215,7 @@ async fn an_answer_from_another_address_is_not_heard() {
     assert_eq!(failure(&ask_hastily(www(port(&fake))).await), "no answer within 300ms");
 }
 
+/// bad day: `dns` check: an answer is truncated | asked again over TCP; a failure where that is cut short, too
 #[tokio::test]
 async fn an_answer_cut_short_is_asked_for_again_over_tcp() {
     let fake = Fake::start(|question, way| {
@@ -229,6 +233,7 @@ async fn an_answer_cut_short_is_asked_for_again_over_tcp() {
     assert_eq!(failure(&ask(www(port(&fake))).await), "it cuts its answer short over TCP");
 }
 
+/// bad day: `dns` check: an answer is truncated and TCP is refused | a failure at once that says both
 #[tokio::test]
 async fn an_answer_cut_short_by_a_server_that_refuses_tcp_fails() {
     let habits = Habits { no_tcp: true, ..Habits::default() };
@@ -241,6 +246,7 @@ async fn an_answer_cut_short_by_a_server_that_refuses_tcp_fails() {
     assert!(said.ends_with("refused the connection"), "{said}");
 }
 
+/// bad day: `dns` check: half a message over TCP | a failure at once
 #[tokio::test]
 async fn half_a_message_over_tcp_fails() {
     let habits = Habits { half: true, ..Habits::default() };
@@ -249,6 +255,7 @@ async fn half_a_message_over_tcp_fails() {
     assert!(failure(&report).ends_with("closed the connection"), "{report:?}");
 }
 
+/// bad day: `dns` check: a loop of aliases | a failure that names them; no endless walk
 #[tokio::test]
 async fn a_loop_of_aliases_fails_and_is_no_endless_walk() {
     let fake = holding(vec![
@@ -265,6 +272,7 @@ async fn a_loop_of_aliases_fails_and_is_no_endless_walk() {
     assert!(failure(&ask(www(port(&itself))).await).contains("a loop of aliases"));
 }
 
+/// bad day: `dns` check: an alias out of the zone | a failure that names it, unless the same answer holds what it leads to
 #[tokio::test]
 async fn an_alias_is_followed_within_the_answer_and_no_further() {
     let alias = record(WWW, RecordType::CNAME, "cdn.example.net.");
@@ -286,6 +294,7 @@ async fn records_of_other_names_count_for_nothing() {
     assert_eq!(failure(&ask(www(port(&fake))).await), "its answer holds no A record of www.example.test.");
 }
 
+/// bad day: `dns` check: the server is lame: it refuses or refers to others | a failure with its response code
 #[tokio::test]
 async fn a_lame_server_fails() {
     let refusing = Fake::start(|question, _| {
@@ -309,6 +318,7 @@ async fn a_lame_server_fails() {
     assert_eq!(failure(&report), "its answer holds no A record of www.example.test.");
 }
 
+/// bad day: `dns` check: an answer after the deadline | a failure at the time-out
 #[tokio::test]
 async fn an_answer_after_the_deadline_fails_in_time() {
     let habits = Habits { delay: HASTY * 3, ..Habits::default() };
@@ -320,6 +330,7 @@ async fn an_answer_after_the_deadline_fails_in_time() {
 }
 
 /// A process that is stopped (SIGSTOP) takes questions and connections, for the kernel does, and says nothing.
+/// bad day: `dns` check: the server is frozen | a failure at the time-out
 #[tokio::test]
 async fn a_frozen_server_fails_in_time() {
     let fake = Fake::start(|_, _| Vec::new()).await;
@@ -329,6 +340,7 @@ async fn a_frozen_server_fails_in_time() {
     }
 }
 
+/// bad day: `dns` check: nobody listens | a failure at once
 #[tokio::test]
 async fn a_closed_port_fails_at_once() {
     let port = closed_port().await.port();
