@@ -250,7 +250,8 @@ async fn secondaries_are_notified_at_once() {
     assert_eq!(message[2] >> 3 & 0b1111, 4, "the opcode of NOTIFY (RFC 1996)");
 }
 
-pub(crate) const LISTING: &str = r#"{"id":"example.test.","name":"example.test.","kind":"Native","serial":1,"soa_edit_api":"INCREASE",
+pub(crate) const LISTING: &str = r#"{"id":"example.test.","name":"example.test.","kind":"Native","serial":1,
+    "soa_edit_api":"INCREASE",
     "rrsets":[{"name":"www.example.test.","type":"A","ttl":60,"records":[{"content":"192.0.2.1","disabled":false}]}]}"#;
 
 fn response(status: &str, fields: &str, body: &str) -> Vec<u8> {

@@ -89,7 +89,7 @@ fn replies() -> [(&'static str, Reply); 6] {
     ]
 }
 
-/// bad day: provider: `PowerDNS` answers a reading with 50 MB, a proxy's page or half a JSON | unavailable; 8 MiB are read at most
+/// bad day: provider: `PowerDNS` answers a reading with 50 MB, a proxy's page or half a JSON | tried again; read to a limit
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reading_that_is_answered_with_nonsense_is_no_reading() {
     for (name, reply) in replies() {
@@ -103,7 +103,7 @@ async fn a_reading_that_is_answered_with_nonsense_is_no_reading() {
     }
 }
 
-/// bad day: provider: `PowerDNS` answers a write with 50 MB, a proxy's page or half a JSON | unknown: read again before anything else
+/// bad day: provider: `PowerDNS` answers a write with 50 MB, a proxy's page or half a JSON | the record is read again first
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_is_answered_with_nonsense_may_have_been_made() {
     for (name, reply) in replies() {
