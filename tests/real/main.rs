@@ -8,6 +8,7 @@
 
 mod agent;
 mod arrival;
+mod by_hand;
 mod credentials;
 mod doctor;
 mod edit;
