@@ -8,6 +8,7 @@
 //! | [`agent`] | the one event loop: hands time and results to the decision, does what it asks |
 //! | [`probe`] | one file per kind of check, and the scheduler |
 //! | [`live`] | the record as the authoritative servers answer it |
+//! | [`resolve`] | asking resolvers where a host name leads |
 //! | [`store`] | what outlives the process: state, history, outbox, in one `SQLite` file |
 //! | [`notify`] | messages, channels, and the worker that takes each delivery to its end |
 //! | [`config`] | YAML -> checked [`Config`](config::Config), every fault at once with its place |
@@ -34,7 +35,7 @@
 //! - A verb to delete, and an empty answer: a provider swaps one whole answer for another.
 //! - A write without a fresh reading, and any write in a plan: it is handed readers, which have none.
 //! - A fallback from a failed transaction to single calls for one name.
-//! - Following redirects, resolving names or keeping connections in probes.
+//! - Following redirects or keeping connections in probes, and resolving any name but a target's own.
 //! - Secrets in values that print, in errors, in the store.
 
 pub mod agent;
@@ -47,4 +48,5 @@ pub mod lab;
 pub mod live;
 pub mod notify;
 pub mod probe;
+pub mod resolve;
 pub mod store;

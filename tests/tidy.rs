@@ -16,20 +16,24 @@ mod source;
 /// Who may import whom inside `src/` (DESIGN: siblings never import each other, only `agent` knows everyone).
 ///
 /// `clock` is a leaf that everybody at the edge is handed; `config` names the settings that `probe` and `notify`
-/// define; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it. `lab` builds the agent's
-/// world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put there, and speaks to it as
+/// define, and whom `resolve` asks; `resolve` is for all who need a host name's addresses; `api` and `cli` show the
+/// rows of `store`, and the outbox of `notify` lives in it. `lab` builds the agent's world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put there, and speaks to it as
 /// `api` does. A room that is not listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["agent", "lab", "config", "store", "notify", "api", "decision", "clock"]),
-    ("lab", &["agent", "api", "config", "decision", "clock", "live", "notify", "probe", "store"]),
+    ("lab", &["agent", "api", "config", "decision", "clock", "live", "notify", "probe", "resolve", "store"]),
     (
         "agent",
-        &["probe", "live", "decision", "store", "notify", "receive", "cluster", "api", "config", "clock"],
+        &[
+            "probe", "live", "decision", "store", "notify", "receive", "cluster", "api", "config", "clock",
+            "resolve",
+        ],
     ),
-    ("config", &["decision", "probe", "notify"]),
-    ("probe", &["decision", "clock"]),
-    ("live", &["decision", "clock"]),
+    ("config", &["decision", "probe", "notify", "resolve"]),
+    ("probe", &["decision", "clock", "resolve"]),
+    ("live", &["decision", "clock", "resolve"]),
+    ("resolve", &["decision", "clock"]),
     ("notify", &["decision", "clock", "store"]),
     ("store", &["decision", "clock"]),
     ("receive", &["decision", "clock"]),

@@ -22,11 +22,13 @@ mod guard;
 mod health;
 mod ids;
 mod observation;
+mod place;
 mod plan;
 mod policy;
 mod reconcile;
 mod record;
 mod report;
+mod require;
 mod review;
 mod say;
 mod say_change;
@@ -40,16 +42,18 @@ mod writing;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
-pub use guard::{Guard, Refusal, answer_sets, foreign_values};
+pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
+pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};
 pub use report::{
     ChangeReport, EndpointReport, RecordReport, RecordStatus, Report, ServerReport, TargetReport,
     WitnessReport,
 };
+pub use require::Require;
 pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
 pub use sight::{Sight, SightChange};
 pub use targets::{Counted, Targets, counted, human};

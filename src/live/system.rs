@@ -1,7 +1,6 @@
 //! [`LiveDns`] over real sockets.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +10,7 @@ use providers::{DomainName, RecordSet, RecordType};
 use super::exchange::{self, Limits, NoAnswer};
 use super::message::{Question, wire_type};
 use super::{LiveDns, LiveFault, Server, lookup};
+use crate::resolve::Resolvers;
 
 /// Asks the authoritative servers themselves; their addresses come from the system's resolvers.
 ///
@@ -25,7 +25,7 @@ use super::{LiveDns, LiveFault, Server, lookup};
 #[derive(Debug)]
 pub struct SystemLiveDns {
     limits: Limits,
-    resolvers: Option<Vec<SocketAddr>>,
+    resolvers: Resolvers,
 }
 
 impl SystemLiveDns {
@@ -34,13 +34,12 @@ impl SystemLiveDns {
 
     /// `timeout` is the limit of one [`ask`](LiveDns::ask): a third of it for UDP, the rest for TCP.
     pub fn new(timeout: Duration) -> Self {
-        SystemLiveDns { limits: Limits::of(timeout), resolvers: None }
+        SystemLiveDns { limits: Limits::of(timeout), resolvers: Resolvers::System }
     }
 
-    /// As [`new`](SystemLiveDns::new), but the servers of a zone are looked up through these resolvers (address
-    /// and port) and not through the system's.
-    pub fn with_resolvers(timeout: Duration, resolvers: Vec<SocketAddr>) -> Self {
-        SystemLiveDns { limits: Limits::of(timeout), resolvers: Some(resolvers) }
+    /// As [`new`](SystemLiveDns::new), but the servers of a zone are looked up through these resolvers.
+    pub fn with_resolvers(timeout: Duration, resolvers: Resolvers) -> Self {
+        SystemLiveDns { limits: Limits::of(timeout), resolvers }
     }
 
     async fn ask_one(
@@ -62,7 +61,7 @@ impl SystemLiveDns {
 #[async_trait]
 impl LiveDns for SystemLiveDns {
     async fn servers(&self, zone: &DomainName) -> Result<Vec<Server>, LiveFault> {
-        lookup::servers(zone, self.resolvers.as_deref()).await
+        lookup::servers(zone, &self.resolvers).await
     }
 
     async fn ask(

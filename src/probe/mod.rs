@@ -10,6 +10,7 @@
 //! | `system.rs` | the [`Prober`] of real sockets and processes; the deadline over all parts of a probe |
 //! | `progress.rs` | how far a probe came, its timings, and what is said when its time is up |
 //! | `trouble.rs` | whose trouble an I/O error is: the target's or our own |
+//! | `named.rs` | the addresses of a host name, tried in turn |
 //! | `connect.rs` | a TCP connection to the target's own address |
 //! | `tls.rs` | TLS with verified certificates, and what is said when one is wrong |
 //! | `http.rs`, `request.rs`, `response.rs`, `body.rs` | one HTTP/1.1 exchange |
@@ -17,14 +18,15 @@
 //! | `search.rs` | finding what was expected |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
-//! Deliberately absent: following redirects, names resolved by DNS, connections kept for the next probe, resumed
-//! TLS sessions. Each of them would let a probe see something else than the target as a new visitor finds it.
+//! Deliberately absent: following redirects, resolving any name but the target's own, connections kept for the next
+//! probe, resumed TLS sessions. Each of them would let a probe see something else than the target as a new visitor finds it.
 
 mod body;
 mod cadence;
 mod connect;
 mod exec;
 mod http;
+mod named;
 mod progress;
 mod request;
 mod response;
@@ -38,12 +40,11 @@ mod tests;
 mod tls;
 mod trouble;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::decision::{Certificate, Outcome, Timings};
+use crate::decision::{Certificate, Outcome, Place, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, HttpCheck, StatusRange, TcpCheck};
@@ -56,11 +57,11 @@ type Step<T> = Result<T, Outcome>;
 /// Executes probes. The real one opens sockets; tests and virtual time script one.
 #[async_trait]
 pub trait Prober: Send + Sync {
-    /// Probes `address` once as `check` says and returns within the check's timeout.
+    /// Probes `place` once as `check` says and returns within the check's timeout.
     ///
     /// Trouble of our own (no socket, no route out, no permission, a broken configuration) is
     /// [`Outcome::Unknown`], never a failure. Cancel-safe: a dropped probe leaves no process and no socket behind.
-    async fn probe(&self, address: IpAddr, check: &Arc<Check>) -> Report;
+    async fn probe(&self, place: &Place, check: &Arc<Check>) -> Report;
 }
 
 /// What one probe found.

@@ -14,6 +14,8 @@ pub(super) const LATE: Duration = Duration::from_secs(1);
 /// What a probe is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The addresses of the target's host name.
+    Resolve,
     /// A TCP connection.
     Connect(SocketAddr),
     /// The end of the TLS handshake.
@@ -70,6 +72,22 @@ impl<'a> Progress<'a> {
         lap
     }
 
+    pub(super) fn resolved(&mut self) {
+        self.timings.resolve = Some(self.lap());
+    }
+
+    /// Time since the beginning.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.clock.now().moment.since(self.started)
+    }
+
+    /// Takes over what an attempt at one address found out.
+    pub(super) fn take_over(&mut self, attempt: Report) -> Outcome {
+        self.timings = Timings { resolve: self.timings.resolve, ..attempt.timings };
+        self.certificate = attempt.certificate;
+        attempt.outcome
+    }
+
     pub(super) fn connected(&mut self) {
         self.timings.connect = Some(self.lap());
     }
@@ -92,10 +110,14 @@ impl<'a> Progress<'a> {
         self.received += bytes;
     }
 
-    /// What is said when the deadline struck: a failure that names what was waited for.
+    /// What is said when the deadline struck: a failure that names what was waited for. That resolvers are silent says
+    /// nothing of the target.
     pub(super) fn overdue(&self, timeout: Duration) -> Outcome {
         let so_far = self.received;
         Outcome::Fail(match self.phase {
+            Phase::Resolve => {
+                return Outcome::Unknown(format!("no answer from the resolvers within {timeout:?}"));
+            }
             Phase::Connect(peer) => format!("no TCP connection to {peer} within {timeout:?}"),
             Phase::Tls => format!("TLS handshake not finished within {timeout:?}{}", self.until_now()),
             Phase::Send => format!("what we sent was not taken within {timeout:?}{}", self.until_now()),

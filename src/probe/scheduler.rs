@@ -1,7 +1,6 @@
 //! Runs the probes: each job on its own cadence, a bounded number at a time, findings out by a bounded channel.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::cadence::{Cadence, spread};
 use super::progress::LATE;
 use super::{Check, Prober, Report};
 use crate::clock::Clock;
-use crate::decision::{Endpoint, Moment, Observation, Outcome, Sighting, Timings, WitnessId};
+use crate::decision::{Endpoint, Moment, Observation, Outcome, Place, Sighting, Timings, WitnessId};
 
 /// How many probes run at a time unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 512;
@@ -23,7 +22,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// What a job is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum JobKey {
-    /// A target's address under one of its checks.
+    /// A target's place under one of its checks.
     Endpoint(Endpoint),
     /// A witness.
     Witness(WitnessId),
@@ -35,7 +34,7 @@ pub struct Job {
     /// What it is about. Of two jobs with one key the later counts.
     pub key: JobKey,
     /// Where.
-    pub address: IpAddr,
+    pub place: Place,
     /// How, and how often.
     pub check: Arc<Check>,
 }
@@ -214,9 +213,9 @@ impl Runner {
     }
 
     async fn probe(&self, started: Moment) -> Report {
-        let Job { address, check, .. } = &self.job;
+        let Job { place, check, .. } = &self.job;
         let limit = check.timeout.saturating_add(LATE);
-        match timeout(limit, self.shared.prober.probe(*address, check)).await {
+        match timeout(limit, self.shared.prober.probe(place, check)).await {
             Ok(report) => report,
             Err(_) => Report {
                 outcome: Outcome::Unknown(format!("the probe was cut off: it did not end within {limit:?}")),

@@ -1,5 +1,6 @@
 //! `checks:`: what all kinds share, and one file per kind.
 
+mod definitions;
 mod exec;
 mod http;
 mod tcp;
@@ -16,6 +17,8 @@ use super::tree::Entry;
 use crate::decision::{CheckId, Thresholds};
 use crate::probe::{BodyMatch, Check, CheckKind, TcpCheck};
 
+pub(super) use definitions::Definitions;
+
 /// The kinds of check of this version.
 const KINDS: &[&str] = &["http", "tcp", "exec"];
 /// Defaults of DESIGN section 5.
@@ -27,7 +30,7 @@ const THRESHOLDS: Thresholds = Thresholds { fall: 3, rise: 3, clear: 6 };
 /// No time may be shorter: a probe is no load test.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// No threshold may be higher.
-const MAX_COUNT: u32 = 1000;
+pub(super) const MAX_COUNT: u32 = 1000;
 
 /// All checks.
 pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<CheckId, (Arc<Check>, Thresholds)>> {
