@@ -55,14 +55,11 @@ fn target(item: Item<'_>, definitions: &Definitions<'_>) -> Read<Target> {
     Ok(Target { checks: checks.collect(), places, require: require? })
 }
 
-/// A check of a target, by name, with what the target changes of it; nothing when its definition is faulty.
-type Named = (CheckId, Option<(Arc<Check>, Thresholds)>);
+/// A check with what the target changes of it; nothing when its definition is faulty.
+type Changed = Option<(Arc<Check>, Thresholds)>;
 
 /// The checks by name; one that occurs twice is noted.
-fn once(
-    item: Item<'_>,
-    checks: Vec<(Named, Span)>,
-) -> Read<BTreeMap<CheckId, (Option<(Arc<Check>, Thresholds)>, Span)>> {
+fn once(item: Item<'_>, checks: Vec<((CheckId, Changed), Span)>) -> Read<BTreeMap<CheckId, (Changed, Span)>> {
     let mut all = BTreeMap::new();
     let mut result = Ok(());
     for ((id, check), span) in checks {

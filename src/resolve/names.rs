@@ -111,7 +111,8 @@ impl HostNames {
                 not_known(format!("the resolvers cannot say where {name} is: {why}"))
             }
             (Family::Nothing(first), Family::Nothing(second)) => {
-                if !(first.sure && second.sure) && !knows_the_root(&resolver).await {
+                let sure = first.sure && second.sure || knows_the_root(&resolver).await;
+                if !sure {
                     return not_known(format!(
                         "the resolvers say that {name} does not exist, and know no other name either"
                     ));

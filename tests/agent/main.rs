@@ -15,6 +15,7 @@ mod batches;
 mod chats;
 mod edits;
 mod holding;
+mod host_names;
 mod one_shot;
 mod outage;
 mod propagation;
