@@ -9,7 +9,7 @@ const ALPHAS_NAME: &str = "alpha.example.test";
 const BETAS_NAME: &str = "beta.example.test";
 
 /// A record that is an alias of the primary's name.
-fn aliased(stage: &Stage) -> Site {
+fn aliased(stage: &Stage) -> String {
     stage.server.set(ALPHAS_NAME, &[&format!("1 A {ALPHA}")]);
     stage.server.set(BETAS_NAME, &[&format!("1 A {BETA}")]);
     stage.server.set(WWW, &[&format!("60 CNAME {ALPHAS_NAME}.")]);
@@ -17,7 +17,7 @@ fn aliased(stage: &Stage) -> Site {
     let config = config.replace(&format!("address: {ALPHA}"), &format!("address: {ALPHAS_NAME}"));
     let config = config.replace(&format!("address: {BETA}"), &format!("address: {BETAS_NAME}"));
     let resolvers = format!("agent: {{resolvers: [\"{}\"], ", stage.server.dns());
-    Site::new(&config.replace("agent: {", &resolvers))
+    config.replace("agent: {", &resolvers)
 }
 
 fn alias(stage: &Stage) -> Vec<String> {
@@ -33,7 +33,7 @@ fn wait_for_alias(stage: &Stage, name: &str) {
 
 fn out_and_back(way: Way) {
     let stage = Stage::start(way);
-    let site = aliased(&stage);
+    let site = Site::new(&aliased(&stage));
     let agent = site.run();
     site.wait_for("in_sync", &["alpha"]);
     let serial = stage.serial();
@@ -67,7 +67,7 @@ fn one_cname_moves_and_comes_back_and_addresses_made_of_it_are_foreign() {
 
 fn name_deleted(way: Way) {
     let stage = Stage::start(way);
-    let site = aliased(&stage);
+    let site = Site::new(&aliased(&stage));
     let _agent = site.run();
     site.wait_for("in_sync", &["alpha"]);
     stage.server.set(ALPHAS_NAME, &[]);
@@ -85,9 +85,8 @@ fn a_target_whose_name_was_deleted_is_down() {
 /// The record is the zone's own name: the provider does not write it, and says why.
 fn apex(way: Way) {
     let stage = Stage::start(way);
-    let site = aliased(&stage);
-    let config = site.config().replace(&format!("name: {WWW}"), "name: example.test\n    create: true");
-    site.configure(&config);
+    let config = aliased(&stage).replace(&format!("name: {WWW}"), "name: example.test\n    create: true");
+    let site = Site::new(&config);
     let serial = stage.serial();
     let done = site.failover(&["once"]).ended(1);
     assert!(done.text().contains("CNAME"), "{}", done.text());
