@@ -7,6 +7,7 @@
 //! | [`decision`] | PURE: all judgement, from values to values |
 //! | [`agent`] | the one event loop: hands time and results to the decision, does what it asks |
 //! | [`probe`] | one file per kind of check, and the scheduler |
+//! | [`dns`] | one DNS question to one server |
 //! | [`live`] | the record as the authoritative servers answer it |
 //! | [`resolve`] | asking resolvers where a host name leads |
 //! | [`store`] | what outlives the process: state, history, outbox, in one `SQLite` file |
@@ -44,6 +45,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;
+pub mod dns;
 pub mod lab;
 pub mod live;
 pub mod notify;

@@ -15,9 +15,11 @@ mod source;
 
 /// Who may import whom inside `src/` (DESIGN: siblings never import each other, only `agent` knows everyone).
 ///
-/// `clock` is a leaf that everybody at the edge is handed; `config` names the settings that `probe` and `notify`
-/// define, and whom `resolve` asks; `resolve` is for all who need a host name's addresses; `api` and `cli` show the
-/// rows of `store`, and the outbox of `notify` lives in it. `lab` builds the agent's world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put there, and speaks to it as
+/// `clock` is a leaf that everybody at the edge is handed, `dns` one question to one server, which `live` and `probe`
+/// ask; `resolve` is for all who need a host name's addresses; `config` names the settings that `probe` and `notify`
+/// define, and whom `resolve` asks; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it.
+/// `lab` builds the agent's world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put
+/// there, and speaks to it as
 /// `api` does. A room that is not listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
@@ -31,8 +33,8 @@ const WALLS: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &["decision", "probe", "notify", "resolve"]),
-    ("probe", &["decision", "clock", "resolve"]),
-    ("live", &["decision", "clock", "resolve"]),
+    ("probe", &["decision", "clock", "dns", "resolve"]),
+    ("live", &["decision", "clock", "dns", "resolve"]),
     ("resolve", &["decision", "clock"]),
     ("notify", &["decision", "clock", "store"]),
     ("store", &["decision", "clock"]),
@@ -40,6 +42,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("cluster", &["decision", "clock"]),
     ("api", &["decision", "clock", "store"]),
     ("clock", &["decision"]),
+    ("dns", &[]),
     ("decision", &[]),
 ];
 
@@ -387,3 +390,5 @@ fn every_crate_takes_the_lints_of_the_workspace() {
 
 #[path = "tidy/bites.rs"]
 mod bites;
+#[path = "tidy/days.rs"]
+mod days;

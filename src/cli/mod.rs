@@ -2,7 +2,9 @@
 
 mod deliveries;
 mod exit;
+mod explain;
 mod failback;
+mod history;
 mod notify;
 mod once;
 mod output;
@@ -101,6 +103,8 @@ enum Command {
     Once(once::Args),
     Plan(plan::Args),
     Status(status::Args),
+    Explain(explain::Args),
+    History(history::Args),
     Validate(validate::Args),
     Failback(failback::Args),
     #[command(subcommand)]
@@ -125,6 +129,8 @@ pub fn main() -> Exit {
         Command::Once(args) => once::main(&global, &args),
         Command::Plan(args) => plan::main(&global, &args),
         Command::Status(args) => status::main(&global, &args),
+        Command::Explain(args) => explain::main(&global, &args),
+        Command::History(args) => history::main(&global, &args),
         Command::Validate(args) => validate::main(&global, &args),
         Command::Failback(args) => failback::main(&global, &args),
         Command::Notify(command) => notify::main(&global, &command),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use providers::{DomainName, ProviderConfig};
 
 use super::checks::Definitions;
+use super::marks::Marks;
 use super::model::{AgentSettings, Config, RecordSettings, Target, Warning};
 use super::names::Names;
 use super::read::{Desk, Item, Optional};
@@ -62,6 +63,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         records: records.into_iter().map(|(name, placed)| (name, placed.record)).collect(),
         notify: notify.ok()?,
         warnings: Vec::<Warning>::new(),
+        marks: Marks::of(root),
     })
 }
 

@@ -1,5 +1,6 @@
 //! From files to a [`Config`]: finding them, reading them within limits, and the order of the steps.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +15,7 @@ use super::tree::Node;
 use super::{document, interpolate, merge, secret, yaml};
 
 /// A file may be this long, bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+pub(super) const MAX_FILE: u64 = 1024 * 1024;
 /// A folder may hold this many files.
 const MAX_FILES: usize = 256;
 /// Where a configuration is looked for when nothing is said.
@@ -49,16 +50,7 @@ impl Config {
     /// # Errors
     /// Every fault of all files.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
-        let cx = Context::new(env);
-        let mut texts = Vec::new();
-        for file in files(path)? {
-            let name = file.display().to_string();
-            match read(&file) {
-                Ok((text, open)) => texts.push((name, text, open)),
-                Err((why, remedy)) => cx.fault(Fault::file(name, why).help(remedy)),
-            }
-        }
-        build(cx, texts)
+        Loading::of(path, env).result
     }
 
     /// Reads the text of one file; `name` is its name in messages.
@@ -70,14 +62,43 @@ impl Config {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, ConfigErrors> {
-        build(Context::new(env), vec![(name.to_owned(), text.to_owned(), false)])
+        build(Context::new(env), vec![(name.to_owned(), text.to_owned(), false)]).result
+    }
+}
+
+/// What came of loading, and what it depends on beside the files of the configuration.
+#[derive(Debug)]
+pub struct Loading {
+    /// The configuration, or every fault of all files.
+    pub result: Result<Config, ConfigErrors>,
+    /// The files that values were taken from (`${file:...}`), whether they could be read or not.
+    pub taken: BTreeSet<PathBuf>,
+}
+
+impl Loading {
+    /// As [`Config::load`].
+    pub fn of(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loading {
+        let cx = Context::new(env);
+        let mut texts = Vec::new();
+        let files = match files(path) {
+            Ok(files) => files,
+            Err(errors) => return Loading { result: Err(errors), taken: BTreeSet::new() },
+        };
+        for file in files {
+            let name = file.display().to_string();
+            match read(&file) {
+                Ok((text, open)) => texts.push((name, text, open)),
+                Err((why, remedy)) => cx.fault(Fault::file(name, why).help(remedy)),
+            }
+        }
+        build(cx, texts)
     }
 }
 
 /// Name, text, and whether everybody on this machine may read the file.
 type Text = (String, String, bool);
 
-fn build(cx: Context<'_>, texts: Vec<Text>) -> Result<Config, ConfigErrors> {
+fn build(cx: Context<'_>, texts: Vec<Text>) -> Loading {
     let mut sources = Sources::default();
     let mut whole: Option<Node> = None;
     let mut trees = Vec::new();
@@ -109,13 +130,15 @@ fn build(cx: Context<'_>, texts: Vec<Text>) -> Result<Config, ConfigErrors> {
     }
     let desk = Desk { cx: &cx, sources: &sources };
     let config = whole.and_then(|whole| document::read(desk, &whole));
+    let taken = cx.files.borrow().keys().map(PathBuf::from).collect();
     let findings = cx.into_findings();
-    match config {
+    let result = match config {
         Some(config) if findings.faults.is_empty() => {
             Ok(Config { warnings: fault::warnings(&sources, findings), ..config })
         }
         _ => Err(ConfigErrors::new(&sources, findings)),
-    }
+    };
+    Loading { result, taken }
 }
 
 fn find(
@@ -138,7 +161,7 @@ fn find(
 }
 
 /// The files to read.
-fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
+pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

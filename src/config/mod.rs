@@ -15,6 +15,7 @@
 //! | `read`, `scalar`, `names` | reading keys, values and names, noting what is wrong |
 //! | `agent`, `checks`, `targets`, `providers`, `records`, `channels` | one section each |
 //! | `document` | the sections together, and what only the whole shows |
+//! | `marks`, `watch` | which parts of two configurations are the same; whether files changed |
 //! | `context`, `fault`, `secret` | collecting faults, showing them, and what must never be shown |
 //!
 //! Deliberately absent: serde for these types. It stops at the first fault, and `tag`, `flatten` and `untagged`
@@ -30,6 +31,7 @@ mod fault;
 mod interpolate;
 mod keys;
 mod load;
+mod marks;
 mod merge;
 mod model;
 mod names;
@@ -42,7 +44,11 @@ mod secret;
 mod source;
 mod targets;
 mod tree;
+mod watch;
 mod yaml;
 
 pub use fault::{ConfigErrors, ConfigFault};
+pub use load::Loading;
+pub use marks::Marks;
 pub use model::{AgentSettings, Config, RecordSettings, Target, Warning, Witness};
+pub use watch::Prints;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use providers::{DomainName, ProviderConfig};
 
+use super::Marks;
 use crate::decision::{
     CheckId, CheckPolicy, Place, Policy, ProviderId, RecordPolicy, Require, TargetId, TargetPolicy,
     Thresholds, WitnessId,
@@ -35,6 +36,8 @@ pub struct Config {
     pub notify: NotifySettings,
     /// What is no fault and yet deserves a word (no witnesses, for one).
     pub warnings: Vec<Warning>,
+    /// To tell which entries another configuration has changed.
+    pub marks: Marks,
 }
 
 /// See `agent:` in the YAML.
@@ -80,6 +83,12 @@ impl Target {
         self.places.first().and_then(Place::name)
     }
 
+    /// Has it a check of this name that is not the one that everybody shares?
+    pub fn changes(&self, check: &CheckId, config: &Config) -> bool {
+        let own = self.checks.get(check).zip(config.checks.get(check));
+        own.is_some_and(|((own, at), (shared, shared_at))| !Arc::ptr_eq(own, shared) || at != shared_at)
+    }
+
     /// What the decision is told of it.
     fn policy(&self) -> TargetPolicy {
         let checks = self.checks.iter().map(|(id, (check, thresholds))| {
@@ -88,6 +97,7 @@ impl Target {
                 interval: check.interval,
                 fast_interval: check.fast_interval,
                 timeout: check.timeout,
+                min_tls_days: check.kind.tls().and_then(|tls| tls.min_days).map(|min| min.days),
             };
             (id.clone(), policy)
         });

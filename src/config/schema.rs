@@ -88,6 +88,8 @@ fn value(form: &Form) -> Value {
         Form::Duration => text("[0-9].*[A-Za-zµ]"),
         Form::Percent => text("^ *[0-9]+ *% *$"),
         Form::Flag => either([json!({"type": "boolean"}), text("^(true|True|TRUE|false|False|FALSE)$")]),
+        Form::Decimal => either([json!({"type": "number"}), text("^-?[0-9.]+([eE][-+]?[0-9]+)?$")]),
+        Form::Scalar => json!({"type": ["string", "number", "boolean", "null"]}),
         Form::Port => number(1, 65535),
         Form::Number(least, most) => number(*least, *most),
         Form::Size => {

@@ -15,7 +15,7 @@ use super::read::{Item, Noted, Optional, Read};
 use super::scalar::looks_like_an_address;
 use super::tree::{Scalar, Span, Value};
 use crate::decision::{CheckId, Place, Require, TargetId, Thresholds};
-use crate::probe::{Check, CheckKind, HttpCheck};
+use crate::probe::{Check, CheckKind, HttpCheck, TcpCheck, TlsCheck};
 
 /// One target has at most so many addresses: each is probed by each check.
 const MAX_ADDRESSES: usize = 64;
@@ -72,7 +72,7 @@ fn once(item: Item<'_>, checks: Vec<((CheckId, Changed), Span)>) -> Read<BTreeMa
     result.map(|()| all)
 }
 
-/// Without a `host` of its own an http check asks the host name for the host name, as it would ask an address for the
+/// Without a `host` or `sni` of its own a check asks the host name for the host name, as it would ask an address for the
 /// address.
 fn served_as(check: Arc<Check>, name: &DomainName) -> Arc<Check> {
     match &check.kind {
@@ -81,6 +81,17 @@ fn served_as(check: Arc<Check>, name: &DomainName) -> Arc<Check> {
             let host = if http.port == own_port { name.to_string() } else { format!("{name}:{}", http.port) };
             let kind = CheckKind::Http(HttpCheck { host: Some(host), ..http.clone() });
             Arc::new(Check { kind, ..Check::clone(&check) })
+        }
+        CheckKind::Tls(tls) if tls.sni.is_none() => {
+            let kind = CheckKind::Tls(TlsCheck { sni: Some(name.to_string()), ..tls.clone() });
+            Arc::new(Check { kind, ..Check::clone(&check) })
+        }
+        CheckKind::Tcp(TcpCheck { starttls: Some(starttls), .. }) if starttls.sni.is_none() => {
+            let mut renamed = Check::clone(&check);
+            if let CheckKind::Tcp(TcpCheck { starttls: Some(starttls), .. }) = &mut renamed.kind {
+                starttls.sni = Some(name.to_string());
+            }
+            Arc::new(renamed)
         }
         _ => check,
     }

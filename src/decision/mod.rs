@@ -13,20 +13,25 @@
 //! | [`Decision`] | all of it as one state machine: [`Input`] -> [`Effect`]s |
 
 mod arrival;
+mod certificates;
 mod effect;
 mod engine;
 mod event;
+mod explain;
+mod explain_next;
 #[cfg(test)]
 mod fixture;
 mod guard;
 mod health;
 mod ids;
+mod latency;
 mod observation;
 mod place;
 mod plan;
 mod policy;
 mod reconcile;
 mod record;
+mod reload;
 mod report;
 mod require;
 mod review;
@@ -42,9 +47,14 @@ mod writing;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
+pub use explain::{
+    EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
+};
+pub use explain_next::NextStep;
 pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
+pub use latency::{Glance, LatencyRow, Letter, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};

@@ -13,7 +13,7 @@ use providers::{BuildError, DomainName, Fault, MockConfig, Provider, Ttl};
 use super::authority::Authority;
 use super::cast::{Cast, key};
 use super::facts::{Addresses, Book};
-use super::part::{Part, certificate_name, host_of};
+use super::part::{Part, certificate_name, host_of, part};
 use super::prober::StageProber;
 use super::provider::WatchedProvider;
 use super::seat::{Act, Seat};
@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::decision::Place;
 use crate::live::{Server, SystemLiveDns};
 use crate::notify::Sender;
-use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck};
+use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck, TlsCheck, TlsSettings};
 use crate::store::{Store, StoreError};
 
 /// How long the agent waits for the mock's DNS server.
@@ -227,7 +227,7 @@ fn players(cast: &Cast, authority: &Authority) -> Result<BTreeMap<(Place, usize)
     }
     for witness in cast.config.agent.witnesses.values() {
         let place = Place::Address(witness.address);
-        let player = player(&place, &witness.check, &Part::Say(Vec::new()), authority)?;
+        let player = player(&place, &witness.check, &part(&witness.check.kind).1, authority)?;
         players.insert((place, key(&witness.check)), player);
     }
     Ok(players)
@@ -239,8 +239,8 @@ fn player(place: &Place, check: &Check, part: &Part, authority: &Authority) -> R
     let act = match (part, &check.kind) {
         (Part::Scripted, _) => return Ok(Player::Scripted(AtomicBool::new(true))),
         (Part::Say(text), _) => Act::Say(text.clone()),
-        (Part::Answer { response, tls: true }, CheckKind::Http(http)) => {
-            let acceptor = authority.acceptor(&certificate_name(http, address));
+        (Part::Answer { response, tls: true }, kind) => {
+            let acceptor = authority.acceptor(&certificate_name(kind, address));
             Act::Answer(response.clone(), Some(acceptor.map_err(StageError::Certificate)?))
         }
         (Part::Answer { response, .. }, _) => Act::Answer(response.clone(), None),
@@ -250,10 +250,22 @@ fn player(place: &Place, check: &Check, part: &Part, authority: &Authority) -> R
     let (kind, own_port) = match &check.kind {
         CheckKind::Http(http) => {
             let host = Some(host_of(http, address));
-            (CheckKind::Http(HttpCheck { port, host, ..http.clone() }), http.port)
+            (
+                CheckKind::Http(HttpCheck {
+                    port,
+                    host,
+                    tls_settings: TlsSettings::default(),
+                    ..http.clone()
+                }),
+                http.port,
+            )
         }
         CheckKind::Tcp(tcp) => (CheckKind::Tcp(TcpCheck { port, ..tcp.clone() }), tcp.port),
-        CheckKind::Exec(_) => (check.kind.clone(), 0),
+        CheckKind::Tls(tls) => {
+            let sni = Some(certificate_name(&check.kind, address));
+            (CheckKind::Tls(TlsCheck { port, sni, settings: TlsSettings::default() }), tls.port)
+        }
+        CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => (check.kind.clone(), 0),
     };
     let check = Arc::new(Check { kind, ..check.clone() });
     let plays = match place {

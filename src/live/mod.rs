@@ -7,8 +7,6 @@
 //! | [`watch()`] | after a write: asks every server until all serve the new answer |
 
 mod exchange;
-#[cfg(test)]
-mod fake;
 mod lookup;
 mod message;
 mod system;

@@ -8,7 +8,7 @@ use futures_util::future::join3;
 use providers::{DomainName, RecordSet, RecordType};
 
 use super::exchange::{self, Limits, NoAnswer};
-use super::message::{Question, wire_type};
+use super::message::{question, wire_type};
 use super::{LiveDns, LiveFault, Server, lookup};
 use crate::resolve::Resolvers;
 
@@ -48,7 +48,7 @@ impl SystemLiveDns {
         name: &DomainName,
         kind: RecordType,
     ) -> Result<Option<RecordSet>, LiveFault> {
-        let question = Question::new(name, wire_type(kind)).map_err(|why| {
+        let question = question(name, wire_type(kind)).map_err(|why| {
             LiveFault::Useless(server.to_string(), format!("{name} cannot be asked for: {why}"))
         })?;
         exchange::ask(server.address, &question, self.limits).await.map_err(|fault| match fault {

@@ -2,7 +2,6 @@
 //!
 //! A probe always connects to the target's own address, with Host and SNI of the service, never through the
 //! record it may change. It finds out and makes no choices.
-
 //!
 //! | file | what it does |
 //! |---|---|
@@ -12,9 +11,11 @@
 //! | `trouble.rs` | whose trouble an I/O error is: the target's or our own |
 //! | `named.rs` | the addresses of a host name, tried in turn |
 //! | `connect.rs` | a TCP connection to the target's own address |
-//! | `tls.rs` | TLS with verified certificates, and what is said when one is wrong |
-//! | `http.rs`, `request.rs`, `response.rs`, `body.rs` | one HTTP/1.1 exchange |
-//! | `tcp.rs`, `exec.rs` | the other kinds |
+//! | `tls/` | TLS with verified certificates, and what is said when one is wrong |
+//! | `http.rs`, `request.rs`, `response.rs`, `body.rs`, `json.rs` | one HTTP/1.1 exchange |
+//! | `icmp.rs`, `echo.rs` | echo requests: the sockets; the packets |
+//! | `dns.rs` | a question to the target, if it is a DNS server |
+//! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
@@ -24,20 +25,26 @@
 mod body;
 mod cadence;
 mod connect;
+mod dns;
+mod echo;
 mod exec;
 mod http;
+mod icmp;
+mod json;
 mod named;
 mod progress;
 mod request;
 mod response;
 mod scheduler;
 mod search;
+mod smtp;
 mod spec;
 mod system;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_check;
 mod trouble;
 
 use std::sync::Arc;
@@ -47,7 +54,11 @@ use async_trait::async_trait;
 use crate::decision::{Certificate, Outcome, Place, Timings};
 
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
-pub use spec::{BodyMatch, Check, CheckKind, ExecCheck, HttpCheck, StatusRange, TcpCheck};
+pub use spec::{
+    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, DnsCheck, ExecCheck, HttpCheck, IcmpCheck,
+    Identity, IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol, StatusRange,
+    TcpCheck, TlsCheck, TlsSettings, Transport, Wanted,
+};
 pub use system::SystemProber;
 pub use tls::Roots;
 

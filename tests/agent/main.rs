@@ -19,6 +19,7 @@ mod host_names;
 mod one_shot;
 mod outage;
 mod propagation;
+mod reload;
 mod restart;
 mod state;
 mod steady;

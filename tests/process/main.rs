@@ -12,6 +12,7 @@ mod flapping;
 mod lock;
 mod log;
 mod provider;
+mod reload;
 mod secrets;
 mod stage;
 mod state;

@@ -45,6 +45,7 @@ impl Cut {
     }
 }
 
+/// bad day: agent: its wire is cut and comes back | blind, told once; no change
 #[test]
 fn a_cut_uplink_is_no_dead_primary() {
     let cut = Cut::new();
@@ -73,6 +74,7 @@ fn a_cut_uplink_is_no_dead_primary() {
     agent.stop();
 }
 
+/// bad day: target: the network drops or rejects it alone | left for the stand-by
 #[test]
 fn a_primary_that_is_cut_off_alone_is_left() {
     for fault in ["drop", "reject"] {
@@ -87,6 +89,7 @@ fn a_primary_that_is_cut_off_alone_is_left() {
     }
 }
 
+/// bad day: targets: all are cut off and the witness is not | one event, no change
 #[test]
 fn all_targets_cut_off_and_the_witness_not_is_one_event_and_no_change() {
     let cut = Cut::new();

@@ -1,14 +1,34 @@
 //! A TCP check.
 
-use super::BodyMatch;
+use super::{BodyMatch, TlsSettings};
 
 /// A TCP connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TcpCheck {
     /// The port.
     pub port: u16,
+    /// Changes to TLS before anything is sent or expected.
+    pub starttls: Option<StartTls>,
     /// What to send once connected.
     pub send: Option<Vec<u8>>,
     /// What must come back, within 64 KiB.
     pub expect: Option<BodyMatch>,
+}
+
+/// The change from plain text to TLS within a connection.
+#[derive(Clone, Debug)]
+pub struct StartTls {
+    /// How it is asked for.
+    pub protocol: StartTlsProtocol,
+    /// The name for SNI and for the certificate; the address when `None`.
+    pub sni: Option<String>,
+    /// Whom to believe and what to show.
+    pub settings: TlsSettings,
+}
+
+/// Protocols in which TLS can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartTlsProtocol {
+    /// SMTP (RFC 3207).
+    Smtp,
 }
