@@ -126,6 +126,12 @@ pub struct Warning {
 }
 
 impl Config {
+    /// Is this record's answer a CNAME, because its targets have host names?
+    pub fn is_alias(&self, record: &DomainName) -> bool {
+        let targets = self.records.get(record).into_iter().flat_map(|record| record.policy.targets());
+        targets.filter_map(|id| self.targets.get(id)).any(|target| target.host_name().is_some())
+    }
+
     /// What the decision is told.
     pub fn policy(&self) -> Policy {
         Policy {

@@ -233,6 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn host_names_and_checks_of_one_target_are_cast() {
+        let cast = cast(
+            "
+checks:
+  web: {http: {path: /, port: 8080}}
+  ssh: {tcp: {port: 22}}
+targets:
+  a: {address: a.example.net, checks: [{web: {http: {port: 8081}}}, ssh], require: any}
+  b: {address: b.example.net, checks: [web]}
+providers: {zone: {type: mock}}
+records:
+  - {name: www.example.com, provider: zone, ttl: 60, targets: [a, b]}
+",
+        );
+        let www: DomainName = "www.example.com".parse().unwrap();
+        assert_eq!(cast.homes[&www], addresses_of(&["a.example.net"]));
+        assert_eq!(cast.needed()[&"a.example.net".parse().unwrap()], 1);
+        assert_eq!(cast.parts.len(), 3, "web as it is, web of a, ssh");
+        assert_eq!(cast.acts, [BTreeSet::from([TargetId::from("a")])]);
+    }
+
+    #[test]
     fn zones_pools_and_what_is_played_otherwise() {
         let cast = cast(
             "

@@ -385,6 +385,18 @@ records:
   - {name: www.example.com, provider: zone, ttl: 60, targets: [a, b], failback: {after: 500ms}, hold_down: 100ms}
 ";
 
+    /// Targets with host names are played as others are: a CNAME moves and comes back.
+    #[tokio::test]
+    async fn an_outage_of_a_host_name_is_played() {
+        let named = QUICK.replace("[192.0.2.1, '2001:db8::1']", "a.example.net");
+        let named = named.replace("address: 192.0.2.2", "address: b.example.net");
+        let config = Config::parse("test", &named, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+        let cast = Cast::of(&config, false);
+        let outcome = rehearse(&cast, &mut |_| ()).await.unwrap();
+        assert!(outcome.kept, "{outcome:#?}");
+        assert_eq!((outcome.records[0].writes, outcome.records[0].writes_due), (2, 2));
+    }
+
     /// The whole play, with somebody else at the zone in the middle of it: the verdict does not go by the agent's word.
     #[tokio::test]
     async fn a_promise_broken_behind_the_agent_s_back_is_seen() {
