@@ -15,6 +15,7 @@
 //! | [`config`] | YAML -> checked [`Config`](config::Config), every fault at once with its place |
 //! | [`api`] | the running agent's door, a local socket |
 //! | [`lab`] | the rehearsal: the real program on a stage of our own |
+//! | [`doctor`] | is everything in place for the day it matters? Looks and changes nothing |
 //! | [`cli`] | one file per command |
 //! | [`clock`] | the one place where a clock is read |
 //! | [`providers`] | a crate of its own: reading and swapping records |
@@ -46,6 +47,7 @@ pub mod clock;
 pub mod config;
 pub mod decision;
 pub mod dns;
+pub mod doctor;
 pub mod lab;
 pub mod live;
 pub mod notify;

@@ -63,6 +63,22 @@ async fn speaks_the_truth(real: &dyn DnsServer) {
 
     assert_eq!(ask("nowhere.example.test").await, Ok(BTreeMap::new()), "a clear no");
     assert_eq!(ask(ZONE).await, Ok(BTreeMap::new()), "a name with other types only");
+    let soa = live.soa(&server, &name(ZONE)).await.expect("its SOA");
+    assert_eq!(soa.serial, real.serial(ZONE), "{}", real.label());
+    let foreign = live.soa(&server, &name("example.org")).await;
+    assert!(matches!(foreign, Err(LiveFault::Useless(..))), "{foreign:?}");
+    let below = live.soa(&server, &name("www.example.test")).await;
+    assert!(
+        matches!(&below, Err(LiveFault::Useless(_, why)) if why.contains("no SOA")),
+        "no zone: {below:?}"
+    );
+    let www = name("www.example.test");
+    assert_eq!(live.company(&server, &www).await, Ok(Vec::new()));
+    real.nsupdate(
+        "update add www.example.test. 60 MX 10 mail.example.net.\nupdate add www.example.test. 60 TXT x",
+    );
+    assert_eq!(live.company(&server, &www).await, Ok(vec!["MX".to_owned(), "TXT".to_owned()]));
+
     let foreign = ask("www.example.org").await;
     assert!(matches!(foreign, Err(LiveFault::Useless(..))), "{foreign:?}");
 

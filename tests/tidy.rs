@@ -19,11 +19,12 @@ mod source;
 /// ask; `resolve` is for all who need a host name's addresses; `config` names the settings that `probe` and `notify`
 /// define, and whom `resolve` asks; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it.
 /// `lab` builds the agent's world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put
-/// there, and speaks to it as
-/// `api` does. A room that is not listed may import nothing.
+/// there, and speaks to it as `api` does. `doctor` looks into every room that touches the world, and `failover probe`
+/// is a command over `probe` alone. A room that is not listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["agent", "lab", "config", "store", "notify", "api", "decision", "clock"]),
+    ("cli", &["agent", "lab", "doctor", "config", "store", "notify", "api", "probe", "decision", "clock"]),
+    ("doctor", &["config", "decision", "clock", "live", "probe", "store", "api"]),
     ("lab", &["agent", "api", "config", "decision", "clock", "live", "notify", "probe", "resolve", "store"]),
     (
         "agent",

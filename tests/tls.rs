@@ -24,25 +24,28 @@ impl Files {
     }
 
     fn write(&self, file: &str, text: &str) {
-        std::fs::write(self.path(file), text).unwrap();
+        std::fs::write(self.path(file), text).expect("the folder is ours");
     }
 
     /// Somebody who signs, signed by another or by itself.
     fn authority(&self, name: &str, by: Option<&Issuer<'static, KeyPair>>) -> Issuer<'static, KeyPair> {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate =
-            by.map_or_else(|| params.self_signed(&key), |by| params.signed_by(&key, by)).unwrap();
+            by.map_or_else(|| params.self_signed(&key), |by| params.signed_by(&key, by)).expect("signed");
         self.write(&format!("{name}.pem"), &certificate.pem());
         Issuer::new(params, key)
     }
 
     /// `file.pem` and `file.key` for this name.
     fn leaf(&self, file: &str, name: &str, by: &Issuer<'static, KeyPair>) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, by).unwrap();
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(vec![name.to_owned()])
+            .expect("a name")
+            .signed_by(&key, by)
+            .expect("signed");
         self.write(&format!("{file}.pem"), &certificate.pem());
         self.write(&format!("{file}.key"), &key.serialize_pem());
     }
@@ -51,7 +54,12 @@ impl Files {
     fn openssl(&self, more: &[&str]) -> Service {
         let (certificate, key) = (self.path("server.pem"), self.path("server.key"));
         let mut words = vec!["openssl", "s_server", "-accept", "127.0.0.1:{port}", "-www", "-quiet"];
-        words.extend(["-cert", certificate.to_str().unwrap(), "-key", key.to_str().unwrap()]);
+        words.extend([
+            "-cert",
+            certificate.to_str().expect("a path in UTF-8"),
+            "-key",
+            key.to_str().expect("a path in UTF-8"),
+        ]);
         words.extend(more);
         Service::start(&words, "openssl")
     }
@@ -61,7 +69,7 @@ impl Files {
         let text = format!(
             "checks: {{x: {}}}\ntargets: {{a: {{address: 192.0.2.1, checks: x}}}}\nproviders: {{zone: {{type: mock}}}}\n\
              records: [{{name: www.example.com, provider: zone, targets: [a]}}]\n",
-            check.replace("$DIR", self.0.path().to_str().unwrap())
+            check.replace("$DIR", self.0.path().to_str().expect("a path in UTF-8"))
         );
         let config =
             Config::parse("failover.yaml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
@@ -72,7 +80,7 @@ impl Files {
 }
 
 fn files() -> Files {
-    Files(tempfile::tempdir().unwrap())
+    Files(tempfile::tempdir().expect("a temporary folder"))
 }
 
 fn passes(report: &Report) {
@@ -86,6 +94,7 @@ fn fails(report: &Report, words: &str) {
     assert!(report.certificate.is_some(), "{report:?}");
 }
 
+/// bad day: target: does not send its intermediate certificate | a failure that says that this may be so
 #[tokio::test]
 async fn openssl_with_and_without_its_intermediate_certificate() {
     let files = files();
@@ -154,7 +163,12 @@ fn mail_server(certificate: &Path, key: &Path) -> Service {
         "-l",
         "127.0.0.1:{port}",
     ];
-    let tls = ["--tlscert", certificate.to_str().unwrap(), "--tlskey", key.to_str().unwrap()];
+    let tls = [
+        "--tlscert",
+        certificate.to_str().expect("a path in UTF-8"),
+        "--tlskey",
+        key.to_str().expect("a path in UTF-8"),
+    ];
     Service::start(&[words.as_slice(), tls.as_slice()].concat(), "python3-aiosmtpd")
 }
 

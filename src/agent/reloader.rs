@@ -117,7 +117,13 @@ impl Reloader {
     /// What the agent is told, if anything.
     async fn judge(&mut self, loaded: Option<Result<Config, ConfigErrors>>) -> Option<Reload> {
         let config = match loaded? {
-            Ok(config) => Arc::new(config),
+            Ok(mut config) => {
+                // Nobody wrote another name: the machine got one, and the agent keeps the one that it speaks by.
+                if config.marks.same(&self.current.marks, "agent", "id") {
+                    config.agent.id.clone_from(&self.current.agent.id);
+                }
+                Arc::new(config)
+            }
             Err(errors) => return Some(Reload::Refuse(Refused::Faults(faults(&errors)))),
         };
         let keys = needs_restart(&self.current, &config);

@@ -90,7 +90,7 @@ pub(super) async fn remembered(config: &Config) -> Result<Remembered, StoreError
         let last_change = row.last_change.map(|time| now.moment_of(time));
         (name, SavedRecord { current: row.current, last_change, incident: row.incident, said: row.said })
     });
-    let saved = Saved { trackers: loaded.trackers, records: records.collect(), unconfirmed: BTreeMap::new() };
+    let saved = Saved { trackers: loaded.trackers, records: records.collect(), ..Saved::default() };
     // The verdicts as they were found, with their age: nobody is asked now, so no silence ends them, and no witness
     // has to vouch again.
     let options = Options { stale_floor: Duration::MAX, ..Options::default() };

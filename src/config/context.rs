@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
+use super::marks;
 use super::tree::Span;
 
 /// What is wrong, where, and what to do about it.
@@ -63,12 +65,21 @@ pub(super) struct Context<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     /// Contents of the files that values refer to, by path: each is read once.
     pub(super) files: RefCell<BTreeMap<String, Result<String, String>>>,
+    /// Marks of the contents of other files that values name, by path.
+    pub(super) taken: RefCell<BTreeMap<String, u64>>,
     findings: RefCell<Findings>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Context { env, files: RefCell::default(), findings: RefCell::default() }
+        Context { env, files: RefCell::default(), taken: RefCell::default(), findings: RefCell::default() }
+    }
+
+    /// A value names this file, and this is in it; nothing where it could not be read. A change of it is a change of the
+    /// configuration.
+    pub(super) fn took(&self, path: &Path, content: Option<&[u8]>) {
+        let mark = content.map_or(0, marks::of_bytes);
+        self.taken.borrow_mut().insert(path.display().to_string(), mark);
     }
 
     /// Notes a fault, once: a value that is used twice by an alias is wrong once.

@@ -63,7 +63,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         records: records.into_iter().map(|(name, placed)| (name, placed.record)).collect(),
         notify: notify.ok()?,
         warnings: Vec::<Warning>::new(),
-        marks: Marks::of(root),
+        marks: Marks::of(root, &desk.cx.taken.borrow()),
     })
 }
 

@@ -71,7 +71,7 @@ impl Config {
 pub struct Loading {
     /// The configuration, or every fault of all files.
     pub result: Result<Config, ConfigErrors>,
-    /// The files that values were taken from (`${file:...}`), whether they could be read or not.
+    /// The files that values were taken from (`${file:...}`) or name (`ca`), whether they could be read or not.
     pub taken: BTreeSet<PathBuf>,
 }
 
@@ -130,7 +130,7 @@ fn build(cx: Context<'_>, texts: Vec<Text>) -> Loading {
     }
     let desk = Desk { cx: &cx, sources: &sources };
     let config = whole.and_then(|whole| document::read(desk, &whole));
-    let taken = cx.files.borrow().keys().map(PathBuf::from).collect();
+    let taken = cx.files.borrow().keys().chain(cx.taken.borrow().keys()).map(PathBuf::from).collect();
     let findings = cx.into_findings();
     let result = match config {
         Some(config) if findings.faults.is_empty() => {

@@ -21,17 +21,18 @@ impl fmt::Debug for Marks {
 }
 
 impl Marks {
-    pub(super) fn of(whole: &Node) -> Marks {
+    /// `taken` has the marks of the contents of files that values name.
+    pub(super) fn of(whole: &Node, taken: &BTreeMap<String, u64>) -> Marks {
         let mut marks = BTreeMap::new();
         for section in whole.entries() {
             match &section.node.value {
                 Value::Map(entries) => {
                     for entry in entries {
-                        marks.insert((section.key.clone(), entry.key.clone()), mark(&entry.node));
+                        marks.insert((section.key.clone(), entry.key.clone()), mark(&entry.node, taken));
                     }
                 }
                 _ => {
-                    marks.insert((section.key.clone(), String::new()), mark(&section.node));
+                    marks.insert((section.key.clone(), String::new()), mark(&section.node, taken));
                 }
             }
         }
@@ -45,28 +46,33 @@ impl Marks {
     }
 }
 
-fn mark(node: &Node) -> u64 {
+/// A mark of what is in a file.
+pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
+    KEY.hash_one(bytes)
+}
+
+fn mark(node: &Node, taken: &BTreeMap<String, u64>) -> u64 {
     let mut hasher = KEY.build_hasher();
-    feed(node, &mut hasher);
+    feed(node, taken, &mut hasher);
     hasher.finish()
 }
 
-fn feed(node: &Node, hasher: &mut impl Hasher) {
+fn feed(node: &Node, taken: &BTreeMap<String, u64>, hasher: &mut impl Hasher) {
     match &node.value {
         Value::Null => 0u8.hash(hasher),
         Value::Lost => 1u8.hash(hasher),
-        Value::Scalar(scalar) => (2u8, &scalar.text, scalar.plain).hash(hasher),
+        Value::Scalar(scalar) => (2u8, &scalar.text, scalar.plain, taken.get(&scalar.text)).hash(hasher),
         Value::List(items) => {
             (3u8, items.len()).hash(hasher);
             for item in items {
-                feed(item, hasher);
+                feed(item, taken, hasher);
             }
         }
         Value::Map(entries) => {
             (4u8, entries.len()).hash(hasher);
             for entry in entries {
                 entry.key.hash(hasher);
-                feed(&entry.node, hasher);
+                feed(&entry.node, taken, hasher);
             }
         }
     }

@@ -10,8 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Certificate, CheckPolicy, Decision, Effect, Endpoint, Event, EventKind, Moment, Now, Observation,
-    Severity, counted,
+    Certificate, Decision, Effect, Endpoint, Event, EventKind, Moment, Now, Observation, Severity, counted,
 };
 
 /// Days left at which a certificate is told of; none left is the last of them.
@@ -22,6 +21,8 @@ const CRITICAL_DAYS: u32 = 1;
 const GATHER: Duration = Duration::from_mins(1);
 /// What was told of certificates that nobody shows is remembered of so many: a pool may show two by turns.
 const REMEMBERED: usize = 256;
+/// How the keys of these events begin.
+pub const CERTIFICATE_KEY: &str = "certificate-";
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 /// The certificates that were seen in this run.
@@ -37,6 +38,16 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
+    /// Nothing seen yet; the keys of what earlier runs have told.
+    pub(super) fn new(told: &BTreeSet<String>) -> Self {
+        let mut certificates = Certificates::default();
+        for (fingerprint, days) in told.iter().filter_map(|key| of_key(key)) {
+            let tightest = certificates.told.entry(fingerprint.to_owned()).or_insert(days);
+            *tightest = days.min(*tightest);
+        }
+        certificates
+    }
+
     /// Forgets endpoints that are gone.
     pub(super) fn retain(&mut self, stays: impl Fn(&Endpoint) -> bool) {
         self.shown.retain(|endpoint, _| stays(endpoint));
@@ -79,7 +90,7 @@ impl Decision {
             && self.targets.tracker(endpoint).is_some()
         {
             let check = self.policy.targets.get(&endpoint.target).and_then(|t| t.checks.get(&endpoint.check));
-            let days = check.and_then(threshold_of);
+            let days = check.and_then(|check| check.min_tls_days);
             self.certificates.shown.insert(endpoint.clone(), (Arc::clone(certificate), days));
             self.certificates.waiting_since.get_or_insert(now.moment);
         }
@@ -97,7 +108,7 @@ impl Decision {
         };
         for certificate in due {
             if let Some((days, event)) = self.certificates.due(&certificate, now) {
-                let key = format!("certificate-{}-{days}d", certificate.fingerprint);
+                let key = format!("{CERTIFICATE_KEY}{}-{days}d", certificate.fingerprint);
                 out.push(Effect::Say(Box::new(event), Some(key)));
             }
         }
@@ -105,9 +116,10 @@ impl Decision {
     }
 }
 
-/// A threshold of a check's own.
-fn threshold_of(_: &CheckPolicy) -> Option<u32> {
-    None
+/// The fingerprint and the threshold of a key.
+fn of_key(key: &str) -> Option<(&str, u32)> {
+    let (fingerprint, days) = key.strip_prefix(CERTIFICATE_KEY)?.rsplit_once('-')?;
+    Some((fingerprint, days.strip_suffix('d')?.parse().ok()?))
 }
 
 fn seconds_left(certificate: &Certificate, wall: Timestamp) -> i64 {
@@ -232,6 +244,37 @@ mod tests {
         assert_eq!(told[0].0, "certificate-aa-0d");
         assert_eq!(told[0].1.severity, Severity::Critical);
         assert!(told[0].1.summary.ends_with("ended 2 h ago"), "{}", told[0].1.summary);
+    }
+
+    #[test]
+    fn what_an_earlier_run_told_is_not_told_again_and_what_is_tighter_is() {
+        let told_before =
+            |key: &str| Saved { certificates: BTreeSet::from([key.into()]), ..Saved::default() };
+        let one = certificate("aa", 2, 0);
+        for (key, expected) in [("certificate-aa-3d", 0), ("certificate-aa-7d", 1), ("certificate-bb-3d", 1)]
+        {
+            let saved = told_before(key);
+            let mut decision = Decision::new(policy(), BTreeMap::new(), Options::default(), saved, &now(0));
+            let _ = decision.start(&now(0));
+            assert_eq!(
+                told(&mut decision, &[(1, A4, &one), (1, A6, &one), (2, B4, &one)]).len(),
+                expected,
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_check_has_a_threshold_of_its_own() {
+        let mut own = policy();
+        for check in own.targets.get_mut(&"a".into()).unwrap().checks.values_mut() {
+            check.min_tls_days = Some(30);
+        }
+        let mut decision = Decision::new(own, BTreeMap::new(), Options::default(), Saved::default(), &now(0));
+        let _ = decision.start(&now(0));
+        let (one, two) = (certificate("aa", 25, 0), certificate("bb", 25, 0));
+        let told = told(&mut decision, &[(1, A4, &one), (1, A6, &one), (2, B4, &two)]);
+        assert_eq!(told.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["certificate-aa-30d"]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Saved {
     pub records: BTreeMap<DomainName, SavedRecord>,
     /// Changes that were begun and never closed: they may have happened.
     pub unconfirmed: BTreeMap<DomainName, Work>,
+    /// The keys under which certificates were told of.
+    pub certificates: BTreeSet<String>,
 }
 
 /// What is kept of a record between two runs.
@@ -93,7 +95,7 @@ impl Decision {
         targets.expire(now.moment, &policy, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
         let by_target = by_target(&policy);
-        let Saved { records: mut kept, mut unconfirmed, .. } = saved;
+        let Saved { records: mut kept, mut unconfirmed, certificates, .. } = saved;
         let records = policy.records.keys().map(|name| {
             let SavedRecord { current, last_change, incident, said } = kept.remove(name).unwrap_or_default();
             let phase = unconfirmed.remove(name).map_or(Phase::Idle, |work| Phase::Confirming {
@@ -115,7 +117,7 @@ impl Decision {
             unsettled: targets.iter().filter(|(_, t)| !t.is_settled()).map(|(e, _)| e.clone()).collect(),
             incidents: BTreeMap::new(),
             troubles: BTreeMap::new(),
-            certificates: super::certificates::Certificates::default(),
+            certificates: super::certificates::Certificates::new(&certificates),
             latency: super::latency::Latency::default(),
             policy,
             faces,

@@ -486,7 +486,7 @@ mod tests {
         let _ = decision.handle(&now(2), Input::Read { record: record().name, result });
         let why = explain(&decision, 2);
         assert!(why.trouble.as_ref().is_some_and(|trouble| trouble.fault.contains("wrong key")), "{why:?}");
-        assert_eq!(why.next[0].text, "the provider is tried again in 1.0 s");
+        assert_eq!(why.next[0].text, "the provider is tried again in 1 s");
     }
 
     #[test]

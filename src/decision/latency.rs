@@ -51,7 +51,7 @@ impl Letter {
 
 /// One probe, as it is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glance {
+pub struct PastProbe {
     /// When it ended.
     pub at: Moment,
     /// What it said.
@@ -157,7 +157,7 @@ pub(super) struct Latency {
 
 #[derive(Clone, Debug, Default)]
 struct Times {
-    last: VecDeque<Glance>,
+    last: VecDeque<PastProbe>,
     /// By the second in which each minute began, oldest first.
     minutes: VecDeque<(i64, Rollup)>,
 }
@@ -171,7 +171,7 @@ impl Latency {
         if times.last.len() == REMEMBERED {
             times.last.pop_front();
         }
-        times.last.push_back(Glance { at: *at, said, took });
+        times.last.push_back(PastProbe { at: *at, said, took });
         let minute = now.wall_of(*at).as_second().div_euclid(MINUTE) * MINUTE;
         if times.minutes.back().is_none_or(|(start, _)| *start != minute) {
             if times.minutes.len() == MINUTES {
@@ -190,7 +190,7 @@ impl Latency {
     }
 
     /// The last probes of an endpoint, oldest first.
-    pub(super) fn last(&self, endpoint: &Endpoint) -> impl DoubleEndedIterator<Item = &Glance> {
+    pub(super) fn last(&self, endpoint: &Endpoint) -> impl DoubleEndedIterator<Item = &PastProbe> {
         self.endpoints.get(endpoint).into_iter().flat_map(|times| &times.last)
     }
 

@@ -21,11 +21,13 @@ mod explain;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
+
 mod guard;
 mod health;
 mod ids;
 mod latency;
 mod observation;
+mod one_look;
 mod place;
 mod plan;
 mod policy;
@@ -44,6 +46,7 @@ mod time;
 mod troubles;
 mod writing;
 
+pub use certificates::CERTIFICATE_KEY;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
@@ -54,8 +57,9 @@ pub use explain_next::NextStep;
 pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
-pub use latency::{Glance, LatencyRow, Letter, Rollup};
+pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
+pub use one_look::OneLook;
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};

@@ -30,6 +30,11 @@ pub(super) fn part(kind: &CheckKind) -> (CheckKind, Part, Option<String>) {
     match kind {
         CheckKind::Http(http) => of_http(http),
         CheckKind::Tcp(tcp) => of_tcp(tcp),
+        CheckKind::Grpc(grpc) => {
+            let note = "gRPC is played as a plain connection".to_owned();
+            let plain = TcpCheck { port: grpc.port, ..TcpCheck::default() };
+            (CheckKind::Tcp(plain), Part::Say(Vec::new()), Some(note))
+        }
         // Nothing is said after the handshake.
         CheckKind::Tls(_) => (kind.clone(), Part::Answer { response: Vec::new(), tls: true }, None),
         CheckKind::Exec(exec) => {
@@ -87,7 +92,8 @@ fn of_http(http: &HttpCheck) -> (CheckKind, Part, Option<String>) {
         }
     };
     let body = if note.is_some() { None } else { http.body.clone() };
-    let played = CheckKind::Http(HttpCheck { body, json: Vec::new(), ..http.clone() });
+    let note = note.or_else(|| http.http2.then(|| "played in HTTP/1.1".to_owned()));
+    let played = CheckKind::Http(HttpCheck { body, json: Vec::new(), http2: false, ..http.clone() });
     (played, Part::Answer { response: response(status, &text, &http.method), tls: http.tls }, note)
 }
 
@@ -131,9 +137,11 @@ pub(super) fn certificate_name(kind: &CheckKind, address: IpAddr) -> String {
     match kind {
         CheckKind::Http(http) => name_of_http(http, address),
         CheckKind::Tls(tls) => tls.sni.clone().unwrap_or_else(|| address.to_string()),
-        CheckKind::Tcp(_) | CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => {
-            address.to_string()
-        }
+        CheckKind::Grpc(_)
+        | CheckKind::Tcp(_)
+        | CheckKind::Icmp(_)
+        | CheckKind::Dns(_)
+        | CheckKind::Exec(_) => address.to_string(),
     }
 }
 
@@ -175,6 +183,8 @@ mod tests {
             body,
             json: Vec::new(),
             max_body_bytes: 1024,
+            http2: false,
+            reuse: false,
         }
     }
 

@@ -39,6 +39,12 @@ impl Prober for StageProber {
         self.note(place, check, &report.outcome);
         report
     }
+
+    fn forget(&self, place: &Place, check: &Arc<Check>) {
+        if let Some(Player::Listener { seat, check, .. }) = self.stage.player(place, check) {
+            self.inner.forget(&Place::Address(seat.address().ip()), check);
+        }
+    }
 }
 
 impl StageProber {

@@ -265,7 +265,10 @@ fn player(place: &Place, check: &Check, part: &Part, authority: &Authority) -> R
             let sni = Some(certificate_name(&check.kind, address));
             (CheckKind::Tls(TlsCheck { port, sni, settings: TlsSettings::default() }), tls.port)
         }
-        CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => (check.kind.clone(), 0),
+        // None of them is seated as itself: see `part`.
+        CheckKind::Grpc(_) | CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => {
+            (check.kind.clone(), 0)
+        }
     };
     let check = Arc::new(Check { kind, ..check.clone() });
     let plays = match place {

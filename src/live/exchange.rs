@@ -4,11 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use providers::RecordSet;
+use hickory_proto::op::Message;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::message::held;
 use crate::dns::{self, Question, Reply};
 
 /// Why there is no answer; the caller adds the server.
@@ -36,20 +35,24 @@ impl Limits {
 }
 
 /// What the UDP way came to.
-enum Udp {
-    Holds(Option<RecordSet>),
+enum Udp<T> {
+    Holds(T),
     Useless(String),
     /// TCP is next; the text says why, for the case that TCP fails too.
     TryTcp(String),
 }
 
-/// Asks `server` alone. What it answers for the one type of `question`.
-pub(super) async fn ask(
+/// What is read out of an answer; `Err`: nothing can be learned, and why.
+pub(super) type Reader<T> = fn(&Question, &Message) -> Result<T, String>;
+
+/// Asks `server` alone. What it answers to `question`, read by `read`.
+pub(super) async fn ask<T>(
     server: SocketAddr,
     question: &Question,
     limits: Limits,
-) -> Result<Option<RecordSet>, NoAnswer> {
-    let over_udp = match by_udp(server, question, limits.udp).await {
+    read: Reader<T>,
+) -> Result<T, NoAnswer> {
+    let over_udp = match by_udp(server, question, limits.udp, read).await {
         Udp::Holds(held) => return Ok(held),
         Udp::Useless(why) => return Err(NoAnswer::Useless(why)),
         Udp::TryTcp(why) => why,
@@ -61,17 +64,17 @@ pub(super) async fn ask(
         Ok(Ok(reply)) => reply,
     };
     match reply {
-        Reply::Answer(message) => held(question, &message).map_err(NoAnswer::Useless),
+        Reply::Answer(message) => read(question, &message).map_err(NoAnswer::Useless),
         // Nobody else can write into our connection, so these are the server's own.
         Reply::NotOurs(what) => Err(NoAnswer::Useless(format!("it sends {what}"))),
         Reply::Truncated => Err(NoAnswer::Useless("it cuts its answer short over TCP".into())),
     }
 }
 
-async fn by_udp(server: SocketAddr, question: &Question, limit: Duration) -> Udp {
+async fn by_udp<T>(server: SocketAddr, question: &Question, limit: Duration, read: Reader<T>) -> Udp<T> {
     let mut ignored = None;
     match timeout(limit, udp_exchange(server, question, |what| ignored = Some(what))).await {
-        Ok(Ok(Reply::Answer(message))) => match held(question, &message) {
+        Ok(Ok(Reply::Answer(message))) => match read(question, &message) {
             Ok(held) => Udp::Holds(held),
             Err(why) => Udp::Useless(why),
         },

@@ -5,9 +5,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name, RData, RecordType as WireType};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType as WireType};
 use providers::{DomainName, NonEmpty, RecordSet, RecordType, Ttl, Values};
 
+use super::Soa;
 use crate::dns::{self, Question};
 
 /// Asks for one type at `name`: the server itself, and nobody behind it.
@@ -21,14 +22,7 @@ pub(super) fn question(name: &DomainName, kind: WireType) -> Result<Question, St
 /// What the name holds of the type that was asked for, or the CNAME that stands in its place: the record set in the
 /// answer whose owner is the name; what else is there does not count. `Err`: nothing can be learned, and why.
 pub(super) fn held(question: &Question, message: &Message) -> Result<Option<RecordSet>, String> {
-    match message.metadata.response_code {
-        // RFC 6604 section 3: with a CNAME in the answer, NXDOMAIN speaks of where the alias leads.
-        ResponseCode::NoError | ResponseCode::NXDomain => {}
-        other => return Err(format!("it answers {}", dns::mnemonic(other))),
-    }
-    if !message.metadata.authoritative {
-        return Err("it answers without authority".into());
-    }
+    by_authority(message)?;
     let query = question.query();
     let mut ttl = Ttl::MAX;
     let (mut v4, mut v6, mut aliases) = (Vec::<Ipv4Addr>::new(), Vec::<Ipv6Addr>::new(), Vec::new());
@@ -51,6 +45,38 @@ pub(super) fn held(question: &Question, message: &Message) -> Result<Option<Reco
         (None, [one]) => Ok(Some(RecordSet::new(ttl, Values::Cname(one.clone())))),
         (None, [_, _, ..]) => Err("it answers more than one CNAME for one name".into()),
         (addresses, []) => Ok(addresses.map(|values| RecordSet::new(ttl, values))),
+    }
+}
+
+/// What the answer to a question for the SOA of a zone says.
+pub(super) fn soa(question: &Question, message: &Message) -> Result<Soa, String> {
+    by_authority(message)?;
+    let own = message.answers.iter().filter(|record| record.name == question.query().name);
+    let mut soas = own.filter_map(|record| match &record.data {
+        RData::SOA(soa) => {
+            let negative_ttl = wire_ttl(record.ttl).min(wire_ttl(soa.minimum));
+            Some(Soa { serial: soa.serial, negative_ttl })
+        }
+        _ => None,
+    });
+    soas.next().ok_or_else(|| "it has no SOA there: it does not serve that zone".into())
+}
+
+/// How many records of the type that was asked for the name holds.
+pub(super) fn count(question: &Question, message: &Message) -> Result<usize, String> {
+    by_authority(message)?;
+    let query = question.query();
+    let is_it = |record: &&Record| record.name == query.name && record.record_type() == query.query_type;
+    Ok(message.answers.iter().filter(is_it).count())
+}
+
+/// Is it an answer at all, from one who knows? `Err` says why not.
+fn by_authority(message: &Message) -> Result<(), String> {
+    match message.metadata.response_code {
+        // RFC 6604 section 3: with a CNAME in the answer, NXDOMAIN speaks of where the alias leads.
+        ResponseCode::NoError | ResponseCode::NXDomain if message.metadata.authoritative => Ok(()),
+        ResponseCode::NoError | ResponseCode::NXDomain => Err("it answers without authority".into()),
+        other => Err(format!("it answers {}", dns::mnemonic(other))),
     }
 }
 
@@ -77,7 +103,6 @@ pub(super) fn domain_name(name: &Name) -> Result<DomainName, String> {
 #[cfg(test)]
 mod tests {
     use hickory_proto::op::OpCode;
-    use hickory_proto::rr::Record;
 
     use super::*;
 

@@ -50,6 +50,8 @@ pub(super) struct Body {
     limit: usize,
     /// What came, decoded.
     pub(super) text: Vec<u8>,
+    /// More came than the body.
+    pub(super) is_exceeded: bool,
 }
 
 impl Body {
@@ -60,10 +62,10 @@ impl Body {
             Framing::UntilClose => State::Endless,
             Framing::Chunked => NEXT_CHUNK,
         };
-        Body { state, limit, text: Vec::new() }
+        Body { state, limit, text: Vec::new(), is_exceeded: false }
     }
 
-    /// Takes the next bytes from the connection. What follows the body's end is ignored.
+    /// Takes the next bytes from the connection. What follows the body's end is only noted.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<Flow, Garbled> {
         while !bytes.is_empty() && self.text.len() < self.limit {
             let room = self.limit - self.text.len();
@@ -89,6 +91,7 @@ impl Body {
                 }
             }
         }
+        self.is_exceeded |= self.state == State::Done && !bytes.is_empty();
         Ok(match self.state {
             State::Done => Flow::Whole,
             _ if self.text.len() >= self.limit => Flow::Full,

@@ -1,17 +1,43 @@
-//! One HTTP/1.1 exchange over a connection of our own, made for it and closed after it.
+//! One HTTP exchange on a connection of our own, which is closed after it unless the check reuses connections.
+//!
+//! **Reuse.** A kept connection that broke while nobody looked says nothing about the target. So what happens on it
+//! counts only from the head of an answer on; before that, whatever goes wrong is followed by a fresh connection
+//! within the same deadline, and the fresh one decides. A kept connection that is silent for a third of the
+//! time-out (a firewall that forgot it says nothing) is still listened to while a fresh one is tried: who answers
+//! first decides. Only a pass is ever followed by keeping.
 
-use std::fmt::Write as _;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use bytes::Bytes;
+use http::header::LOCATION;
+use tokio::time::timeout;
 
 use super::body::{Body, Flow};
-use super::progress::{Phase, Progress};
-use super::response::{Garbled, Head, HeadReader, is_end};
-use super::tls::{Alpn, Hello, Tls, server_name};
-use super::{BodyMatch, HttpCheck, StatusRange, Step, connect, json, request, search, tls};
-use crate::decision::Outcome;
+use super::http1::Http1;
+use super::http2::Http2;
+use super::kept::{Kept, Line, Shelf};
+use super::progress::Progress;
+use super::stream::Stream;
+use super::tls::{Alpn, Hello, Tls, server_name, would_last};
+use super::{Check, HttpCheck, Step, connect, judge, request};
+use crate::decision::Certificate;
+
+/// What share of the time-out a kept connection has before a fresh one is tried beside it.
+const PATIENCE: u32 = 3;
+/// How long the rest of a body that nobody asked for is waited for, so that the connection can be kept.
+pub(super) const REST: Duration = Duration::from_millis(100);
+/// The answer of a server that closes an idle connection (RFC 9110 section 15.5.9).
+const REQUEST_TIMEOUT: u16 = 408;
+
+/// What a probe needs besides its check.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) tls: &'a Tls,
+    pub(super) shelf: &'a Shelf,
+}
 
 /// Passes when the status is one of the check's and, where it asks for it, the body holds what it should.
 ///
@@ -19,148 +45,169 @@ use crate::decision::Outcome;
 /// there. The head may have 16 KiB and 100 headers.
 pub(super) async fn probe(
     address: IpAddr,
-    check: &HttpCheck,
-    tls: &Tls,
+    (check, http): (&Arc<Check>, &HttpCheck),
+    means: Means<'_>,
     progress: &mut Progress<'_>,
 ) -> Step<()> {
-    let peer = SocketAddr::new(address, check.port);
-    let request = request::encode(check, peer)?;
-    if check.tls {
-        let name = server_name(check, peer)?;
-        let stream = connect::tcp(peer, progress).await?;
-        let hello = Hello { peer, name, alpn: Alpn::Http1, settings: &check.tls_settings };
-        let stream = tls.handshake(stream, hello, progress).await?;
-        Exchange { stream, peer, progress }.run(check, &request).await
-    } else {
-        let stream = connect::tcp(peer, progress).await?;
-        Exchange { stream, peer, progress }.run(check, &request).await
+    let peer = SocketAddr::new(address, http.port);
+    // What is asked twice must mean the same as if it was asked once (RFC 9110 section 9.2.2).
+    let reuse = http.reuse && http.method != "POST";
+    let visit = Visit {
+        http,
+        peer,
+        means,
+        reuse,
+        timeout: check.timeout,
+        question: Question::new(http, peer, reuse)?,
+    };
+    let lasts = |shown: &Certificate, now| would_last(shown, &http.tls_settings, now);
+    let kept = if reuse { means.shelf.take(address, check, lasts) } else { None };
+    let kept = match kept {
+        Some(kept) => visit.again(kept, progress).await?,
+        None => visit.fresh(progress).await?,
+    };
+    if let Some(kept) = kept {
+        means.shelf.put(address, check, kept);
+    }
+    Ok(())
+}
+
+/// The request, ready to be sent.
+enum Question {
+    Http1(Vec<u8>),
+    Http2(Box<http::Request<()>>, Option<Bytes>),
+}
+
+impl Question {
+    fn new(http: &HttpCheck, peer: SocketAddr, keep: bool) -> Step<Self> {
+        Ok(if http.http2 {
+            let (request, content) = request::for_http2(http, peer)?;
+            Question::Http2(Box::new(request), content)
+        } else {
+            Question::Http1(request::encode(http, peer, keep)?)
+        })
     }
 }
 
-struct Exchange<'e, 'p, S> {
-    stream: S,
+/// One probe's visit to its target.
+struct Visit<'v> {
+    http: &'v HttpCheck,
     peer: SocketAddr,
-    progress: &'e mut Progress<'p>,
+    means: Means<'v>,
+    question: Question,
+    reuse: bool,
+    timeout: Duration,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, '_, S> {
-    async fn run(mut self, check: &HttpCheck, request: &[u8]) -> Step<()> {
-        self.send(request).await?;
-        let mut reader = HeadReader::new();
-        let head = self.head(&mut reader, check.method == "HEAD").await?;
-        judge_status(&head, &check.status)?;
-        if check.body.is_none() && check.json.is_empty() {
-            return Ok(());
-        }
-        let (text, flow) = self.body(Body::new(head.framing, check.max_body_bytes), reader.buffer).await?;
-        judge_body(&text, flow, check)
-    }
-
-    async fn send(&mut self, request: &[u8]) -> Step<()> {
-        self.progress.phase = Phase::Send;
-        let sent = async {
-            self.stream.write_all(request).await?;
-            self.stream.flush().await
+impl Visit<'_> {
+    /// On a connection made for it.
+    async fn fresh(&self, progress: &mut Progress<'_>) -> Step<Option<Kept>> {
+        let http = self.http;
+        let alpn = if http.http2 { Alpn::Http2 } else { Alpn::Http1 };
+        let secure = if http.tls {
+            let name = server_name(http.sni.as_deref(), http.host.as_deref(), self.peer)?;
+            Some((self.means.tls, Hello { peer: self.peer, name, alpn, settings: &http.tls_settings }))
+        } else {
+            None
         };
-        sent.await.map_err(|error| tls::trouble(&error, "TLS", self.peer))?;
-        self.progress.sent();
-        Ok(())
-    }
-
-    async fn head(&mut self, reader: &mut HeadReader, to_head: bool) -> Step<Head> {
-        loop {
-            if self.read(&mut reader.buffer).await? == 0 {
-                return Err(Outcome::Fail(if self.progress.received == 0 {
-                    "closed the connection without an answer".to_owned()
-                } else {
-                    Garbled::CutOff("head").to_string()
-                }));
-            }
-            self.progress.phase = Phase::Head;
-            if let Some(head) = reader.take(to_head).map_err(garbled)? {
-                return Ok(head);
-            }
-        }
-    }
-
-    async fn body(&mut self, mut body: Body, mut buffer: Vec<u8>) -> Step<(Vec<u8>, Flow)> {
-        self.progress.phase = Phase::Body;
-        self.progress.received = buffer.len();
-        let mut flow = body.feed(&buffer).map_err(garbled)?;
-        while flow == Flow::More {
-            buffer.clear();
-            flow = match self.read(&mut buffer).await? {
-                0 => body.end(),
-                _ => body.feed(&buffer),
-            }
-            .map_err(garbled)?;
-        }
-        Ok((body.text, flow))
-    }
-
-    /// Reads what is there, at most a few KiB; 0 at the end of the stream.
-    async fn read(&mut self, buffer: &mut Vec<u8>) -> Step<usize> {
-        buffer.reserve(1024);
-        let read = match self.stream.read_buf(buffer).await {
-            Err(error) if is_end(&error) => 0,
-            read => read.map_err(|error| self.read_trouble(&error))?,
+        let stream = connect::stream(self.peer, secure, progress).await?;
+        let line = match self.question {
+            Question::Http1(_) => Line::Http1(stream),
+            Question::Http2(..) => Line::Http2(Box::new(Http2::begin(stream, self.peer, progress).await?)),
         };
-        if read > 0 {
-            self.progress.received(read);
+        let kept = self.means.shelf.new_line(line, progress.certificate.clone());
+        self.exchange(kept, progress).await
+    }
+
+    /// On a kept connection, and on a fresh one where that does not answer.
+    async fn again(&self, kept: Kept, progress: &mut Progress<'_>) -> Step<Option<Kept>> {
+        let mut on_kept = progress.clone();
+        on_kept.certificate.clone_from(&kept.past.certificate);
+        let answered = {
+            let mut old = pin!(async {
+                let result = self.exchange(kept, &mut on_kept).await;
+                let counts = on_kept.status.is_some_and(|status| status != REQUEST_TIMEOUT);
+                counts.then_some(result)
+            });
+            if let Ok(answered) = timeout(self.timeout / PATIENCE, &mut old).await {
+                answered
+            } else {
+                tokio::select! {
+                    Some(answered) = &mut old => Some(answered),
+                    answered = self.fresh(progress) => return answered,
+                }
+            }
+        };
+        match answered {
+            Some(result) => {
+                *progress = on_kept;
+                result
+            }
+            None => self.fresh(progress).await,
         }
-        Ok(read)
     }
 
-    fn read_trouble(&self, error: &io::Error) -> Outcome {
-        match tls::trouble(error, "TLS", self.peer) {
-            Outcome::Fail(reason) => Outcome::Fail(format!("while waiting for the answer: {reason}")),
-            other => other,
+    /// One question and its answer. The connection comes back if it may be kept.
+    async fn exchange(&self, kept: Kept, progress: &mut Progress<'_>) -> Step<Option<Kept>> {
+        let Kept { line, past } = kept;
+        let line = match (line, &self.question) {
+            (Line::Http1(stream), Question::Http1(question)) => {
+                self.over_http1(stream, question, progress).await?.map(Line::Http1)
+            }
+            (Line::Http2(connection), Question::Http2(request, content)) => {
+                let question = (http::Request::clone(request), content.clone());
+                self.over_http2(connection, question, progress).await?.map(Line::Http2)
+            }
+            // A check does not change, and its connections are its own.
+            _ => None,
+        };
+        Ok(line.map(|line| Kept { line, past }))
+    }
+
+    async fn over_http1(
+        &self,
+        stream: Stream,
+        question: &[u8],
+        progress: &mut Progress<'_>,
+    ) -> Step<Option<Stream>> {
+        let http = self.http;
+        let mut line = Http1::new(stream, self.peer, progress);
+        let head = line.ask(question, http.method == "HEAD").await?;
+        judge::status(head.status, head.location.as_deref(), &http.status)?;
+        let mut body = Body::new(head.framing, http.max_body_bytes);
+        if judge::wants_body(http) {
+            let flow = line.body(&mut body).await?;
+            judge::body(&body.text, flow, http)?;
         }
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn garbled(garbled: Garbled) -> Outcome {
-    Outcome::Fail(garbled.to_string())
-}
-
-fn judge_status(head: &Head, wanted: &[StatusRange]) -> Step<()> {
-    if wanted.iter().any(|range| (range.first..=range.last).contains(&head.status)) {
-        return Ok(());
-    }
-    let mut reason = format!("answered {}", head.status);
-    // The usual phrase and not the server's own, which could be anything.
-    if let Some(phrase) = http::StatusCode::from_u16(head.status).ok().and_then(|s| s.canonical_reason()) {
-        reason = reason + " " + phrase;
-    }
-    if let Some(location) = &head.location {
-        write!(reason, " to {location} (redirects are judged, not followed)").expect("a string takes all");
-    }
-    let ranges: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-    Err(Outcome::Fail(format!("{reason}, wanted {}", ranges.join(", "))))
-}
-
-/// Whether a body holds what the check wants. `flow` says whether it is whole.
-fn judge_body(text: &[u8], flow: Flow, check: &HttpCheck) -> Step<()> {
-    if let Some(wanted) = &check.body {
-        judge_text(text, flow, wanted)?;
-    }
-    if check.json.is_empty() { Ok(()) } else { json::judge(text, flow, &check.json) }
-}
-
-fn judge_text(text: &[u8], flow: Flow, wanted: &BodyMatch) -> Step<()> {
-    if search::found(wanted, text) {
-        return Ok(());
-    }
-    let wanted = search::wanted(wanted);
-    Err(Outcome::Fail(match (flow, text.len()) {
-        (Flow::Full, read) => format!("the first {read} bytes of the body do not hold {wanted}"),
-        (_, 0) => format!("the body is empty, wanted {wanted}"),
-        (_, read) => {
-            format!(
-                "the body ({read} bytes) begins with {} and does not hold {wanted}",
-                search::excerpt(text)
-            )
+        line.progress.passed();
+        if !self.reuse || !head.keeps {
+            return Ok(None);
         }
-    }))
+        // What is left unread would be taken for the next answer.
+        let rest = line.progress.left(self.timeout).min(REST);
+        let is_whole = matches!(timeout(rest, line.body(&mut body)).await, Ok(Ok(Flow::Whole)));
+        Ok((is_whole && !body.is_exceeded).then_some(line.stream))
+    }
+
+    async fn over_http2(
+        &self,
+        mut connection: Box<Http2>,
+        (request, content): (http::Request<()>, Option<Bytes>),
+        progress: &mut Progress<'_>,
+    ) -> Step<Option<Box<Http2>>> {
+        let http = self.http;
+        let answer = connection.ask(request, content, http.max_body_bytes, progress).await?;
+        let status = answer.status().as_u16();
+        let location = judge::location(status, answer.headers().get(LOCATION).map(AsRef::as_ref));
+        judge::status(status, location.as_deref(), &http.status)?;
+        // Dropped unread, the body is cancelled, and only it (RFC 9113 section 8.1).
+        let mut stream = answer.into_body();
+        if judge::wants_body(http) {
+            let (text, flow) = connection.body(&mut stream, http.max_body_bytes, progress).await?;
+            judge::body(&text, flow, http)?;
+        }
+        drop(stream);
+        progress.passed();
+        Ok((self.reuse && connection.is_open()).then_some(connection))
+    }
 }

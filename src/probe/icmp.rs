@@ -158,7 +158,9 @@ async fn receive(socket: &UdpSocket, buffer: &mut [u8], address: IpAddr) -> io::
 /// The errors are those into which Linux translates ICMP (`icmp_err_convert` in net/ipv4/icmp.c, `icmpv6_err_convert`
 /// in net/ipv6/icmp.c).
 fn told(error: &io::Error, address: IpAddr) -> Option<Outcome> {
-    let said = match Errno::from_io_error(error) {
+    let ours = || classify(error, "waiting for an echo reply", SocketAddr::new(address, 0));
+    let errno = Errno::from_io_error(error);
+    let said = match errno {
         Some(Errno::CONNREFUSED) => "port unreachable",
         Some(Errno::NOPROTOOPT | Errno::PROTO) => "protocol unreachable",
         Some(Errno::NETUNREACH) => "network unreachable",
@@ -168,8 +170,14 @@ fn told(error: &io::Error, address: IpAddr) -> Option<Outcome> {
         Some(Errno::OPNOTSUPP) => "source route failed",
         // Too big for a link on the way: the kernel has learned the size, this request counts as lost.
         Some(Errno::MSGSIZE) => return None,
-        _ => return Some(classify(error, "waiting for an echo reply", SocketAddr::new(address, 0))),
+        _ => return Some(ours()),
     };
+    // The very same error for a route of our own that went while we waited.
+    if let unknown @ Outcome::Unknown(_) = ours()
+        && matches!(errno, Some(Errno::NETUNREACH | Errno::HOSTUNREACH))
+    {
+        return Some(unknown);
+    }
     Some(Outcome::Fail(format!("an ICMP error came back for {address}: {said}")))
 }
 

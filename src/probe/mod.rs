@@ -12,25 +12,38 @@
 //! | `named.rs` | the addresses of a host name, tried in turn |
 //! | `connect.rs` | a TCP connection to the target's own address |
 //! | `tls/` | TLS with verified certificates, and what is said when one is wrong |
-//! | `http.rs`, `request.rs`, `response.rs`, `body.rs`, `json.rs` | one HTTP/1.1 exchange |
+//! | `stream.rs`, `tap.rs` | a connection as one type, and one that remembers how it broke |
+//! | `http.rs`, `request.rs`, `judge.rs`, `json.rs` | one HTTP exchange: asked, judged, the connection closed or kept |
+//! | `http1.rs`, `response.rs`, `body.rs` | how it looks in HTTP/1.1 |
+//! | `http2.rs` | how it looks in HTTP/2 |
+//! | `kept.rs` | the connections that are kept for the next probe |
+//! | `grpc.rs`, `grpc/message.rs` | the gRPC health protocol |
 //! | `icmp.rs`, `echo.rs` | echo requests: the sockets; the packets |
 //! | `dns.rs` | a question to the target, if it is a DNS server |
 //! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
+//! | `bounded.rs` | one probe that is certain to end |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
-//! Deliberately absent: following redirects, resolving any name but the target's own, connections kept for the next
-//! probe, resumed TLS sessions. Each of them would let a probe see something else than the target as a new visitor finds it.
+//! Deliberately absent: following redirects, resolving any name but the target's own, resumed TLS sessions. Each of them
+//! would let a probe see something else than the target as a new visitor finds it. So does a kept connection, and only
+//! a check that asks for it has one.
 
 mod body;
+mod bounded;
 mod cadence;
 mod connect;
 mod dns;
 mod echo;
 mod exec;
+mod grpc;
 mod http;
+mod http1;
+mod http2;
 mod icmp;
 mod json;
+mod judge;
+mod kept;
 mod named;
 mod progress;
 mod request;
@@ -39,7 +52,9 @@ mod scheduler;
 mod search;
 mod smtp;
 mod spec;
+mod stream;
 mod system;
+mod tap;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -53,11 +68,13 @@ use async_trait::async_trait;
 
 use crate::decision::{Certificate, Outcome, Place, Timings};
 
+pub use bounded::look;
+pub use request::is_of_http2;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
-    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, DnsCheck, ExecCheck, HttpCheck, IcmpCheck,
-    Identity, IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol, StatusRange,
-    TcpCheck, TlsCheck, TlsSettings, Transport, Wanted,
+    Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, DnsCheck, ExecCheck, GrpcCheck, HttpCheck,
+    IcmpCheck, Identity, IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol,
+    StatusRange, TcpCheck, TlsCheck, TlsSettings, Transport, Wanted,
 };
 pub use system::SystemProber;
 pub use tls::Roots;
@@ -73,6 +90,9 @@ pub trait Prober: Send + Sync {
     /// Trouble of our own (no socket, no route out, no permission, a broken configuration) is
     /// [`Outcome::Unknown`], never a failure. Cancel-safe: a dropped probe leaves no process and no socket behind.
     async fn probe(&self, place: &Place, check: &Arc<Check>) -> Report;
+
+    /// This is not probed any more: what was kept for its next probe is closed.
+    fn forget(&self, _place: &Place, _check: &Arc<Check>) {}
 }
 
 /// What one probe found.

@@ -46,6 +46,7 @@ pub(super) enum Phase {
 }
 
 /// A probe under way. It lives outside the future that the deadline drops.
+#[derive(Clone)]
 pub(super) struct Progress<'a> {
     clock: &'a dyn Clock,
     started: Moment,
@@ -60,6 +61,10 @@ pub(super) struct Progress<'a> {
     ignored: Option<String>,
     /// The certificate that was shown.
     pub(super) certificate: Option<Arc<Certificate>>,
+    /// The status that was answered.
+    pub(super) status: Option<u16>,
+    /// How long it took to pass, where that is known already.
+    passed: Option<Duration>,
     /// Whether the server asked for a client certificate.
     pub(super) asked: bool,
 }
@@ -77,6 +82,8 @@ impl<'a> Progress<'a> {
             received: 0,
             ignored: None,
             certificate: None,
+            status: None,
+            passed: None,
             asked: false,
         }
     }
@@ -93,16 +100,17 @@ impl<'a> Progress<'a> {
         self.timings.resolve = Some(self.lap());
     }
 
-    /// Time since the beginning.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.clock.now().moment.since(self.started)
-    }
-
     /// Takes over what an attempt at one address found out.
     pub(super) fn take_over(&mut self, attempt: Report) -> Outcome {
         self.timings = Timings { resolve: self.timings.resolve, ..attempt.timings };
         self.certificate = attempt.certificate;
         attempt.outcome
+    }
+
+    /// A connection to `peer` is begun, perhaps not as the first thing.
+    pub(super) fn connecting(&mut self, peer: SocketAddr) {
+        self.lap();
+        self.phase = Phase::Connect(peer);
     }
 
     pub(super) fn connected(&mut self) {
@@ -137,9 +145,22 @@ impl<'a> Progress<'a> {
         self.received += bytes;
     }
 
+    /// The probe passes, whatever is done after it.
+    pub(super) fn passed(&mut self) {
+        self.passed = Some(self.clock.now().moment.since(self.started));
+    }
+
+    /// How much is left of the probe's time.
+    pub(super) fn left(&self, timeout: Duration) -> Duration {
+        timeout.saturating_sub(self.clock.now().moment.since(self.started))
+    }
+
     /// What is said when the deadline struck: a failure that names what was waited for. That resolvers are silent says
     /// nothing of the target.
     pub(super) fn overdue(&self, timeout: Duration) -> Outcome {
+        if self.passed.is_some() {
+            return Outcome::Pass;
+        }
         let so_far = self.received;
         Outcome::Fail(match self.phase {
             Phase::Resolve => {
@@ -185,7 +206,7 @@ impl<'a> Progress<'a> {
     /// The result. A failure that was found long after the deadline was found by a machine that stood still or
     /// is overloaded: that is our own trouble and says nothing about the target.
     pub(super) fn report(mut self, outcome: Outcome, timeout: Duration) -> Report {
-        let total = self.clock.now().moment.since(self.started);
+        let total = self.passed.unwrap_or_else(|| self.clock.now().moment.since(self.started));
         self.timings.total = total;
         let outcome = match outcome {
             Outcome::Fail(reason) if total > timeout.saturating_add(LATE) => Outcome::Unknown(format!(

@@ -1,24 +1,36 @@
-//! The HTTP/1.1 request of a probe, as bytes.
+//! The HTTP request of a probe: as bytes for HTTP/1.1, as a list of headers for HTTP/2.
 
 use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Auth, HttpCheck, Step};
 use crate::decision::Outcome;
 
-const USER_AGENT: &str = concat!("failover/", env!("CARGO_PKG_VERSION"));
+/// Who asks.
+pub(super) const USER_AGENT: &str = concat!("failover/", env!("CARGO_PKG_VERSION"));
+
+/// Headers about the connection, which HTTP/2 has other means for (RFC 9113 section 8.2.2).
+const NOT_IN_HTTP2: [&str; 7] =
+    ["connection", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+
+/// Whether a header of this name can be sent over HTTP/2.
+pub fn is_of_http2(name: &str) -> bool {
+    !NOT_IN_HTTP2.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
 
 /// The request, ready to be sent (RFC 9112 section 3).
 ///
-/// Host (the check's, else the address, with the port where it is not the scheme's own), User-Agent, Accept and
-/// `Connection: close`, each unless the check has a header of that name; then who asks, the check's headers in order, and
-/// the length of what is sent. What
-/// would break the message (a space in the path, CR, LF or NUL in a value) is refused: [`Outcome::Unknown`],
-/// which names the header and never its value.
-pub(super) fn encode(check: &HttpCheck, peer: SocketAddr) -> Step<Vec<u8>> {
+/// Host (the check's, else the address, with the port where it is not the scheme's own), User-Agent, Accept and,
+/// unless the connection is to be kept, `Connection: close`, each unless the check has a header of that name; then
+/// who asks, the check's headers in order, and the length of what is sent. What would break the message (a space in
+/// the path, CR, LF or NUL in a value) is refused: [`Outcome::Unknown`], which names the header and never its value.
+pub(super) fn encode(check: &HttpCheck, peer: SocketAddr, keep: bool) -> Step<Vec<u8>> {
     require(is_token(&check.method), || format!("method {:?} is not one", check.method))?;
     require(check.path.starts_with('/') && check.path.bytes().all(|b| b.is_ascii_graphic()), || {
         format!("path {:?} must begin with / and hold no space; encode others as %XX", check.path)
@@ -30,10 +42,10 @@ pub(super) fn encode(check: &HttpCheck, peer: SocketAddr) -> Step<Vec<u8>> {
     }
     let ours = |name: &str| !check.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
     if ours("Host") {
-        push(&mut request, "Host", &host(check, peer))?;
+        push(&mut request, "Host", &authority(check.host.as_deref(), check.tls, peer))?;
     }
     for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Connection", "close")] {
-        if ours(name) {
+        if ours(name) && !(keep && name == "Connection") {
             push(&mut request, name, value)?;
         }
     }
@@ -43,20 +55,76 @@ pub(super) fn encode(check: &HttpCheck, peer: SocketAddr) -> Step<Vec<u8>> {
     for (name, value) in &check.headers {
         push_secret(&mut request, name, value)?;
     }
-    let content = check.send.as_ref().map(|send| send.expose_secret().as_bytes()).unwrap_or_default();
-    // A POST without content says so: some servers insist (RFC 9110 section 8.6).
-    if !content.is_empty() || check.method == "POST" {
+    let content = content(check);
+    if let Some(content) = content {
         push(&mut request, "Content-Length", &content.len().to_string())?;
     }
     request.extend_from_slice(b"\r\n");
-    request.extend_from_slice(content);
+    request.extend_from_slice(content.unwrap_or_default());
     Ok(request)
 }
 
-fn host(check: &HttpCheck, peer: SocketAddr) -> String {
-    let own_port = if check.tls { 443 } else { 80 };
-    match &check.host {
-        Some(host) => host.clone(),
+/// What is sent, where that must be said: a POST without content says so, as some servers insist (RFC 9110 section 8.6).
+fn content(check: &HttpCheck) -> Option<&[u8]> {
+    let content = check.send.as_ref().map(|send| send.expose_secret().as_bytes()).unwrap_or_default();
+    (!content.is_empty() || check.method == "POST").then_some(content)
+}
+
+/// The same for HTTP/2 (RFC 9113 section 8.3.1), and its content. The values of the check's headers are sensitive:
+/// they are kept out of logs and of tables that others could probe.
+pub(super) fn for_http2(check: &HttpCheck, peer: SocketAddr) -> Step<(Request<()>, Option<Bytes>)> {
+    let authority = authority(check.host.as_deref(), check.tls, peer);
+    let mut request = Request::new(());
+    let method = Method::try_from(check.method.as_str());
+    *request.method_mut() = method.map_err(|_| fault(format!("method {:?} is not one", check.method)))?;
+    *request.uri_mut() = uri(check.tls, authority, &check.path)?;
+    *request.version_mut() = http::Version::HTTP_2;
+    let headers = request.headers_mut();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    if let Some(value) = authorization(check)? {
+        headers.insert(header::AUTHORIZATION, sensitive("Authorization", &value)?);
+    }
+    for (name, value) in &check.headers {
+        let parsed = HeaderName::try_from(name);
+        let parsed = parsed.map_err(|_| fault(format!("{name:?} is not the name of a header")))?;
+        require(is_of_http2(parsed.as_str()), || format!("HTTP/2 has no header {name}"))?;
+        // The check's replace ours, and may stand more than once.
+        if headers.get(&parsed).is_some_and(|before| !before.is_sensitive()) {
+            headers.remove(&parsed);
+        }
+        headers.append(parsed, sensitive(name, value)?);
+    }
+    let content = content(check);
+    if let Some(content) = content {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(content.len()));
+    }
+    Ok((request, content.filter(|content| !content.is_empty()).map(Bytes::copy_from_slice)))
+}
+
+fn sensitive(name: &str, value: &SecretString) -> Step<HeaderValue> {
+    let mut value = HeaderValue::try_from(value.expose_secret())
+        .map_err(|_| fault(format!("the value of the header {name} holds a line break or a NUL")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The address that a request is for. `path` begins with `/`.
+pub(super) fn uri(tls: bool, authority: String, path: &str) -> Step<Uri> {
+    let scheme = if tls { Scheme::HTTPS } else { Scheme::HTTP };
+    let path = PathAndQuery::try_from(path).ok().filter(|_| path.starts_with('/'));
+    let path = path.ok_or_else(|| fault("the path must begin with / and hold no space".to_owned()))?;
+    let authority =
+        Authority::try_from(authority).map_err(|_| fault("host is no name of a host".to_owned()))?;
+    let built = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+    built.map_err(|error| fault(error.to_string()))
+}
+
+/// What Host and `:authority` say: the check's `host`, else the address, with the port where it is not the scheme's own.
+pub(super) fn authority(host: Option<&str>, tls: bool, peer: SocketAddr) -> String {
+    let own_port = if tls { 443 } else { 80 };
+    match host {
+        Some(host) => host.to_owned(),
         None if peer.port() != own_port => peer.to_string(),
         None if peer.is_ipv6() => format!("[{}]", peer.ip()),
         None => peer.ip().to_string(),
@@ -96,8 +164,13 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-fn require(fine: bool, fault: impl FnOnce() -> String) -> Step<()> {
-    if fine { Ok(()) } else { Err(Outcome::Unknown(format!("configuration of the check: {}", fault()))) }
+fn require(fine: bool, what: impl FnOnce() -> String) -> Step<()> {
+    if fine { Ok(()) } else { Err(fault(what())) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for what is made on the spot")]
+fn fault(what: String) -> Outcome {
+    Outcome::Unknown(format!("configuration of the check: {what}"))
 }
 
 #[cfg(test)]
@@ -106,7 +179,7 @@ mod tests {
     use crate::probe::tests::http_check;
 
     fn text(check: &HttpCheck, peer: &str) -> String {
-        String::from_utf8(encode(check, peer.parse().unwrap()).unwrap()).unwrap()
+        String::from_utf8(encode(check, peer.parse().unwrap(), false).unwrap()).unwrap()
     }
 
     #[test]
@@ -171,7 +244,7 @@ mod tests {
             HttpCheck { method: "GET / HTTP/1.1\r\n".into(), ..http_check(80) },
         ];
         for check in broken {
-            let outcome = encode(&check, "203.0.113.10:80".parse().unwrap()).unwrap_err();
+            let outcome = encode(&check, "203.0.113.10:80".parse().unwrap(), false).unwrap_err();
             assert!(matches!(&outcome, Outcome::Unknown(text) if !text.contains("hush")), "{outcome:?}");
         }
     }

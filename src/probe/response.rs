@@ -2,12 +2,13 @@
 
 use std::io;
 
+use super::judge;
 use super::search::excerpt;
 
 /// The largest head that is read, interim responses included, bytes.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 /// The most header lines that are read.
-const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 100;
 
 /// How the end of the body is known (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// Where a redirect points, without its query, which may hold secrets.
     pub(super) location: Option<String>,
+    /// Whether the connection may be used again (RFC 9112 section 9.3). HTTP/1.0 never asks for it here.
+    pub(super) keeps: bool,
 }
 
 /// The peer does not keep to HTTP/1.1.
@@ -81,7 +84,11 @@ impl HeadReader {
             }
             let status = response.code.unwrap_or(0);
             let interim = (100..200).contains(&status) && status != 101;
-            let head = if interim { None } else { Some(head(status, response.headers, to_head)?) };
+            let head = if interim {
+                None
+            } else {
+                Some(head(status, response.version == Some(1), response.headers, to_head)?)
+            };
             self.buffer.drain(..len);
             self.scanned = 0;
             if head.is_some() {
@@ -126,18 +133,17 @@ fn lenient() -> httparse::ParserConfig {
     config
 }
 
-fn head(status: u16, headers: &[httparse::Header<'_>], to_head: bool) -> Result<Head, Garbled> {
-    let redirect = (300..400).contains(&status);
-    let location = values(headers, "location")
-        .next()
-        .filter(|_| redirect)
-        .map(|value| excerpt(value.split(|&b| b == b'?').next().unwrap_or_default()));
+fn head(status: u16, is_1_1: bool, headers: &[httparse::Header<'_>], to_head: bool) -> Result<Head, Garbled> {
+    let location = judge::location(status, values(headers, "location").next());
     let framing = match status {
         _ if to_head => Framing::Empty,
         101 | 204 | 304 => Framing::Empty,
         _ => framing(headers)?,
     };
-    Ok(Head { status, framing, location })
+    let mut options = values(headers, "connection").flat_map(|value| value.split(|&b| b == b','));
+    let closes = options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+    let keeps = is_1_1 && !closes && status != 101 && framing != Framing::UntilClose;
+    Ok(Head { status, framing, location, keeps })
 }
 
 fn framing(headers: &[httparse::Header<'_>]) -> Result<Framing, Garbled> {
@@ -194,7 +200,7 @@ mod tests {
         }
         reader.buffer.push(b'\n');
         reader.buffer.extend_from_slice(body);
-        let expected = Head { status: 200, framing: Framing::Length(2), location: None };
+        let expected = Head { status: 200, framing: Framing::Length(2), location: None, keeps: true };
         assert_eq!(reader.take(false), Ok(Some(expected)));
         assert_eq!(reader.buffer, body);
     }
@@ -232,6 +238,23 @@ mod tests {
             scanned: 0,
         };
         assert_eq!(to_head.take(true).unwrap().unwrap().framing, Framing::Empty);
+    }
+
+    #[test]
+    fn a_connection_is_kept_only_where_nothing_forbids_it() {
+        let keeps = |head: &str| take(head.as_bytes()).unwrap().unwrap().keeps;
+        assert!(keeps("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+        assert!(keeps("HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n"));
+        for forbidden in [
+            "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: x-y\r\nconnection: te , Close\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        ] {
+            assert!(!keeps(forbidden), "{forbidden}");
+        }
     }
 
     #[test]

@@ -8,11 +8,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::bounded::bounded;
 use super::cadence::{Cadence, spread};
-use super::progress::LATE;
 use super::{Check, Prober, Report};
 use crate::clock::Clock;
-use crate::decision::{Endpoint, Moment, Observation, Outcome, Place, Sighting, Timings, WitnessId};
+use crate::decision::{Endpoint, Moment, Observation, Place, Sighting, WitnessId};
 
 /// How many probes run at a time unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 512;
@@ -212,13 +212,20 @@ struct Shared {
     turns: Semaphore,
 }
 
+/// The job is over, by whatever way.
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.shared.prober.forget(&self.job.place, &self.job.check);
+    }
+}
+
 impl Runner {
     async fn run(mut self) {
         while self.due().await {
             let Ok(turn) = self.shared.turns.acquire().await else { return };
             let started = self.now();
             self.cadence.started(started);
-            let report = self.probe(started).await;
+            let report = self.probe().await;
             let ended = self.now();
             drop(turn);
             if self.shared.out.send(self.finding(started, ended, report)).await.is_err() {
@@ -253,17 +260,9 @@ impl Runner {
         }
     }
 
-    async fn probe(&self, started: Moment) -> Report {
+    async fn probe(&self) -> Report {
         let Job { place, check, .. } = &self.job;
-        let limit = check.timeout.saturating_add(LATE);
-        match timeout(limit, self.shared.prober.probe(place, check)).await {
-            Ok(report) => report,
-            Err(_) => Report {
-                outcome: Outcome::Unknown(format!("the probe was cut off: it did not end within {limit:?}")),
-                timings: Timings { total: self.now().since(started), ..Timings::default() },
-                certificate: None,
-            },
-        }
+        bounded(&*self.shared.prober, &*self.shared.clock, place, check).await
     }
 
     fn finding(&self, started: Moment, ended: Moment, report: Report) -> Finding {

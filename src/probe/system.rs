@@ -10,10 +10,12 @@ use providers::DomainName;
 use tokio::time::timeout;
 
 use super::exec::Surroundings;
+use super::http::Means;
+use super::kept::Shelf;
 use super::named;
 use super::progress::{Phase, Progress};
 use super::tls::{Roots, Tls};
-use super::{Check, CheckKind, Prober, Report, Step, dns, exec, http, icmp, tcp, tls_check};
+use super::{Check, CheckKind, Prober, Report, Step, dns, exec, grpc, http, icmp, tcp, tls_check};
 use crate::clock::Clock;
 use crate::decision::{Outcome, Place};
 use crate::resolve::{HostNames, NoAddress, Resolvers};
@@ -31,6 +33,7 @@ use crate::resolve::{HostNames, NoAddress, Resolvers};
 pub struct SystemProber {
     clock: Arc<dyn Clock>,
     tls: Tls,
+    shelf: Shelf,
     surroundings: Surroundings,
     names: HostNames,
 }
@@ -46,13 +49,18 @@ impl SystemProber {
     /// As [`new`](SystemProber::new), but host names are looked up through these resolvers.
     pub fn with_resolvers(clock: Arc<dyn Clock>, roots: Roots, resolvers: Resolvers) -> Self {
         let tls = Tls::new(Arc::clone(&clock), roots);
+        let shelf = Shelf::new(Arc::clone(&clock));
         let names = HostNames::new(Arc::clone(&clock), resolvers);
-        SystemProber { clock, tls, surroundings: Surroundings::of_this_process(), names }
+        SystemProber { clock, tls, shelf, surroundings: Surroundings::of_this_process(), names }
     }
 
-    async fn run(&self, address: IpAddr, check: &Check, progress: &mut Progress<'_>) -> Step<()> {
+    async fn run(&self, address: IpAddr, check: &Arc<Check>, progress: &mut Progress<'_>) -> Step<()> {
         match &check.kind {
-            CheckKind::Http(http) => http::probe(address, http, &self.tls, progress).await,
+            CheckKind::Http(http) => {
+                let means = Means { tls: &self.tls, shelf: &self.shelf };
+                http::probe(address, (check, http), means, progress).await
+            }
+            CheckKind::Grpc(grpc) => grpc::probe(address, grpc, check.timeout, &self.tls, progress).await,
             CheckKind::Tcp(tcp) => tcp::probe(address, tcp, &self.tls, progress).await,
             CheckKind::Tls(check) => tls_check::probe(address, check, &self.tls, progress).await,
             CheckKind::Icmp(icmp) => icmp::probe(address, *icmp, check.timeout, progress).await,
@@ -64,7 +72,7 @@ impl SystemProber {
 
 impl SystemProber {
     /// One address, with `time` left of the check's timeout.
-    async fn at(&self, address: IpAddr, check: &Check, time: Duration) -> Report {
+    async fn at(&self, address: IpAddr, check: &Arc<Check>, time: Duration) -> Report {
         let mut progress = Progress::begin(&*self.clock);
         let ended = timeout(time, self.run(address, check, &mut progress)).await;
         let outcome = match ended {
@@ -75,7 +83,7 @@ impl SystemProber {
         progress.report(outcome, check.timeout)
     }
 
-    async fn at_name(&self, name: &DomainName, check: &Check) -> Report {
+    async fn at_name(&self, name: &DomainName, check: &Arc<Check>) -> Report {
         let mut progress = Progress::begin(&*self.clock);
         progress.phase = Phase::Resolve;
         let addresses = match timeout(check.timeout, self.names.addresses(name)).await {
@@ -92,7 +100,7 @@ impl SystemProber {
         progress.resolved();
         let order = named::order(&addresses);
         let pause = named::pause(check, order.len());
-        let left = || check.timeout.saturating_sub(progress.elapsed());
+        let left = || progress.left(check.timeout);
         let attempts = order.into_iter().map(|address| {
             let left = &left;
             async move { (address, self.at(address, check, left()).await) }
@@ -109,6 +117,13 @@ impl Prober for SystemProber {
         match place {
             Place::Address(address) => self.at(*address, check, check.timeout).await,
             Place::Name(name) => self.at_name(name, check).await,
+        }
+    }
+
+    fn forget(&self, place: &Place, check: &Arc<Check>) {
+        match place {
+            Place::Address(address) => self.shelf.forget(*address, check),
+            Place::Name(_) => self.shelf.forget_all(check),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Bind`], [`Knot`], [`Pdns`] | DNS servers that take updates; started by `tests/servers/*.sh` |
 //! | [`Backend`] | HTTP targets that can be made slow, broken or dead |
+//! | [`Nginx`] | HTTP/2 and gRPC as they are spoken elsewhere |
 //! | [`ChatSink`] | an HTTP server that records what it is sent |
 //! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
 //! | [`Service`] | any program that listens on a port |
@@ -21,6 +22,7 @@ mod backend;
 mod chat;
 mod dns;
 mod netns;
+mod nginx;
 mod process;
 mod proxy;
 mod script;
@@ -32,6 +34,7 @@ pub use backend::{Backend, Mode};
 pub use chat::{ChatSink, Received};
 pub use dns::{Reply, ask, ask_over_tcp};
 pub use netns::Hosts;
+pub use nginx::Nginx;
 pub use proxy::FaultProxy;
 pub use servers::{Bind, DnsServer, Knot, Pdns, Tsig, ZONE};
 pub use service::Service;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failover::decision::{Outcome, Place, Timings};
+use failover::decision::{Certificate, Outcome, Place, Timings};
 use failover::probe::{Check, Prober, Report};
 use tokio::time::sleep;
 
@@ -30,13 +30,15 @@ pub(crate) enum Host {
 /// Every host, by address or name; one that is not named works.
 #[derive(Default)]
 pub(crate) struct Hosts {
-    hosts: Mutex<BTreeMap<Place, Host>>,
+    moods: Mutex<BTreeMap<Place, Host>>,
     probes: Mutex<BTreeMap<Place, u64>>,
+    /// What each shows, if anything.
+    pub(crate) certificates: Mutex<BTreeMap<Place, Arc<Certificate>>>,
 }
 
 impl Hosts {
     pub(crate) fn set(&self, place: &Place, host: Host) {
-        self.hosts.lock().unwrap().insert(place.clone(), host);
+        self.moods.lock().unwrap().insert(place.clone(), host);
     }
 
     /// How often a host was probed.
@@ -48,7 +50,7 @@ impl Hosts {
         let mut probes = self.probes.lock().unwrap();
         let count = probes.entry(place.clone()).or_default();
         *count += 1;
-        (self.hosts.lock().unwrap().get(place).copied().unwrap_or(Host::Works), *count)
+        (self.moods.lock().unwrap().get(place).copied().unwrap_or(Host::Works), *count)
     }
 }
 
@@ -66,6 +68,7 @@ impl Prober for Hosts {
             Host::NoRoute => (ROUND_TRIP, Outcome::Unknown("no route to host".into())),
         };
         sleep(takes).await;
-        Report { outcome, timings: Timings { total: takes, ..Timings::default() }, certificate: None }
+        let certificate = self.certificates.lock().unwrap().get(&address).cloned();
+        Report { outcome, timings: Timings { total: takes, ..Timings::default() }, certificate }
     }
 }

@@ -12,6 +12,7 @@ mod stage;
 mod bad_clock;
 mod bad_provider;
 mod batches;
+mod certificates;
 mod chats;
 mod edits;
 mod holding;

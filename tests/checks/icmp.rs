@@ -68,18 +68,12 @@ impl Here {
 
     fn allow(&self, groups: &str) {
         let text = format!("echo '{groups}' > /proc/sys/net/ipv4/ping_group_range");
-        self.run(&self.hosts.here(), &["sh", "-c", &text]);
-    }
-
-    /// Runs a command behind these words.
-    fn run(&self, place: &[String], words: &[&str]) {
-        let status = Command::new(&place[0]).args(&place[1..]).args(words).status().unwrap();
-        assert!(status.success(), "{words:?}: {status}");
+        run(&self.hosts.here(), &["sh", "-c", &text]);
     }
 
     fn nft(&self, rule: &str) {
         let words: Vec<&str> = ["nft"].into_iter().chain(rule.split(' ')).collect();
-        self.run(&self.hosts.there(), &words);
+        run(&self.hosts.there(), &words);
     }
 
     /// Probes `address` from here, as a process with these restrictions.
@@ -97,6 +91,12 @@ impl Here {
         };
         Seen { said: said.to_owned(), took: Duration::from_millis(took.parse().unwrap()) }
     }
+}
+
+/// Runs a command behind these words.
+fn run(place: &[String], words: &[&str]) {
+    let status = Command::new(&place[0]).args(&place[1..]).args(words).status().unwrap();
+    assert!(status.success(), "{words:?}: {status}");
 }
 
 /// Run by the other tests, on other hosts.

@@ -8,9 +8,13 @@
 mod agent;
 mod chat;
 mod crash;
+mod doctor;
 mod flapping;
+mod history;
 mod lock;
 mod log;
+mod manual;
+mod probe;
 mod provider;
 mod reload;
 mod secrets;

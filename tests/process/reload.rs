@@ -55,6 +55,7 @@ fn sighup_takes_it_at_once_and_what_was_done_stays_done() {
     assert_eq!(agent.stop().matches("config.reloaded").count(), 1);
 }
 
+/// bad day: configuration: it is made wrong under a running agent | refused and told once, with the places; the old one goes on
 #[test]
 fn a_bad_file_is_refused_told_once_and_mended() {
     let stage = Stage::new();
@@ -81,6 +82,7 @@ fn a_bad_file_is_refused_told_once_and_mended() {
     agent.stop();
 }
 
+/// bad day: configuration: its files are replaced by renames and links | taken within seconds, each once
 #[test]
 fn by_rename_by_links_and_by_a_file_with_a_secret() {
     let stage = Stage::new();
@@ -112,6 +114,21 @@ fn by_rename_by_links_and_by_a_file_with_a_secret() {
     private(&stage.path("secret"), "whsec_b3RoZXItc2VjcmV0LW90aGVyLXNlY3JldC1vdGhlcg==");
     wait_count(&stage, "config.reloaded", 3);
     assert_eq!(stage.told("config.reloaded")[2]["reason"], "notify: changed");
+
+    // A new authority in the file that a check names.
+    let authority = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        parameters.self_signed(&key).unwrap().pem()
+    };
+    private(&stage.path("ca.pem"), &authority("one"));
+    let more = format!("checks:\n  more: {{tls: {{port: 443, ca: {}}}}}\n", stage.path("ca.pem").display());
+    private(&folder.join("all.yaml"), &text.replace("checks:\n", &more));
+    wait_count(&stage, "config.reloaded", 4);
+    private(&stage.path("ca.pem"), &authority("two"));
+    wait_count(&stage, "config.reloaded", 5);
+    assert_eq!(stage.told("config.reloaded")[4]["reason"], "checks: changed more");
     let said = agent.stop();
     assert!(!said.contains("b3RoZXItc2VjcmV0"), "{said}");
 }

@@ -13,7 +13,7 @@ const MONTREAL: &str = "198.18.0.11";
 struct Cut {
     stage: Stage,
     hosts: Hosts,
-    _servers: Backend,
+    servers: Backend,
 }
 
 impl Cut {
@@ -26,7 +26,14 @@ impl Cut {
         stage.edit(&format!("port: {was}"), &format!("port: {is}"));
         stage.edit(PRIMARY, TORONTO).edit(STANDBY, MONTREAL);
         stage.publish(1, TORONTO);
-        Cut { stage, hosts, _servers: servers }
+        Cut { stage, hosts, servers }
+    }
+
+    /// The witness proves that it is there by an echo reply.
+    fn with_an_echo(self) -> Cut {
+        let port = self.servers.port();
+        self.stage.edit(&format!("{{tcp: \"198.18.0.2:{port}\"}}"), "{icmp: 198.18.0.2}");
+        self
     }
 
     fn agent(&self) -> Agent {
@@ -106,4 +113,23 @@ fn all_targets_cut_off_and_the_witness_not_is_one_event_and_no_change() {
     cut.unchanged();
     assert_eq!(events(&said, "all_down").len(), 1, "{said}");
     assert_eq!(events(&said, "failover.completed").len(), 0, "{said}");
+}
+
+#[test]
+fn a_witness_that_replies_to_echo_requests_tells_a_dead_primary_from_a_cut_wire() {
+    let cut = Cut::new().with_an_echo();
+    let agent = cut.agent();
+    cut.hosts.set(&["linkdown"]);
+    agent.wait_logged("agent.blind");
+    let shown = cut.stage.run(&["status"]);
+    assert!(shown.stdout.contains("icmp:198.18.0.2"), "{shown:?}");
+    cut.hosts.set(&["linkup"]);
+    agent.wait_logged("agent.sighted");
+    cut.stage.in_sync();
+    cut.unchanged();
+
+    cut.hosts.set(&["drop", TORONTO]);
+    agent.wait_logged("failover.completed");
+    assert_eq!(cut.stage.zone(), (2, MONTREAL.into()));
+    agent.stop();
 }

@@ -10,6 +10,7 @@ mod agent;
 mod alias;
 mod arrival;
 mod credentials;
+mod doctor;
 mod edit;
 mod families;
 mod foreign;

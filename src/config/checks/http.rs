@@ -37,6 +37,17 @@ pub(super) fn read(item: Item<'_>) -> Read<HttpCheck> {
     let send = map.get("send", Item::secret);
     let body = map.get("body", body);
     let max_body_bytes = map.get("max_body", |item| item.size(MAX_BODY)).otherwise(BODY);
+    let http2 = map.get("http2", Item::flag).otherwise(false);
+    let reuse = map.get("reuse", Item::flag).otherwise(false);
+    if let (Some(item), Ok(true), Ok("POST")) = (map.item("reuse"), reuse, method.as_deref()) {
+        let remedy = "remove `reuse`: where a kept connection broke, the request is sent again, which POST must not be";
+        item.fault("`reuse` does not go with `method: POST`", remedy);
+    }
+    if let (Some(item), Ok(true), Ok(headers)) = (map.item("headers"), http2, &headers) {
+        for (name, _) in headers.iter().filter(|(name, _)| !crate::probe::is_of_http2(name)) {
+            item.fault(format!("HTTP/2 has no header `{name}`"), "remove it, or `http2: true`");
+        }
+    }
     if let Ok(false) = with_tls {
         tls::need(&map, "tls: true");
         if let (Some(item), Ok(Some(_))) = (map.item("auth"), &auth) {
@@ -72,6 +83,8 @@ pub(super) fn read(item: Item<'_>) -> Read<HttpCheck> {
         body,
         json,
         max_body_bytes: max_body_bytes?,
+        http2: http2?,
+        reuse: reuse?,
     })
 }
 
@@ -92,7 +105,7 @@ fn path(item: Item<'_>) -> Read<String> {
     Ok(text)
 }
 
-fn host(item: Item<'_>) -> Read<String> {
+pub(super) fn host(item: Item<'_>) -> Read<String> {
     let text = item.text()?;
     let fine = text.parse::<Authority>().is_ok_and(|host| !text.contains('@') && !host.host().is_empty());
     if fine {

@@ -4,6 +4,7 @@ mod auth;
 mod definitions;
 mod dns;
 mod exec;
+mod grpc;
 mod http;
 mod icmp;
 mod json;
@@ -25,7 +26,7 @@ use crate::probe::{BodyMatch, Check, CheckKind, DnsCheck, IcmpCheck, TcpCheck};
 pub(super) use definitions::Definitions;
 
 /// The kinds of check of this version.
-const KINDS: &[&str] = &["http", "tcp", "tls", "icmp", "dns", "exec"];
+const KINDS: &[&str] = &["http", "grpc", "tcp", "tls", "icmp", "dns", "exec"];
 /// Defaults of DESIGN section 5.
 const INTERVAL: Duration = Duration::from_secs(10);
 const FAST_INTERVAL: Duration = Duration::from_secs(1);
@@ -117,6 +118,7 @@ fn kind(item: Item<'_>, map: &Map<'_>) -> Read<CheckKind> {
     // All that are written are read, so that the faults in each are noted.
     let kinds = [
         map.get("http", |item| http::read(item).map(CheckKind::Http)).transpose(),
+        map.get("grpc", |item| grpc::read(item).map(CheckKind::Grpc)).transpose(),
         map.get("tcp", |item| tcp::read(item).map(CheckKind::Tcp)).transpose(),
         map.get("tls", |item| tls::read(item).map(CheckKind::Tls)).transpose(),
         map.get("icmp", |item| icmp::read(item).map(CheckKind::Icmp)).transpose(),

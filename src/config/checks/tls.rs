@@ -119,7 +119,9 @@ fn content(item: Item<'_>, remedy: &str) -> Read<Vec<u8>> {
         }
         Ok(bytes)
     };
-    read().map_err(|why| {
+    let content = read();
+    item.desk.cx.took(&path, content.as_deref().ok());
+    content.map_err(|why| {
         item.fault(
             format!("the file of `{}` cannot be read: {why}", item.name),
             "check the path and its permissions",

@@ -10,7 +10,8 @@ use super::{Key, Section, key, need};
 pub(in crate::config) const CHECK: Section = Section {
     what: "a check",
     keys: &[
-        key("http", Map(&HTTP), "An HTTP/1.1 request"),
+        key("http", Map(&HTTP), "An HTTP request"),
+        key("grpc", Map(&GRPC), "A question by the gRPC health protocol"),
         key("tcp", Map(&TCP), "A TCP connection"),
         key("tls", Map(&TLS), "A TLS handshake, its certificate verified"),
         key("icmp", Map(&ICMP), "Echo requests, as ping sends them"),
@@ -34,7 +35,6 @@ pub(in crate::config) const CHECK: Section = Section {
     ],
     later: &[
         ("tripwire", False),
-        ("grpc", Never),
         ("heartbeat", Never),
         ("postgres", Never),
         ("mysql", Never),
@@ -60,8 +60,25 @@ pub(in crate::config) const HTTP: Section = Section {
         key("status", OneOrMore(&Status), "Codes and ranges that pass; default: 200-299"),
         key("body", Map(&BODY), "What the body must hold"),
         key("max_body", Size, "How much of the body is read, up to 16MiB; default: 64KiB"),
+        key("http2", Flag, "HTTP/2 and nothing else; default: false"),
+        key("reuse", Flag, "The connection is kept for the next probe; not with POST; default: false"),
     ],
-    later: &[("reuse", False), ("http2", False)],
+    later: &[],
+};
+
+pub(in crate::config) const GRPC: Section = Section {
+    what: "a grpc check",
+    keys: &[
+        need("port", Port, "The port"),
+        key("service", Text, "Whose health is asked for; default: that of the server as a whole"),
+        key("tls", Flag, "TLS, with the certificate verified; default: false"),
+        key("host", Text, "The name of the host that is asked (:authority); default: the address"),
+        key("sni", Text, "The name in the certificate; default: host"),
+        key("ca", Path, "PEM file of authorities, these and no others; default: those of this machine"),
+        key("mtls", Map(&MTLS), "A client certificate for servers that ask for one"),
+        MIN_TLS_DAYS_KEY,
+    ],
+    later: &[("reuse", False)],
 };
 
 pub(in crate::config) const BODY: Section = Section {

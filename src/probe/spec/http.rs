@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{BodyMatch, JsonWish, TlsSettings};
 
-/// An HTTP/1.1 request. A redirect is judged by its status, never followed.
+/// An HTTP request. A redirect is judged by its status, never followed.
 #[derive(Clone, Debug)]
 pub struct HttpCheck {
     /// The method, upper case.
@@ -37,6 +37,10 @@ pub struct HttpCheck {
     pub json: Vec<JsonWish>,
     /// How much of the body is read at most, bytes. Where a body match is asked for, it is looked for in this part.
     pub max_body_bytes: usize,
+    /// HTTP/2 and nothing else: asked for by ALPN with TLS, taken for granted (prior knowledge) without.
+    pub http2: bool,
+    /// The connection is kept for the next probe. Never after a POST, which must not be sent twice.
+    pub reuse: bool,
 }
 
 /// Who asks.

@@ -2,6 +2,7 @@
 
 mod dns;
 mod exec;
+mod grpc;
 mod http;
 mod icmp;
 mod json;
@@ -15,6 +16,7 @@ use regex::Regex;
 
 pub use dns::{DnsCheck, Transport, Wanted};
 pub use exec::ExecCheck;
+pub use grpc::GrpcCheck;
 pub use http::{Auth, HttpCheck, StatusRange};
 pub use icmp::IcmpCheck;
 pub use json::{Comparison, JsonTest, JsonWish};
@@ -41,8 +43,10 @@ pub struct Check {
 /// The kinds of check.
 #[derive(Clone, Debug)]
 pub enum CheckKind {
-    /// An HTTP/1.1 request, with or without TLS.
+    /// An HTTP request, with or without TLS.
     Http(HttpCheck),
+    /// A question by the gRPC health protocol.
+    Grpc(GrpcCheck),
     /// A TCP connection, with something to send and something to expect.
     Tcp(TcpCheck),
     /// A TLS handshake.
@@ -60,6 +64,7 @@ impl CheckKind {
     pub fn tls(&self) -> Option<&TlsSettings> {
         match self {
             CheckKind::Http(http) => http.tls.then_some(&http.tls_settings),
+            CheckKind::Grpc(grpc) => grpc.tls.then_some(&grpc.tls_settings),
             CheckKind::Tcp(tcp) => tcp.starttls.as_ref().map(|starttls| &starttls.settings),
             CheckKind::Tls(tls) => Some(&tls.settings),
             CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => None,

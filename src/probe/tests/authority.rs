@@ -47,8 +47,8 @@ impl Authority {
     }
 
     /// Believed by one check.
-    pub(super) fn own(&self) -> Option<Arc<Authorities>> {
-        Some(Arc::new(Authorities::from_pem(self.pem.as_bytes()).unwrap()))
+    pub(super) fn own(&self) -> Arc<Authorities> {
+        Arc::new(Authorities::from_pem(self.pem.as_bytes()).unwrap())
     }
 
     /// A certificate from the first day of one year to the last of another.
@@ -58,11 +58,11 @@ impl Authority {
     }
 
     /// What a client shows.
-    pub(super) fn identity(&self) -> Option<Arc<Identity>> {
+    pub(super) fn identity(&self) -> Arc<Identity> {
         let client = self.sign("prober.workshopco.ca", (2020, 2999));
         let identity =
             Identity::from_pem(client.certificate.pem().as_bytes(), client.key.serialize_pem().as_bytes());
-        Some(Arc::new(identity.unwrap()))
+        Arc::new(identity.unwrap())
     }
 
     /// A server for `name`, whose certificate ends with the given year.

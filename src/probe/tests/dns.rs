@@ -174,7 +174,7 @@ async fn forged_answers_before_the_true_one_are_ignored() {
     assert_eq!(ask(www(port(&fake))).await.outcome, Outcome::Pass);
 }
 
-/// bad day: `dns` check: only a wrong id, a wrong question, garbage or half a message | a failure at the time-out that says what came; over TCP at once
+/// bad day: `dns` check: only a wrong id or question, garbage, half a message | a failure at the time-out, over TCP at once
 #[tokio::test]
 async fn a_wrong_id_a_wrong_question_and_garbage_alone_fail_when_the_time_is_up() {
     type Lie = fn(&Message) -> Vec<u8>;

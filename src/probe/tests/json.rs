@@ -38,6 +38,7 @@ async fn a_request_with_a_body_and_a_token_reaches_the_server_whole() {
     assert_eq!(&body, b"{\"query\":1}\n");
 }
 
+/// bad day: target: its JSON says that it is ill, or is longer than `max_body` | a failure: what is where, what was wanted
 #[tokio::test]
 async fn json_is_looked_into_and_a_body_that_is_too_long_is_told() {
     let text = r#"{"status":{"db":"ok","lag":12.5}}"#;

@@ -13,10 +13,14 @@ use crate::decision::Outcome;
 mod authority;
 mod dns;
 mod exec;
+mod grpc;
+mod h2server;
 mod http;
+mod http2;
 mod icmp;
 mod json;
 mod random;
+mod reuse;
 mod scheduler;
 mod server;
 mod smtp;
@@ -43,6 +47,8 @@ pub(super) fn http_check(port: u16) -> HttpCheck {
         body: None,
         json: Vec::new(),
         max_body_bytes: 64 * 1024,
+        http2: false,
+        reuse: false,
     }
 }
 

@@ -81,6 +81,6 @@ pub(super) async fn closed_port() -> u16 {
 
 /// Takes something and closes.
 pub(super) async fn some(stream: &mut (impl AsyncRead + Unpin)) {
-    let mut rest = [0; 16 * 1024];
+    let mut rest = vec![0; 16 * 1024];
     let _ = stream.read(&mut rest).await;
 }

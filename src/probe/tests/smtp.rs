@@ -71,7 +71,7 @@ async fn ask(
     sni: Option<&str>,
     change: impl FnOnce(&mut TcpCheck),
 ) -> Report {
-    let settings = TlsSettings { authorities: authority.own(), ..TlsSettings::default() };
+    let settings = TlsSettings { authorities: Some(authority.own()), ..TlsSettings::default() };
     let starttls = StartTls { protocol: StartTlsProtocol::Smtp, sni: sni.map(str::to_owned), settings };
     let mut tcp = TcpCheck { port: server.port, starttls: Some(starttls), ..TcpCheck::default() };
     change(&mut tcp);
@@ -109,6 +109,7 @@ async fn the_certificate_is_verified() {
     assert!(report.certificate.is_some());
 }
 
+/// bad day: target: a mail server without STARTTLS, or with words injected before the handshake | a failure that says which
 #[tokio::test]
 async fn servers_that_do_not_keep_to_it() {
     let cases = [
@@ -147,6 +148,8 @@ async fn servers_that_do_not_keep_to_it() {
     }
 }
 
+/// bad day: target: plain text comes in the place of the handshake of STARTTLS | a failure, and none of it is believed
+///
 /// A moment after its word for STARTTLS, so that it is not read with it: then it is no TLS record.
 #[tokio::test]
 async fn plain_text_in_the_place_of_the_handshake() {

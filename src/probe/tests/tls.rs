@@ -76,7 +76,8 @@ async fn an_authority_nobody_knows_or_that_only_has_the_name_of_ours() {
     let server = Authority::new("theirs").server(NAME, 2999, Seen::default()).await;
     let report = get(Authority::new("ours").roots(), with_tls(server.port, Some(NAME))).await;
     assert!(
-        failure(&report).starts_with("the certificate is signed by nobody this machine trusts"),
+        failure(&report).starts_with("the certificate is signed by nobody this machine trusts")
+            && failure(&report).ends_with("; it names \"theirs\" as its issuer"),
         "{report:?}"
     );
     let report = get(Authority::new("theirs").roots(), with_tls(server.port, Some(NAME))).await;

@@ -19,7 +19,7 @@ const V12: Versions = &[&rustls::version::TLS12];
 const V13: Versions = &[&rustls::version::TLS13];
 
 fn trusting(authority: &Authority) -> TlsSettings {
-    TlsSettings { authorities: authority.own(), ..TlsSettings::default() }
+    TlsSettings { authorities: Some(authority.own()), ..TlsSettings::default() }
 }
 
 async fn shake(server: &Server, settings: TlsSettings) -> Report {
@@ -46,7 +46,7 @@ async fn a_check_believes_its_own_authorities_and_no_others() {
     let kind = TlsCheck { port: server.port, sni: Some(NAME.into()), settings: trusting(&theirs) };
     let report = probe_trusting(ours.roots(), check(CheckKind::Tls(kind))).await;
     let reason = "the certificate is signed by none of the authorities in the check's `ca` (or the server does \
-                  not send its intermediate certificate)";
+                  not send its intermediate certificate); it names \"ours\" as its issuer";
     assert_eq!(failure(&report), reason, "what the prober believes does not count");
     assert!(report.certificate.is_some());
 }
@@ -75,6 +75,7 @@ async fn a_self_signed_certificate_may_be_its_own_authority() {
     }
 }
 
+/// bad day: target: gets no client certificate, or one it does not accept | a failure that says which, in TLS 1.2 and 1.3
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_whom_asks() {
     let (servers, clients, strangers) =
@@ -82,23 +83,25 @@ async fn a_client_certificate_is_shown_to_whom_asks() {
     for versions in [V12, V13] {
         let server = servers.server_for(&clients, versions).await;
         let with = |identity| TlsSettings { identity, ..trusting(&servers) };
-        assert_eq!(get(&server, with(clients.identity())).await.outcome, Outcome::Pass);
-        assert_eq!(shake(&server, with(clients.identity())).await.outcome, Outcome::Pass);
+        assert_eq!(get(&server, with(Some(clients.identity()))).await.outcome, Outcome::Pass);
+        assert_eq!(shake(&server, with(Some(clients.identity()))).await.outcome, Outcome::Pass);
         for report in [get(&server, with(None)).await, shake(&server, with(None)).await] {
             assert!(failure(&report).contains("`mtls`"), "{report:?}");
             assert!(report.certificate.is_some(), "{report:?}");
         }
-        for report in
-            [get(&server, with(strangers.identity())).await, shake(&server, with(strangers.identity())).await]
-        {
+        for report in [
+            get(&server, with(Some(strangers.identity()))).await,
+            shake(&server, with(Some(strangers.identity()))).await,
+        ] {
             assert!(failure(&report).contains("client certificate"), "{report:?}");
         }
     }
     let server = servers.server(NAME, 2999, Seen::default()).await;
-    let settings = TlsSettings { identity: clients.identity(), ..trusting(&servers) };
+    let settings = TlsSettings { identity: Some(clients.identity()), ..trusting(&servers) };
     assert_eq!(get(&server, settings).await.outcome, Outcome::Pass, "nobody asks");
 }
 
+/// bad day: target: shows a certificate that is not valid yet | a failure that says from when on, and what the clock here shows
 #[tokio::test]
 async fn a_certificate_not_valid_yet() {
     let ours = Authority::new("ours");
@@ -110,6 +113,8 @@ async fn a_certificate_not_valid_yet() {
     assert!(report.certificate.is_some());
 }
 
+/// bad day: target: its certificate has no more than `min_tls_days` left | a failure where the check says `fail: true`
+///
 /// Ten days before its end, at noon.
 #[tokio::test]
 async fn few_days_left_fail_where_that_is_asked_for() {
@@ -192,7 +197,7 @@ fn files_that_are_of_no_use_say_why_and_tell_no_secret() {
     let garbage = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     assert_eq!(identity(&pem, garbage), bad_key(PemFault::Key));
 
-    let settings = TlsSettings { identity: ours.identity(), ..trusting(&ours) };
+    let settings = TlsSettings { identity: Some(ours.identity()), ..trusting(&ours) };
     let shown = format!("{settings:?}");
     assert_eq!(
         shown,

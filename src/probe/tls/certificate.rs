@@ -11,6 +11,7 @@ use x509_parser::prelude::X509Certificate;
 
 use crate::decision::{Certificate, Outcome};
 use crate::probe::Step;
+use crate::probe::search::excerpt;
 
 /// So many names are told.
 const SHOWN: usize = 5;
@@ -22,6 +23,15 @@ pub(super) fn facts(der: &CertificateDer<'static>) -> Option<Certificate> {
     let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
     let not_after = Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()?;
     Some(Certificate { fingerprint: fingerprint(der), names: list(&names(&parsed)), not_after })
+}
+
+/// Who signed it, in its own words.
+pub(super) fn issuer(der: &CertificateDer<'static>) -> Option<String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
+    let issuer = parsed.issuer();
+    let name =
+        issuer.iter_common_name().chain(issuer.iter_organization()).find_map(|name| name.as_str().ok())?;
+    Some(excerpt(name.as_bytes()))
 }
 
 fn fingerprint(der: &[u8]) -> String {

@@ -19,6 +19,7 @@ mod witness;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -27,7 +28,7 @@ use tokio_rustls::client::TlsStream;
 use super::progress::{Phase, Progress};
 use super::{MinDays, Step, TlsSettings};
 use crate::clock::Clock;
-use crate::decision::Outcome;
+use crate::decision::{Certificate, Outcome};
 
 use configs::Configs;
 pub(super) use name::{name_or_address, server_name};
@@ -48,7 +49,6 @@ pub(super) enum Alpn {
     /// HTTP/1.1.
     Http1,
     /// HTTP/2 and nothing else. Whether the server agreed is in the stream's `alpn_protocol`.
-    #[expect(dead_code, reason = "for the checks that speak HTTP/2")]
     Http2,
     /// No offer is made.
     None,
@@ -94,11 +94,17 @@ impl Tls {
         let certificate = seen.certificate.as_ref().and_then(certificate::facts).map(Arc::new);
         progress.certificate.clone_from(&certificate);
         progress.asked = seen.asked;
-        let stream = stream.map_err(|error| said::in_handshake(&error, peer, settings, seen.asked))?;
+        let stream = stream.map_err(|error| said::in_handshake(&error, peer, settings, &seen))?;
         progress.handshaken();
         if let (Some(MinDays { days, fail: true }), Some(certificate)) = (settings.min_days, certificate) {
             certificate::lasts(&certificate, days, self.clock.now().wall)?;
         }
         Ok(stream)
     }
+}
+
+/// Whether a certificate that was shown earlier would still be accepted now, as far as its end is concerned.
+pub(super) fn would_last(certificate: &Certificate, settings: &TlsSettings, now: Timestamp) -> bool {
+    let days = settings.min_days.filter(|least| least.fail).map_or(0, |least| least.days);
+    certificate::lasts(certificate, days, now).is_ok()
 }

@@ -5,11 +5,15 @@ use std::net::SocketAddr;
 use rustls::pki_types::ServerName;
 
 use crate::decision::Outcome;
-use crate::probe::{HttpCheck, Step};
+use crate::probe::Step;
 
-/// Of an HTTP check: `sni`, else `host` without its port, else the address.
-pub(in crate::probe) fn server_name(check: &HttpCheck, peer: SocketAddr) -> Step<ServerName<'static>> {
-    name_or_address(check.sni.as_deref().or_else(|| check.host.as_deref().map(without_port)), peer)
+/// Of a check that names a host: `sni`, else `host` without its port, else the address.
+pub(in crate::probe) fn server_name(
+    sni: Option<&str>,
+    host: Option<&str>,
+    peer: SocketAddr,
+) -> Step<ServerName<'static>> {
+    name_or_address(sni.or_else(|| host.map(without_port)), peer)
 }
 
 /// This name, else the address.

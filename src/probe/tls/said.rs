@@ -7,30 +7,44 @@ use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::certificate::list;
+use super::certificate::{issuer, list};
+use super::witness::Seen;
 use crate::decision::Outcome;
 use crate::probe::TlsSettings;
 use crate::probe::trouble::classify;
 
-/// What an error of the handshake says. `asked` is whether the server asked for a client certificate.
+/// What an error of the handshake says, with what was seen in it.
 pub(super) fn in_handshake(
     error: &io::Error,
     peer: SocketAddr,
     settings: &TlsSettings,
-    asked: bool,
+    seen: &Seen,
 ) -> Outcome {
-    let own = settings.authorities.is_some();
-    match of_rustls(error) {
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) if own => Outcome::Fail(
-            "the certificate is signed by none of the authorities in the check's `ca` (or the server does not send \
-             its intermediate certificate)"
-                .to_owned(),
-        ),
-        said => match (said.map_or_else(|| classify(error, "TLS handshake", peer), of_tls), settings.identity.is_some()) {
-            (Outcome::Fail(reason), false) if asked => Outcome::Fail(format!("{reason} ({NONE_SHOWN})")),
-            (outcome, _) => outcome,
-        },
+    let error = match of_rustls(error) {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            return Outcome::Fail(unknown_issuer(settings.authorities.is_some(), seen));
+        }
+        Some(error) => of_tls(error),
+        None => classify(error, "TLS handshake", peer),
+    };
+    match error {
+        Outcome::Fail(reason) if seen.asked && settings.identity.is_none() => {
+            Outcome::Fail(format!("{reason} ({NONE_SHOWN})"))
+        }
+        outcome => outcome,
     }
+}
+
+fn unknown_issuer(own: bool, seen: &Seen) -> String {
+    let issuer = seen.certificate.as_ref().and_then(issuer);
+    let issuer = issuer.map(|issuer| format!("; it names {issuer} as its issuer")).unwrap_or_default();
+    let nobody = if own {
+        "none of the authorities in the check's `ca` (or the server does not send its intermediate certificate)"
+    } else {
+        "nobody this machine trusts (self-signed, a private authority, or the server does not send its \
+         intermediate certificate)"
+    };
+    format!("the certificate is signed by {nobody}{issuer}")
 }
 
 /// What is added where the server wanted something that the check does not have.
@@ -124,11 +138,6 @@ fn certificate(fault: &CertificateError) -> String {
         CertificateError::NotValidForName => "the certificate is for another name".to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => {
             format!("the certificate is for {}, wanted {}", names(presented), expected.to_str())
-        }
-        CertificateError::UnknownIssuer => {
-            "the certificate is signed by nobody this machine trusts (self-signed, \
-             a private authority, or the server does not send its intermediate certificate)"
-                .to_owned()
         }
         CertificateError::BadSignature => {
             "the certificate is not signed by the authority it names (which was \
