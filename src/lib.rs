@@ -9,6 +9,7 @@
 //! | [`probe`] | one file per kind of check, and the scheduler |
 //! | [`dns`] | one DNS question to one server |
 //! | [`live`] | the record as the authoritative servers answer it |
+//! | [`resolve`] | asking resolvers where a host name leads |
 //! | [`store`] | what outlives the process: state, history, outbox, in one `SQLite` file |
 //! | [`notify`] | messages, channels, and the worker that takes each delivery to its end |
 //! | [`config`] | YAML -> checked [`Config`](config::Config), every fault at once with its place |
@@ -36,7 +37,7 @@
 //! - A verb to delete, and an empty answer: a provider swaps one whole answer for another.
 //! - A write without a fresh reading, and any write in a plan: it is handed readers, which have none.
 //! - A fallback from a failed transaction to single calls for one name.
-//! - Following redirects, resolving names or keeping connections in probes.
+//! - Following redirects or keeping connections in probes, and resolving any name but a target's own.
 //! - Secrets in values that print, in errors, in the store.
 
 pub mod agent;
@@ -51,4 +52,5 @@ pub mod lab;
 pub mod live;
 pub mod notify;
 pub mod probe;
+pub mod resolve;
 pub mod store;

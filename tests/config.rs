@@ -85,7 +85,7 @@ fn the_example_loads_without_an_environment() {
     assert_eq!(http.status, [StatusRange { first: 200, last: 299 }]);
     assert!(matches!(&http.body, Some(BodyMatch::Contains(text)) if text == "ok"));
     assert_eq!(http.max_body_bytes, 65536);
-    assert_eq!(config.targets[&"montreal".into()].addresses.len(), 2);
+    assert_eq!(config.targets[&"montreal".into()].places.len(), 2);
     let ProviderConfig::Mock(mock) = &config.providers[&"zone".into()] else { panic!() };
     assert_eq!(mock.zones, [name("workshopco.ca")]);
     assert_eq!(mock.dns, Some("127.0.0.1:5353".parse().unwrap()));

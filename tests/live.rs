@@ -7,6 +7,7 @@ use std::time::Duration;
 use failover::clock::{Clock, SystemClock};
 use failover::decision::Moment;
 use failover::live::{LiveDns, LiveFault, Server, SystemLiveDns, serves, watch};
+use failover::resolve::Resolvers;
 use providers::{AnswerSets, DomainName, NonEmpty, RecordSet, RecordType, Ttl, Values};
 use testkit::{Bind, DnsServer, Knot, Pdns, ZONE};
 
@@ -138,7 +139,7 @@ async fn the_servers_of_a_zone_are_found_by_both_families_and_sorted() {
         "update add example.test. 60 NS ns2.example.test.\nupdate add example.test. 60 NS ns0.example.test.\n\
          update add ns1.example.test. 60 AAAA ::1\nupdate add ns2.example.test. 60 A 127.0.0.2",
     );
-    let live = SystemLiveDns::with_resolvers(PATIENT, vec![knot.dns()]);
+    let live = SystemLiveDns::with_resolvers(PATIENT, Resolvers::Given(vec![knot.dns()]));
     let found = live.servers(&name(ZONE)).await.expect("servers");
     let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
     // ns0 has no address and is left out.
@@ -152,7 +153,7 @@ async fn the_servers_of_a_zone_are_found_by_both_families_and_sorted() {
 #[tokio::test]
 async fn a_zone_without_servers_says_what_to_set() {
     let bind = Bind::start(0);
-    let live = SystemLiveDns::with_resolvers(PATIENT, vec![bind.dns()]);
+    let live = SystemLiveDns::with_resolvers(PATIENT, Resolvers::Given(vec![bind.dns()]));
     for (text, why) in [
         ("ns1.example.test", "it has no NS set; is it a zone?"),
         ("nowhere.example.test", "the name does not exist"),

@@ -6,10 +6,10 @@
 //!
 //! ```text
 //! record www a b        one tier per word; a+b makes one tier of two; options: all, manual, create, ttl=300 ...
-//! target a 192.0.2.1    its addresses
+//! target a 192.0.2.1    its addresses, or its host name; options: checks=web,ssh require=any
 //! witness w
 //! is 192.0.2.1          what the provider holds at the start (none: the record is missing)
-//! 10 a- w+              a fails, the witness is seen; a4-/a6-: one family only; a?: unknown
+//! 10 a- w+              a fails, the witness is seen; a4-/a6-: one family only; a/ssh-: one check only; a?: unknown
 //! 20 set 192.0.2.9      somebody changes the record by hand (`gone`: deletes it; `ttl 300`)
 //! 30 write conflict     the next write ends so (conflict, lost, unknown, unavailable, auth); `read` likewise
 //! 40 failback           a person asks for it
@@ -19,17 +19,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use failover::decision::{
-    CheckPolicy, Decision, Effect, Endpoint, Event, FailbackMode, Input, Moment, Now, Observation, Options,
-    Outcome, Policy, ProviderFace, RecordPolicy, Saved, Serve, Sighting, TargetPolicy, Thresholds, Timings,
-    answer_sets,
+    Answer, CheckId, CheckPolicy, Decision, Effect, Endpoint, Event, FailbackMode, Input, Moment, Now,
+    Observation, Options, Outcome, Place, Policy, ProviderFace, RecordPolicy, Require, Saved, Serve,
+    Sighting, TargetPolicy, Thresholds, Timings,
 };
-use providers::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Snapshot, Ttl, Version};
+use providers::{DomainName, Fault, RecordSet, RecordType, Snapshot, Ttl, Version};
 
 struct World {
     decision: Decision,
@@ -48,9 +47,9 @@ fn name() -> DomainName {
 }
 
 fn sets(values: &[&str], ttl: u32) -> BTreeMap<RecordType, RecordSet> {
-    let addresses: Vec<IpAddr> = values.iter().map(|v| v.parse().expect("an address")).collect();
-    NonEmpty::new(addresses)
-        .map(|set| answer_sets(&set, Ttl(ttl)).iter().map(|s| (s.record_type(), s.clone())).collect())
+    let places: Vec<Place> = values.iter().map(|v| v.parse().expect("an address or a name")).collect();
+    Answer::of(&places)
+        .map(|answer| answer.sets(Ttl(ttl)).iter().map(|s| (s.record_type(), s.clone())).collect())
         .unwrap_or_default()
 }
 
@@ -194,9 +193,23 @@ impl World {
             Some(target) => (target, Some(subject.ends_with('6'))),
             None => (subject, None),
         };
-        let addresses = self.policy.targets[&target.into()].addresses.clone();
-        for address in addresses.into_iter().filter(|a| family.is_none_or(|v6| a.is_ipv6() == v6)) {
-            let endpoint = Endpoint { target: target.into(), check: "web".into(), address };
+        let (target, check) = match target.split_once('/') {
+            Some((target, check)) => (target, Some(CheckId::from(check))),
+            None => (target, None),
+        };
+        let settings = self.policy.targets[&target.into()].clone();
+        let asked =
+            |place: &Place| family.is_none_or(|v6| place.address().is_some_and(|a| a.is_ipv6() == v6));
+        let checks = settings.checks.keys().filter(|id| check.as_ref().is_none_or(|check| check == *id));
+        let endpoints = checks.flat_map(|check| {
+            let places = settings.places.iter().filter(|place| asked(place));
+            places.map(|place| Endpoint {
+                target: target.into(),
+                check: check.clone(),
+                address: place.clone(),
+            })
+        });
+        for endpoint in endpoints {
             let observation = Observation {
                 endpoint,
                 started: at,
@@ -235,9 +248,22 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
         match words.next() {
             Some("target") => {
                 let id = words.next().unwrap().into();
-                let addresses = words.map(|w| w.parse().unwrap()).collect();
-                let checks = BTreeMap::from([("web".into(), check)]);
-                policy.targets.insert(id, TargetPolicy { addresses, checks });
+                let web = BTreeMap::from([("web".into(), check)]);
+                let mut target = TargetPolicy { checks: web, ..TargetPolicy::default() };
+                for word in words {
+                    match word.split_once('=') {
+                        None => drop(target.places.insert(word.parse().unwrap())),
+                        Some(("checks", names)) => {
+                            target.checks = names.split(',').map(|name| (name.into(), check)).collect();
+                        }
+                        Some(("require", "any")) => target.require = Require::Any,
+                        Some(("require", count)) => {
+                            target.require = Require::AtLeast(count.parse().unwrap());
+                        }
+                        Some(other) => panic!("{other:?} is no option"),
+                    }
+                }
+                policy.targets.insert(id, target);
             }
             Some("witness") => policy.witnesses.extend(words.map(Into::into)),
             Some("is") => held = sets(&words.collect::<Vec<_>>(), 60),

@@ -16,22 +16,27 @@ mod source;
 /// Who may import whom inside `src/` (DESIGN: siblings never import each other, only `agent` knows everyone).
 ///
 /// `clock` is a leaf that everybody at the edge is handed, `dns` one question to one server, which `live` and `probe`
-/// ask; `config` names the settings that `probe` and `notify` define; `api` and `cli` show the rows of `store`, and the
-/// outbox of `notify` lives in it. `lab` builds the agent's world as `agent` does, of stand-ins for what `probe`,
-/// `live`, `notify` and `store` put there, and speaks to it as `api` does. `doctor` looks into every room that touches
-/// the world, and `failover probe` is a command over `probe` alone. A room that is not listed may import nothing.
+/// ask; `resolve` is for all who need a host name's addresses; `config` names the settings that `probe` and `notify`
+/// define, and whom `resolve` asks; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it.
+/// `lab` builds the agent's world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put
+/// there, and speaks to it as `api` does. `doctor` looks into every room that touches the world, and `failover probe`
+/// is a command over `probe` alone. A room that is not listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["agent", "lab", "doctor", "config", "store", "notify", "api", "probe", "decision", "clock"]),
     ("doctor", &["config", "decision", "clock", "live", "probe", "store", "api"]),
-    ("lab", &["agent", "api", "config", "decision", "clock", "live", "notify", "probe", "store"]),
+    ("lab", &["agent", "api", "config", "decision", "clock", "live", "notify", "probe", "resolve", "store"]),
     (
         "agent",
-        &["probe", "live", "decision", "store", "notify", "receive", "cluster", "api", "config", "clock"],
+        &[
+            "probe", "live", "decision", "store", "notify", "receive", "cluster", "api", "config", "clock",
+            "resolve",
+        ],
     ),
-    ("config", &["decision", "probe", "notify"]),
-    ("probe", &["decision", "clock", "dns"]),
-    ("live", &["decision", "clock", "dns"]),
+    ("config", &["decision", "probe", "notify", "resolve"]),
+    ("probe", &["decision", "clock", "dns", "resolve"]),
+    ("live", &["decision", "clock", "dns", "resolve"]),
+    ("resolve", &["decision", "clock"]),
     ("notify", &["decision", "clock", "store"]),
     ("store", &["decision", "clock"]),
     ("receive", &["decision", "clock"]),

@@ -75,7 +75,7 @@ impl Files {
             Config::parse("failover.yaml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
         let (check, _) = &config.checks[&"x".into()];
         let prober = SystemProber::new(Arc::new(SystemClock::start()), Roots::Only(Vec::new()));
-        prober.probe(IpAddr::V4(Ipv4Addr::LOCALHOST), check).await
+        prober.probe(&IpAddr::V4(Ipv4Addr::LOCALHOST).into(), check).await
     }
 }
 

@@ -46,7 +46,7 @@ pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, Assembl
     Ok(World {
         senders,
         state: State::File(Store::open_patiently(&config.agent.state)),
-        ..world(hands, nameservers)
+        ..world(config, hands, nameservers)
     })
 }
 
@@ -133,14 +133,15 @@ pub async fn assemble_dry(config: &Config) -> Result<World, AssembleError> {
             State::Nowhere
         }
     };
-    Ok(World { state, ..world(hands, nameservers) })
+    Ok(World { state, ..world(config, hands, nameservers) })
 }
 
-fn world(hands: Hands, nameservers: BTreeMap<DomainName, Vec<Server>>) -> World {
+fn world(config: &Config, hands: Hands, nameservers: BTreeMap<DomainName, Vec<Server>>) -> World {
+    let resolvers = || config.agent.resolvers.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     World {
-        prober: Arc::new(SystemProber::new(Arc::clone(&clock), Roots::System)),
-        live: Arc::new(SystemLiveDns::new(ASK_LIMIT)),
+        prober: Arc::new(SystemProber::with_resolvers(Arc::clone(&clock), Roots::System, resolvers())),
+        live: Arc::new(SystemLiveDns::with_resolvers(ASK_LIMIT, resolvers())),
         clock,
         hands,
         nameservers,

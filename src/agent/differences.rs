@@ -23,7 +23,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
     line(
         "targets",
         words(&before.targets, &after.targets, |id, a, b| {
-            same("targets", id.as_str()) && a.addresses == b.addresses && a.checks.keys().eq(b.checks.keys())
+            same("targets", id.as_str()) && a.places == b.places && a.checks.keys().eq(b.checks.keys())
         }),
     );
     line(

@@ -70,7 +70,8 @@ impl Agent {
                 .iter()
                 .filter_map(|name| Some((name.clone(), self.config.records[name].zone.clone()?)))
                 .collect();
-            self.tasks.spawn(self.zones.clone().read(provider, records, configured));
+            let aliases = records.iter().filter(|name| self.config.is_alias(name)).cloned().collect();
+            self.tasks.spawn(self.zones.clone().read(provider, records, configured, aliases));
         }
         self.keep(batch, &now).await;
         for (provider, works) in writes {

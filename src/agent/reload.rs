@@ -10,7 +10,7 @@ use super::event_loop::{Agent, log_channels};
 use super::restore::jobs;
 use super::{Hands, differences, systemd};
 use crate::config::Config;
-use crate::decision::{ChannelId, Event, EventKind, Moment, ProviderId, counted};
+use crate::decision::{ChannelId, Endpoint, Event, EventKind, Moment, ProviderId, counted};
 use crate::live::Server;
 use crate::notify::Sender;
 use crate::probe::{Check, JobKey};
@@ -155,7 +155,14 @@ fn moved(old: &Config, new: &Config, renewed: &BTreeSet<ProviderId>, record: &Do
 /// Is a job's check the same in both? What it says of itself, and, for the secrets that it does not say, what the file does.
 fn same_check(old: &Config, new: &Config, key: &JobKey, before: &Check, after: &Check) -> bool {
     let file = match key {
-        JobKey::Endpoint(endpoint) => old.marks.same(&new.marks, "checks", endpoint.check.as_str()),
+        JobKey::Endpoint(Endpoint { target, check, .. }) => {
+            // What a target changes of a check stands at the target.
+            let own = [old, new]
+                .iter()
+                .any(|config| config.targets.get(target).is_some_and(|t| t.changes(check, config)));
+            old.marks.same(&new.marks, "checks", check.as_str())
+                && (!own || old.marks.same(&new.marks, "targets", target.as_str()))
+        }
         JobKey::Witness(_) => true,
     };
     file && format!("{before:?}") == format!("{after:?}")

@@ -159,6 +159,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     };
     key(old.agent.id != new.agent.id, "agent.id");
     key(old.agent.state != new.agent.state, "agent.state");
+    key(old.agent.resolvers != new.agent.resolvers, "agent.resolvers");
     key(old.socket != new.socket, "api.socket");
     for (id, before) in &old.providers {
         let ProviderConfig::Mock(before) = before else { continue };

@@ -13,21 +13,18 @@ use crate::store::{ChangeRow, Loaded, RecordRow};
 pub(super) fn jobs(config: &Config) -> Vec<Job> {
     let mut jobs = Vec::new();
     for (id, target) in &config.targets {
-        for check_id in &target.checks {
-            let Some((check, _)) = config.checks.get(check_id) else { continue };
-            for address in &target.addresses {
-                let endpoint = Endpoint { target: id.clone(), check: check_id.clone(), address: *address };
-                jobs.push(Job {
-                    key: JobKey::Endpoint(endpoint),
-                    address: *address,
-                    check: Arc::clone(check),
-                });
+        for (check_id, (check, _)) in &target.checks {
+            for place in &target.places {
+                let endpoint =
+                    Endpoint { target: id.clone(), check: check_id.clone(), address: place.clone() };
+                let key = JobKey::Endpoint(endpoint);
+                jobs.push(Job { key, place: place.clone(), check: Arc::clone(check) });
             }
         }
     }
     for (id, witness) in &config.agent.witnesses {
         let key = JobKey::Witness(id.clone());
-        jobs.push(Job { key, address: witness.address, check: Arc::clone(&witness.check) });
+        jobs.push(Job { key, place: witness.address.into(), check: Arc::clone(&witness.check) });
     }
     jobs
 }

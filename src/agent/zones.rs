@@ -1,7 +1,7 @@
 //! Reads and writes at the providers, batched by zone. It makes no choices: what is asked is done, and what came of
 //! it goes back as inputs of the decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,12 +54,14 @@ impl Zones {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).get(record).cloned()
     }
 
-    /// Reads these records of one provider and reports each. `configured` gives the zones that need not be found.
+    /// Reads these records of one provider and reports each. `configured` gives the zones that need not be found,
+    /// `aliases` the records that are to hold a CNAME, which cannot stand at a zone's own name (RFC 1912 section 2.4).
     pub(super) async fn read(
         self,
         provider: ProviderId,
         records: Vec<DomainName>,
         configured: BTreeMap<DomainName, DomainName>,
+        aliases: BTreeSet<DomainName>,
     ) {
         let owed = Owed::new(&self.out, &records, |record| Input::Read {
             record,
@@ -77,6 +79,12 @@ impl Zones {
                 continue;
             }
             match self.find(reader.as_ref(), &record, configured.get(&record)).await {
+                Ok(zone) if zone.name == record && aliases.contains(&record) => {
+                    let why = format!(
+                        "{record} is its zone's own name, where no CNAME can stand: use targets with addresses"
+                    );
+                    results.push(Input::Read { record, result: Err(Fault::Config(why)) });
+                }
                 Ok(zone) => by_zone.entry(zone).or_default().push(record),
                 Err(fault) => {
                     lost = matches!(fault, Fault::Unavailable(_) | Fault::Auth(_)).then(|| fault.clone());

@@ -59,7 +59,11 @@ pub(super) fn main(global: &Global, args: &Args) -> Exit {
     let only: BTreeSet<Topic> = args.only.iter().copied().collect();
     let findings = setup::block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let prober = Arc::new(SystemProber::new(Arc::clone(&clock), Roots::System));
+        let prober = Arc::new(SystemProber::with_resolvers(
+            Arc::clone(&clock),
+            Roots::System,
+            config.agent.resolvers.clone(),
+        ));
         examine(&config, &Instruments { clock, prober }, &only, args.deadline).await
     });
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();

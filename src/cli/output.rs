@@ -215,7 +215,7 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
             } else {
                 String::new()
             };
-            let (check, address, why) = (&endpoint.check, endpoint.address, outcome.reason());
+            let (check, address, why) = (&endpoint.check, &endpoint.address, outcome.reason());
             let line = format!("  {:<width$}  {check} {address}: {why}{counted}", "");
             let _ = writeln!(text, "{}", wrapped(&line, width + 6));
         }

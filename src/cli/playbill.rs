@@ -1,13 +1,12 @@
 //! How a rehearsal looks on a terminal.
 
 use std::io::IsTerminal;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Global;
 use super::output::{Paint, print};
 use crate::decision::{TargetId, human};
-use crate::lab::{Cast, Entry, Kind, Outcome, RecordOutcome, Turn, listed};
+use crate::lab::{Billing, Cast, Entry, Kind, Outcome, RecordOutcome, Turn, listed};
 
 /// The widest text; longer lines are hard to read.
 const WIDEST: usize = 100;
@@ -46,9 +45,9 @@ impl Playbill {
         }
         print("\n");
         for (record, targets) in cast.records() {
-            let of_target = |(id, addresses): &(TargetId, Vec<IpAddr>)| {
-                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-                format!("{id} ({})", addresses.join(", "))
+            let of_target = |(id, places): &Billing| {
+                let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+                format!("{id} ({})", places.join(", "))
             };
             let targets: Vec<String> = targets.iter().map(of_target).collect();
             self.labelled("record", &format!("{record}: {}", targets.join(", then ")));

@@ -13,12 +13,15 @@ use super::names::{is_name, name_rule};
 use super::read::{Item, Noted, Optional, Read};
 use super::tree::Span;
 use crate::decision::WitnessId;
+use crate::resolve::Resolvers;
 
 const STATE: &str = "./failover.db";
 const STARTUP_GRACE: Duration = Duration::from_secs(30);
 const LIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// The live record is not looked at more often than this.
 const SHORTEST_LIVE_INTERVAL: Duration = Duration::from_millis(100);
+/// More resolvers than this are never asked in the time of a probe.
+const MAX_RESOLVERS: usize = 8;
 /// More witnesses than this say no more.
 const MAX_WITNESSES: usize = 16;
 /// The room for a path in `sockaddr_un` on Linux, without the final zero (unix(7)).
@@ -39,6 +42,7 @@ pub(super) fn read(item: Item<'_>) -> Read<AgentSettings> {
         map.get("startup_grace", |item| item.duration(Duration::ZERO)).otherwise(STARTUP_GRACE);
     let live_interval =
         map.get("live_interval", |item| item.duration(SHORTEST_LIVE_INTERVAL)).otherwise(LIVE_INTERVAL);
+    let resolvers = map.get("resolvers", resolvers).otherwise(Resolvers::System);
     let witnesses = map.get("witnesses", witnesses).otherwise(BTreeMap::new());
     Ok(AgentSettings {
         id: id?.unwrap_or_else(host_name),
@@ -46,6 +50,7 @@ pub(super) fn read(item: Item<'_>) -> Read<AgentSettings> {
         startup_grace: startup_grace?,
         live_interval: live_interval?,
         witnesses: witnesses?,
+        resolvers: resolvers?,
     })
 }
 
@@ -59,6 +64,15 @@ pub(super) fn read_api(item: Item<'_>) -> Read<Option<PathBuf>> {
         }
         Ok(path)
     })
+}
+
+fn resolvers(item: Item<'_>) -> Read<Resolvers> {
+    let resolvers = item.one_or_list(|item| item.socket_address(1, 53))?;
+    if !(1..=MAX_RESOLVERS).contains(&resolvers.len()) {
+        let message = format!("1 to {MAX_RESOLVERS} resolvers are asked, and this has {}", resolvers.len());
+        return Err(item.fault(message, "write address and port of one or two, or remove `resolvers`"));
+    }
+    Ok(Resolvers::Given(resolvers))
 }
 
 fn witnesses(item: Item<'_>) -> Read<BTreeMap<WitnessId, Witness>> {

@@ -1,18 +1,18 @@
 //! The whole document -> [`Config`], and the faults and warnings that only the whole shows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use providers::{DomainName, ProviderConfig};
 
+use super::checks::Definitions;
 use super::marks::Marks;
 use super::model::{AgentSettings, Config, RecordSettings, Target, Warning};
 use super::names::Names;
 use super::read::{Desk, Item, Optional};
-use super::records::{Defined, Records};
+use super::records::{Defined, Placed, Records};
 use super::tree::{Entry, Node};
-use super::{agent, channels, checks, keys, providers as provider_section, records, targets};
-use crate::decision::{ProviderId, TargetId};
+use super::{agent, aliases, channels, checks, keys, providers as provider_section, records, targets};
+use crate::decision::{Place, ProviderId, TargetId};
 use crate::notify::NotifySettings;
 
 /// Reads everything. `None` when something is wrong; then it was noted.
@@ -29,7 +29,12 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
     let agent = agent.unwrap_or_else(|| agent::read(Item::new(desk, &empty, "agent")));
     let socket = map.get("api", agent::read_api).otherwise(None);
     let checks = map.get("checks", checks::read).otherwise(BTreeMap::new());
-    let targets = map.get("targets", |item| targets::read(item, &check_names)).otherwise(BTreeMap::new());
+    let definitions = Definitions {
+        names: &check_names,
+        entries: entries("checks"),
+        read: checks.as_ref().unwrap_or(const { &BTreeMap::new() }),
+    };
+    let targets = map.get("targets", |item| targets::read(item, &definitions)).otherwise(BTreeMap::new());
     let providers = map.get("providers", provider_section::read).otherwise(BTreeMap::new());
     let records = map.get("records", |item| records::read(item, &defined)).otherwise(BTreeMap::new());
     let notify = map.get("notify", channels::read);
@@ -45,6 +50,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         None => NotifySettings::default(),
     });
     let (agent, targets, records) = (agent.ok()?, targets.ok()?, records.ok()?);
+    aliases::check(desk, &targets, &records);
     warn_of_the_whole(desk, root, &agent, &targets, &records);
     let mut providers = providers.ok()?;
     give_zones(&mut providers, &records);
@@ -54,7 +60,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         checks: checks.ok()?,
         targets,
         providers,
-        records: records.into_iter().map(|(name, (record, _))| (name, record)).collect(),
+        records: records.into_iter().map(|(name, placed)| (name, placed.record)).collect(),
         notify: notify.ok()?,
         warnings: Vec::<Warning>::new(),
         marks: Marks::of(root, &desk.cx.taken.borrow()),
@@ -64,7 +70,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
 /// A mock without a file serves the zones of its records.
 fn give_zones(providers: &mut BTreeMap<ProviderId, ProviderConfig>, records: &Records) {
     let mut zones: BTreeMap<&ProviderId, BTreeSet<DomainName>> = BTreeMap::new();
-    for (name, (record, _)) in records {
+    for (name, Placed { record, .. }) in records {
         zones.entry(&record.policy.provider).or_default().extend(zone_of(name, record));
     }
     for (id, provider) in providers {
@@ -94,7 +100,8 @@ fn warn_of_the_whole(
         desk.cx.warn(place, text);
     }
     for witness in agent.witnesses.values().filter(|witness| !witness.address.is_loopback()) {
-        if let Some((id, _)) = targets.iter().find(|(_, target)| target.addresses.contains(&witness.address))
+        if let Some((id, _)) =
+            targets.iter().find(|(_, target)| target.places.contains(&witness.address.into()))
         {
             let text = format!(
                 "the witness {} is an address of the target `{id}` and proves nothing",
@@ -103,13 +110,13 @@ fn warn_of_the_whole(
             desk.cx.warn(None, text);
         }
     }
-    for (name, (record, span)) in records {
-        let mut owners: BTreeMap<IpAddr, &TargetId> = BTreeMap::new();
+    for (name, Placed { record, span, .. }) in records {
+        let mut owners: BTreeMap<&Place, &TargetId> = BTreeMap::new();
         for id in record.policy.targets() {
-            for address in targets.get(id).into_iter().flat_map(|target| &target.addresses) {
-                if let Some(other) = owners.insert(*address, id) {
-                    let text =
-                        format!("{name}: the targets `{other}` and `{id}` share the address {address}");
+            for place in targets.get(id).into_iter().flat_map(|target| &target.places) {
+                if let Some(other) = owners.insert(place, id) {
+                    let what = if place.name().is_some() { "host name" } else { "address" };
+                    let text = format!("{name}: the targets `{other}` and `{id}` share the {what} {place}");
                     desk.cx.warn(Some(*span), text);
                 }
             }

@@ -22,6 +22,7 @@
 //! lose the place of what they read. A key that is not of this version is refused, never ignored.
 
 mod agent;
+mod aliases;
 mod channels;
 mod checks;
 mod context;

@@ -10,10 +10,12 @@ use providers::{DomainName, ProviderConfig};
 
 use super::Marks;
 use crate::decision::{
-    CheckId, CheckPolicy, Policy, ProviderId, RecordPolicy, TargetId, TargetPolicy, Thresholds, WitnessId,
+    CheckId, CheckPolicy, Place, Policy, ProviderId, RecordPolicy, Require, TargetId, TargetPolicy,
+    Thresholds, WitnessId,
 };
 use crate::notify::NotifySettings;
 use crate::probe::Check;
+use crate::resolve::Resolvers;
 
 /// Everything that was configured, checked.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub struct Config {
     pub agent: AgentSettings,
     /// Where the local command line talks to the agent; `None` for nowhere.
     pub socket: Option<PathBuf>,
-    /// The checks.
+    /// The checks, as they are where no target changes them.
     pub checks: BTreeMap<CheckId, (Arc<Check>, Thresholds)>,
     /// The targets.
     pub targets: BTreeMap<TargetId, Target>,
@@ -51,6 +53,8 @@ pub struct AgentSettings {
     pub live_interval: Duration,
     /// The witnesses.
     pub witnesses: BTreeMap<WitnessId, Witness>,
+    /// Who is asked where a host name leads.
+    pub resolvers: Resolvers,
 }
 
 /// Something that has nothing to do with the targets. Its id is its address as written.
@@ -65,10 +69,40 @@ pub struct Witness {
 /// A target.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Its addresses.
-    pub addresses: BTreeSet<IpAddr>,
-    /// The checks each address must pass.
-    pub checks: BTreeSet<CheckId>,
+    /// Its addresses; or its host name, alone.
+    pub places: BTreeSet<Place>,
+    /// The checks of each place, with what this target changes of them.
+    pub checks: BTreeMap<CheckId, (Arc<Check>, Thresholds)>,
+    /// How they combine.
+    pub require: Require,
+}
+
+impl Target {
+    /// Its host name, if it has one and no addresses.
+    pub fn host_name(&self) -> Option<&DomainName> {
+        self.places.first().and_then(Place::name)
+    }
+
+    /// Has it a check of this name that is not the one that everybody shares?
+    pub fn changes(&self, check: &CheckId, config: &Config) -> bool {
+        let own = self.checks.get(check).zip(config.checks.get(check));
+        own.is_some_and(|((own, at), (shared, shared_at))| !Arc::ptr_eq(own, shared) || at != shared_at)
+    }
+
+    /// What the decision is told of it.
+    fn policy(&self) -> TargetPolicy {
+        let checks = self.checks.iter().map(|(id, (check, thresholds))| {
+            let policy = CheckPolicy {
+                thresholds: *thresholds,
+                interval: check.interval,
+                fast_interval: check.fast_interval,
+                timeout: check.timeout,
+                min_tls_days: check.kind.tls().and_then(|tls| tls.min_days).map(|min| min.days),
+            };
+            (id.clone(), policy)
+        });
+        TargetPolicy { places: self.places.clone(), checks: checks.collect(), require: self.require }
+    }
 }
 
 /// A record.
@@ -92,32 +126,19 @@ pub struct Warning {
 }
 
 impl Config {
+    /// Is this record's answer a CNAME, because its targets have host names?
+    pub fn is_alias(&self, record: &DomainName) -> bool {
+        let targets = self.records.get(record).into_iter().flat_map(|record| record.policy.targets());
+        targets.filter_map(|id| self.targets.get(id)).any(|target| target.host_name().is_some())
+    }
+
     /// What the decision is told.
     pub fn policy(&self) -> Policy {
         Policy {
             startup_grace: self.agent.startup_grace,
             witnesses: self.agent.witnesses.keys().cloned().collect(),
-            targets: self
-                .targets
-                .iter()
-                .map(|(id, target)| (id.clone(), self.target_policy(target)))
-                .collect(),
+            targets: self.targets.iter().map(|(id, target)| (id.clone(), target.policy())).collect(),
             records: self.records.iter().map(|(name, r)| (name.clone(), r.policy.clone())).collect(),
         }
-    }
-
-    fn target_policy(&self, target: &Target) -> TargetPolicy {
-        let checks = target.checks.iter().filter_map(|id| {
-            let (check, thresholds) = self.checks.get(id)?;
-            let policy = CheckPolicy {
-                thresholds: *thresholds,
-                interval: check.interval,
-                fast_interval: check.fast_interval,
-                timeout: check.timeout,
-                min_tls_days: check.kind.tls().and_then(|tls| tls.min_days).map(|min| min.days),
-            };
-            Some((id.clone(), policy))
-        });
-        TargetPolicy { addresses: target.addresses.clone(), checks: checks.collect() }
     }
 }

@@ -32,8 +32,27 @@ pub(super) struct Defined<'a> {
     pub(super) providers: &'a Names,
 }
 
-/// All records, each with the place of its `targets`, for faults that only the whole shows.
-pub(super) type Records = BTreeMap<DomainName, (RecordSettings, Span)>;
+/// All records, for faults that only the whole shows.
+pub(super) type Records = BTreeMap<DomainName, Placed>;
+
+/// A record and where its parts stand.
+pub(super) struct Placed {
+    pub(super) record: RecordSettings,
+    /// All of it.
+    pub(super) span: Span,
+    /// The value of `zone`, where it is written.
+    pub(super) zone: Option<Span>,
+    /// The value of `serve`, where it is written.
+    pub(super) serve: Option<Span>,
+    targets: BTreeMap<TargetId, Span>,
+}
+
+impl Placed {
+    /// Where the record names this target.
+    pub(super) fn place_of(&self, target: &TargetId) -> Span {
+        self.targets.get(target).copied().unwrap_or(self.span)
+    }
+}
 
 /// All records.
 pub(super) fn read(item: Item<'_>, defined: &Defined<'_>) -> Read<Records> {
@@ -49,15 +68,15 @@ pub(super) fn read(item: Item<'_>, defined: &Defined<'_>) -> Read<Records> {
         let map = item.map(&keys::RECORD)?;
         let name = map.need("name", |item| record_name(item).map(|name| (name, item.node.span)));
         // The name is taken even when the rest of the record is wrong.
-        Ok((name, record(&map, defined, name_of(&map)), item.node.span))
+        Ok((name, record(item, &map, defined, name_of(&map))))
     })?
     .into_iter()
-    .for_each(|(name, record, span): (Read<(DomainName, Span)>, Read<RecordSettings>, Span)| {
+    .for_each(|(name, record): (Read<(DomainName, Span)>, Read<Placed>)| {
         let Ok((name, at)) = name else { return };
         if let Some(first) = places.insert(name.clone(), at) {
             item.desk.cx.twice(name.as_str(), at, first);
         } else if let Ok(record) = record {
-            records.insert(name, (record, span));
+            records.insert(name, record);
         }
     });
     Ok(records)
@@ -80,7 +99,8 @@ fn name_of(map: &Map<'_>) -> Option<DomainName> {
     }
 }
 
-fn record(map: &Map<'_>, defined: &Defined<'_>, name: Option<DomainName>) -> Read<RecordSettings> {
+fn record(item: Item<'_>, map: &Map<'_>, defined: &Defined<'_>, name: Option<DomainName>) -> Read<Placed> {
+    let place = |key| map.item(key).map(|item| item.node.span);
     let provider = map.need("provider", |item| defined.providers.refer(item).map(ProviderId::from));
     let zone = map.get("zone", |item| zone(item, name.as_ref()));
     let nameservers = map.get("nameservers", nameservers).otherwise(Vec::new());
@@ -99,12 +119,13 @@ fn record(map: &Map<'_>, defined: &Defined<'_>, name: Option<DomainName>) -> Rea
     let ((failback, failback_after), (adopt, adopt_names)) = (failback?, adopt?);
     all_down?;
     coordination?;
+    let (tiers, places) = tiers?;
     let policy = RecordPolicy {
         // A name that is missing or wrong was noted where it is read.
         name: name.ok_or(Noted)?,
         provider: provider?,
         ttl: ttl?,
-        tiers: tiers?,
+        tiers,
         serve: serve?.unwrap_or_default(),
         failback,
         failback_after,
@@ -113,7 +134,13 @@ fn record(map: &Map<'_>, defined: &Defined<'_>, name: Option<DomainName>) -> Rea
         adopt_names,
         create: create?,
     };
-    Ok(RecordSettings { policy, zone: zone?, nameservers: nameservers? })
+    Ok(Placed {
+        record: RecordSettings { policy, zone: zone?, nameservers: nameservers? },
+        span: item.node.span,
+        zone: place("zone"),
+        serve: place("serve"),
+        targets: places,
+    })
 }
 
 fn zone(item: Item<'_>, name: Option<&DomainName>) -> Read<DomainName> {
@@ -151,10 +178,14 @@ fn ttl(item: Item<'_>) -> Read<Ttl> {
     Ok(ttl)
 }
 
+/// The targets by priority, and where each is named.
+type Tiers = (Vec<Vec<TargetId>>, BTreeMap<TargetId, Span>);
+
 /// `[a, [b, c]]`: each item is a tier, a list one of several targets.
-fn tiers(item: Item<'_>, names: &Names) -> Read<Vec<Vec<TargetId>>> {
+fn tiers(item: Item<'_>, names: &Names) -> Read<Tiers> {
     if matches!(item.node.value, Value::Scalar(_)) {
-        return names.refer(item).map(|name| vec![vec![TargetId::from(name)]]);
+        let name = TargetId::from(names.refer(item)?);
+        return Ok((vec![vec![name.clone()]], BTreeMap::from([(name, item.node.span)])));
     }
     let target = |item: Item<'_>| Ok((TargetId::from(names.refer(item)?), item.node.span));
     let tiers = item.list(|item| match &item.node.value {
@@ -179,9 +210,8 @@ fn tiers(item: Item<'_>, names: &Names) -> Read<Vec<Vec<TargetId>>> {
         let message = format!("a record has 1 to {MAX_TARGETS} targets, and this has {}", seen.len());
         return Err(item.fault(message, "write them in order of priority: `targets: [primary, standby]`"));
     }
-    result.map(|()| {
-        tiers.into_iter().map(|tier| tier.into_iter().map(|(target, _)| target).collect()).collect()
-    })
+    let names = |tier: Vec<(TargetId, Span)>| tier.into_iter().map(|(target, _)| target).collect();
+    result.map(|()| (tiers.into_iter().map(names).collect(), seen))
 }
 
 fn failback(item: Item<'_>) -> Read<(FailbackMode, Duration)> {

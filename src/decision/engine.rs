@@ -90,11 +90,11 @@ impl Decision {
         now: &Now,
     ) -> Self {
         let mut targets = Targets::new(&policy, &saved.trackers, now);
+        let told = told_already(&policy, &targets);
         // What an earlier run found out too long ago is no verdict.
         targets.expire(now.moment, &policy, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
         let by_target = by_target(&policy);
-        let told = saved_verdicts(&saved.trackers);
         let Saved { records: mut kept, mut unconfirmed, certificates, .. } = saved;
         let records = policy.records.keys().map(|name| {
             let SavedRecord { current, last_change, incident, said } = kept.remove(name).unwrap_or_default();
@@ -469,16 +469,10 @@ pub(super) fn by_target(policy: &Policy) -> BTreeMap<TargetId, Vec<DomainName>> 
     by_target
 }
 
-/// The verdicts that an earlier run has told already: one for a target whose kept trackers agree.
-fn saved_verdicts(trackers: &BTreeMap<Endpoint, SavedTracker>) -> BTreeMap<TargetId, Verdict> {
-    let mut told: BTreeMap<TargetId, Verdict> = BTreeMap::new();
-    for (endpoint, saved) in trackers.iter().filter(|(_, saved)| saved.verdict != Verdict::Unknown) {
-        let entry = told.entry(endpoint.target.clone()).or_insert(saved.verdict);
-        if saved.verdict == Verdict::Up {
-            *entry = Verdict::Up;
-        }
-    }
-    told
+/// The verdicts that an earlier run has told already, by the trackers that it kept.
+fn told_already(policy: &Policy, kept: &Targets) -> BTreeMap<TargetId, Verdict> {
+    let verdict = |id: &TargetId| (id.clone(), kept.target(id, policy, &Sight::default()));
+    policy.targets.keys().map(verdict).filter(|(_, verdict)| *verdict != Verdict::Unknown).collect()
 }
 
 /// Values of record sets as a person reads them.

@@ -1,14 +1,12 @@
 //! Why a record is where it is: everything that was weighed, as values. `explain_next.rs` has what can change it.
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
 use providers::DomainName;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckId, Decision, Endpoint, Guard, Letter, NextStep, Now, Outcome, ProviderId, RecordReport, TargetId,
-    Tracker, Verdict, human,
+    CheckId, Decision, Endpoint, Guard, Letter, NextStep, Now, Outcome, Place, ProviderId, RecordReport,
+    TargetId, Tracker, Verdict, human,
 };
 
 /// Why one record is where it is. The form of `explain -o json`.
@@ -86,8 +84,8 @@ pub struct TargetExplained {
 /// One endpoint, with its counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointExplained {
-    /// The address.
-    pub address: IpAddr,
+    /// The address, or the host name.
+    pub address: Place,
     /// The check.
     pub check: CheckId,
     /// The verdict.
@@ -174,9 +172,9 @@ impl Decision {
             Some(Outcome::Pass) | None => None,
             Some(outcome) => Some(outcome.reason().to_owned()),
         };
-        let failed = || self.targets.complaint_of(&endpoint.target, endpoint.address);
+        let failed = || self.targets.complaint_of(&endpoint.target, &endpoint.address);
         EndpointExplained {
-            address: endpoint.address,
+            address: endpoint.address.clone(),
             check: endpoint.check.clone(),
             verdict: tracker.verdict(),
             failures: tracker.failures(),

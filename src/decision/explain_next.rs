@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::record::Phase;
 use super::select::failback_due_at;
 use super::{
-    Decision, FailbackMode, Hold, Moment, Now, RecordPolicy, Serve, TargetId, Verdict, counted, human,
+    Decision, Endpoint, FailbackMode, Hold, Moment, Now, Place, RecordPolicy, Serve, TargetId, Tracker,
+    Verdict, counted, human,
 };
 
 /// Something that can happen next.
@@ -177,7 +178,7 @@ impl Decision {
     fn of_failover(&self, steps: &mut Steps<'_>, record: &RecordPolicy, current: &[TargetId]) {
         for target in current {
             let Some(left) = self.failures_left(target) else { continue };
-            let several = self.policy.targets.get(target).is_some_and(|t| t.addresses.len() > 1);
+            let several = self.policy.targets.get(target).is_some_and(|t| t.places.len() > 1);
             let each = if several { " at each of its addresses" } else { "" };
             let works = |other: &&TargetId| *other != target && self.verdict(other) == Verdict::Up;
             let stays = current.iter().any(|other| works(&other));
@@ -193,33 +194,45 @@ impl Decision {
         }
     }
 
-    /// Failures until a target that is Up, or of which nothing is known, is Down: until each of its addresses is.
+    /// Failures until a target that is Up, or of which nothing is known, is Down: until each of its places is, by so
+    /// many checks that the rest is not enough.
     fn failures_left(&self, target: &TargetId) -> Option<u32> {
-        let addresses = &self.policy.targets.get(target)?.addresses;
-        let of_address = |address: &std::net::IpAddr| {
-            let endpoints = self.targets.endpoints(target).filter(move |(e, _)| e.address == *address);
-            let left = endpoints.map(|(endpoint, tracker)| match tracker.verdict() {
+        let settings = self.policy.targets.get(target)?;
+        let of_place = |place: &Place| {
+            let left = self.left_at(target, place, |endpoint, tracker| match tracker.verdict() {
                 Verdict::Down => 0,
                 _ => self.thresholds(endpoint).fall.saturating_sub(tracker.failures()).max(1),
             });
-            left.min()
+            left.get(settings.require.spare(left.len())).copied()
         };
-        addresses.iter().filter_map(of_address).max().filter(|left| *left > 0)
+        settings.places.iter().filter_map(of_place).max().filter(|left| *left > 0)
     }
 
-    /// Passes until a target is Up: until one of its addresses is by every check.
+    /// Passes until a target is Up: until one of its places is, by as many checks as are required.
     fn passes_left(&self, target: &TargetId) -> Option<u32> {
-        let addresses = &self.policy.targets.get(target)?.addresses;
-        let of_address = |address: &std::net::IpAddr| {
-            let endpoints = self.targets.endpoints(target).filter(move |(e, _)| e.address == *address);
-            let left = endpoints.map(|(endpoint, tracker)| match tracker.verdict() {
+        let settings = self.policy.targets.get(target)?;
+        let of_place = |place: &Place| {
+            let left = self.left_at(target, place, |endpoint, tracker| match tracker.verdict() {
                 Verdict::Up => 0,
                 Verdict::Unknown => 1,
                 Verdict::Down => self.thresholds(endpoint).rise.saturating_sub(tracker.passes()).max(1),
             });
-            left.max()
+            left.get(settings.require.needed(left.len()) - 1).copied()
         };
-        addresses.iter().filter_map(of_address).min().filter(|left| *left > 0)
+        settings.places.iter().filter_map(of_place).min().filter(|left| *left > 0)
+    }
+
+    /// What is left for each check of a place, the least first.
+    fn left_at(
+        &self,
+        target: &TargetId,
+        place: &Place,
+        left: impl Fn(&Endpoint, &Tracker) -> u32,
+    ) -> Vec<u32> {
+        let endpoints = self.targets.endpoints(target).filter(|(endpoint, _)| endpoint.address == *place);
+        let mut all: Vec<u32> = endpoints.map(|(endpoint, tracker)| left(endpoint, tracker)).collect();
+        all.sort_unstable();
+        all
     }
 }
 

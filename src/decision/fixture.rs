@@ -20,6 +20,18 @@ pub(super) fn ips(texts: &[&str]) -> BTreeSet<IpAddr> {
     texts.iter().map(|text| ip(text)).collect()
 }
 
+pub(super) fn places(texts: &[&str]) -> BTreeSet<Place> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+pub(super) fn place(text: &str) -> Place {
+    text.parse().unwrap()
+}
+
+pub(super) fn answer(texts: &[&str]) -> Answer {
+    Answer::of(&places(texts)).unwrap()
+}
+
 pub(super) fn at(second: i64) -> Moment {
     Moment::from_micros(second * 1_000_000)
 }
@@ -49,9 +61,10 @@ pub(super) fn policy() -> Policy {
         timeout: Duration::from_secs(3),
         min_tls_days: None,
     };
-    let target = |addresses: &[&str]| TargetPolicy {
-        addresses: ips(addresses),
+    let target = |all: &[&str]| TargetPolicy {
+        places: places(all),
         checks: BTreeMap::from([("web".into(), check)]),
+        require: Require::All,
     };
     Policy {
         targets: BTreeMap::from([("a".into(), target(&[A4, A6])), ("b".into(), target(&[B4]))]),
@@ -68,13 +81,13 @@ pub(super) fn observation(
     passed: Option<bool>,
 ) -> Observation {
     let policy = policy();
-    let owner = policy.targets.iter().find(|(_, target)| target.addresses.contains(&ip(address))).unwrap().0;
+    let owner = policy.targets.iter().find(|(_, target)| target.places.contains(&place(address))).unwrap().0;
     let outcome = match passed {
         Some(true) => Outcome::Pass,
         Some(false) => Outcome::Fail("connection refused".into()),
         None => Outcome::Unknown("no route to host".into()),
     };
-    let endpoint = Endpoint { target: owner.clone(), check: check.into(), address: ip(address) };
+    let endpoint = Endpoint { target: owner.clone(), check: check.into(), address: place(address) };
     Observation {
         endpoint,
         started: at(started),
@@ -96,8 +109,8 @@ pub(super) fn probed(policy: &Policy, probes: &[(i64, &str, Option<bool>)]) -> T
 }
 
 pub(super) fn holding(addresses: &[&str]) -> Snapshot {
-    let sets: BTreeMap<RecordType, RecordSet> = providers::NonEmpty::new(ips(addresses))
-        .map(|all| answer_sets(&all, Ttl(60)).iter().map(|set| (set.record_type(), set.clone())).collect())
+    let sets: BTreeMap<RecordType, RecordSet> = Answer::of(&places(addresses))
+        .map(|all| all.sets(Ttl(60)).iter().map(|set| (set.record_type(), set.clone())).collect())
         .unwrap_or_default();
     Snapshot { name: record().name, sets, version: Version::Values, native: serde_json::Value::Null }
 }

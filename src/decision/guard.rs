@@ -1,12 +1,9 @@
 //! Guards: pure functions that may refuse a change, each by its name and with the remedy.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
-use providers::{AnswerSets, DomainName, RecordType, Snapshot, Ttl, Values};
+use providers::{AnswerSets, RecordType, Snapshot};
 use serde::Serialize;
 
-use super::{Moment, RecordPolicy, TargetId, Verdict, Wish, human};
+use super::{Moment, Place, RecordPolicy, TargetId, Verdict, Wish, human};
 
 /// The guards, by their stable names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -16,7 +13,7 @@ pub enum Guard {
     Foreign,
     /// The last change was too short a time ago.
     HoldDown,
-    /// An address that would be added is not known to work.
+    /// A place that would be added is not known to work.
     UnverifiedTarget,
     /// What would be left of the name does not work in any family.
     Family,
@@ -63,10 +60,10 @@ pub(super) struct Case<'a> {
     pub(super) wish: &'a Wish,
     /// The same as record sets, as the provider would store them.
     pub(super) after: &'a AnswerSets,
-    /// Whose address it is, among the record's targets.
-    pub(super) owner: &'a dyn Fn(IpAddr) -> Option<TargetId>,
-    /// The verdict of an address of the record's targets.
-    pub(super) verdict: &'a dyn Fn(&TargetId, IpAddr) -> Verdict,
+    /// Whose place it is, among the record's targets.
+    pub(super) owner: &'a dyn Fn(&Place) -> Option<TargetId>,
+    /// The verdict of a place of the record's targets.
+    pub(super) verdict: &'a dyn Fn(&TargetId, &Place) -> Verdict,
     /// When the record was last changed by us.
     pub(super) last_change: Option<Moment>,
     /// Does the provider change all record sets of a name in one transaction?
@@ -115,18 +112,15 @@ fn foreign(case: &Case<'_>) -> Result<(), Refusal> {
 pub fn foreign_values(
     record: &RecordPolicy,
     snapshot: &Snapshot,
-    owner: &dyn Fn(IpAddr) -> Option<TargetId>,
+    owner: &dyn Fn(&Place) -> Option<TargetId>,
 ) -> Vec<String> {
-    let mut strangers: Vec<String> = snapshot
-        .addresses()
-        .into_iter()
-        .filter(|address| owner(*address).is_none() && !record.adopt.contains(address))
-        .map(|address| address.to_string())
-        .collect();
-    strangers.extend(
-        snapshot.cname().filter(|name| !record.adopt_names.contains(name)).map(DomainName::to_string),
-    );
-    strangers
+    let adopted = |place: &Place| match place {
+        Place::Address(address) => record.adopt.contains(address),
+        Place::Name(name) => record.adopt_names.contains(name),
+    };
+    let published = Place::published(snapshot);
+    let strangers = published.iter().filter(|place| owner(place).is_none() && !adopted(place));
+    strangers.map(ToString::to_string).collect()
 }
 
 /// `capability`: a change of several record sets needs a provider that makes it in one transaction.
@@ -150,17 +144,18 @@ fn capability(case: &Case<'_>) -> Result<(), Refusal> {
     })
 }
 
-/// `unverified_target`: never to an address that is not known to work. What is published already may stay.
+/// `unverified_target`: never to a place that is not known to work. What is published already may stay.
 fn unverified_target(case: &Case<'_>) -> Result<(), Refusal> {
-    let published: BTreeSet<IpAddr> = case.snapshot.addresses().into_iter().collect();
-    for address in case.wish.addresses.iter().filter(|address| !published.contains(*address)) {
-        let owner = (case.owner)(*address);
-        let verdict = owner.as_ref().map_or(Verdict::Unknown, |target| (case.verdict)(target, *address));
+    let published = Place::published(case.snapshot);
+    for place in case.wish.answer.places().difference(&published) {
+        let owner = (case.owner)(place);
+        let verdict = owner.as_ref().map_or(Verdict::Unknown, |target| (case.verdict)(target, place));
         if verdict != Verdict::Up {
             let whose = owner.map_or_else(|| "nobody's".to_owned(), |target| format!("{target}'s"));
+            let what = if place.name().is_some() { "host name" } else { "address" };
             return Err(Refusal {
                 guard: Guard::UnverifiedTarget,
-                text: format!("{whose} address {address} is {}, not up", verdict.as_str()),
+                text: format!("{whose} {what} {place} is {}, not up", verdict.as_str()),
                 remedy: "the change follows when the target passes its checks".into(),
                 until: None,
             });
@@ -169,15 +164,15 @@ fn unverified_target(case: &Case<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `family`: a family may go only while some address that stays is known to work.
+/// `family`: a family may go only while something that stays, or that comes in its place, is known to work.
 fn family(case: &Case<'_>) -> Result<(), Refusal> {
     let loses = |kind| case.snapshot.sets.contains_key(&kind) && case.after.get(kind).is_none();
     let lost = [RecordType::A, RecordType::Aaaa].into_iter().find(|kind| loses(*kind));
-    let works = |address: &IpAddr| {
-        (case.owner)(*address).is_some_and(|target| (case.verdict)(&target, *address) == Verdict::Up)
+    let works = |place: &Place| {
+        (case.owner)(place).is_some_and(|target| (case.verdict)(&target, place) == Verdict::Up)
     };
     match lost {
-        Some(kind) if !case.wish.addresses.iter().any(works) => Err(Refusal {
+        Some(kind) if !case.wish.answer.places().iter().any(works) => Err(Refusal {
             guard: Guard::Family,
             text: format!(
                 "{} would lose its {kind} record set, and nothing that stays is known to work",
@@ -210,27 +205,11 @@ fn hold_down(case: &Case<'_>) -> Result<(), Refusal> {
     })
 }
 
-/// The record sets that publish these addresses.
-pub fn answer_sets(addresses: &providers::NonEmpty<IpAddr>, ttl: Ttl) -> AnswerSets {
-    let v4 = addresses.iter().filter_map(|a| match a {
-        IpAddr::V4(v4) => Some(*v4),
-        IpAddr::V6(_) => None,
-    });
-    let v6 = addresses.iter().filter_map(|a| match a {
-        IpAddr::V6(v6) => Some(*v6),
-        IpAddr::V4(_) => None,
-    });
-    let a = providers::NonEmpty::new(v4).map(Values::A);
-    let aaaa = providers::NonEmpty::new(v6).map(Values::Aaaa);
-    let sets = a.into_iter().chain(aaaa).map(|values| providers::RecordSet::new(ttl, values));
-    AnswerSets::new(sets).expect("at least one address, each family once, and no CNAME")
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::super::fixture::{A4, A6, B4, at, holding, ip, ips, policy, record};
+    use super::super::fixture::{A4, A6, B4, answer, at, holding, ips, places, policy, record};
     use super::super::{Motive, owner_of};
     use super::*;
 
@@ -245,18 +224,18 @@ mod tests {
         let (mut record, policy, mut atomic_name) = (record(), policy(), true);
         change(&mut record, &mut atomic_name);
         let snapshot = holding(held);
-        let addresses = providers::NonEmpty::new(ips(wished)).unwrap();
-        let after = answer_sets(&addresses, record.ttl);
-        let wish = Wish { addresses, targets: vec!["b".into()], motive: Motive::Failover };
-        let up = ips(up);
+        let answer = answer(wished);
+        let after = answer.sets(record.ttl);
+        let wish = Wish { answer, targets: vec!["b".into()], motive: Motive::Failover };
+        let up = places(up);
         check(&Case {
             now: at(1000),
             record: &record,
             snapshot: &snapshot,
             wish: &wish,
             after: &after,
-            owner: &|address| owner_of(&policy, &record, address),
-            verdict: &|_, address| if up.contains(&address) { Verdict::Up } else { Verdict::Down },
+            owner: &|place| owner_of(&policy, &record, place),
+            verdict: &|_, place| if up.contains(place) { Verdict::Up } else { Verdict::Down },
             last_change: changed.map(|seconds| at(1000) - Duration::from_secs(seconds)),
             atomic_name,
         })
@@ -282,10 +261,7 @@ mod tests {
         assert_eq!(guard_of(asked(&[], &[B4], &[B4], None, |_, _| {})), Some("foreign"), "missing");
         assert_eq!(asked(&[], &[B4], &[B4], None, |record, _| record.create = true), Ok(()));
         let stranger = |_: &mut RecordPolicy, _: &mut bool| {};
-        assert_eq!(
-            guard_of(asked(&[A4], &[&ip("192.0.2.1").to_string()], &[], None, stranger)),
-            Some("unverified_target")
-        );
+        assert_eq!(guard_of(asked(&[A4], &["192.0.2.1"], &[], None, stranger)), Some("unverified_target"));
     }
 
     #[test]

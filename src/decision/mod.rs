@@ -28,12 +28,14 @@ mod ids;
 mod latency;
 mod observation;
 mod one_look;
+mod place;
 mod plan;
 mod policy;
 mod reconcile;
 mod record;
 mod reload;
 mod report;
+mod require;
 mod review;
 mod say;
 mod say_change;
@@ -52,18 +54,20 @@ pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
 pub use explain_next::NextStep;
-pub use guard::{Guard, Refusal, answer_sets, foreign_values};
+pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
 pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use one_look::OneLook;
+pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};
 pub use report::{
     ChangeReport, EndpointReport, RecordReport, RecordStatus, Report, ServerReport, TargetReport,
     WitnessReport,
 };
+pub use require::Require;
 pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
 pub use sight::{Sight, SightChange};
 pub use targets::{Counted, Targets, counted, human};

@@ -1,24 +1,23 @@
 //! What a probe found out.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CheckId, Moment, TargetId, WitnessId};
+use super::{CheckId, Moment, Place, TargetId, WitnessId};
 
-/// One thing that is probed and counted by itself: a target's address under one of its checks.
+/// One thing that is probed and counted by itself: a target's place under one of its checks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The target.
     pub target: TargetId,
     /// The check.
     pub check: CheckId,
-    /// The target's own address that the probe connects to.
-    pub address: IpAddr,
+    /// The target's own address that the probe connects to, or its host name.
+    pub address: Place,
 }
 
 impl fmt::Display for Endpoint {
@@ -52,6 +51,9 @@ impl Outcome {
 /// How long the parts of a probe took, each from the end of the part before; `None` for a part that was not reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
+    /// The target's host name resolved, where it has one. What a cache knew took no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolve: Option<Duration>,
     /// TCP connection set up.
     pub connect: Option<Duration>,
     /// TLS handshake.

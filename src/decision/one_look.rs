@@ -1,8 +1,6 @@
 //! One look at each endpoint, judged by the rule that the decision itself goes by.
 
-use std::net::IpAddr;
-
-use super::{Observation, Policy, Sight, TargetId, Targets, Thresholds, Verdict};
+use super::{Observation, Place, Policy, Sight, TargetId, Targets, Thresholds, Verdict};
 
 /// What one probe of each endpoint says of the targets: no history, so that one pass is Up and one failure is Down.
 ///
@@ -36,9 +34,9 @@ impl OneLook {
         self.targets.target(target, &self.policy, &Sight::default())
     }
 
-    /// What it says of one address of a target.
-    pub fn address(&self, target: &TargetId, address: IpAddr) -> Verdict {
-        self.targets.address(target, address, &Sight::default())
+    /// What it says of one place of a target.
+    pub fn address(&self, target: &TargetId, place: &Place) -> Verdict {
+        self.targets.address(target, place, &Sight::default())
     }
 
     /// What is wrong with a target, in words; `None` when nothing is.

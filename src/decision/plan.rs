@@ -1,12 +1,11 @@
 //! From a wish and what was read to the change that is due, if any.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use providers::{AnswerSets, Snapshot, Swap};
 
 use super::guard::{self, Case, Refusal};
-use super::{Moment, Policy, RecordPolicy, Sight, TargetId, Targets, Wish};
+use super::{Moment, Place, Policy, RecordPolicy, Sight, TargetId, Targets, Wish};
 
 /// What is to be done about one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +53,8 @@ pub fn judge(bench: &Bench<'_>, wish: &Wish, snapshot: &Snapshot, after: AnswerS
         snapshot,
         wish,
         after: &after,
-        owner: &|address| owner_of(bench.policy, bench.record, address),
-        verdict: &|target, address| bench.targets.address(target, address, bench.sight),
+        owner: &|place| owner_of(bench.policy, bench.record, place),
+        verdict: &|target, place| bench.targets.address(target, place, bench.sight),
         last_change: bench.last_change,
         atomic_name: bench.atomic_name,
     });
@@ -66,24 +65,23 @@ pub fn judge(bench: &Bench<'_>, wish: &Wish, snapshot: &Snapshot, after: AnswerS
     }
 }
 
-/// Whose address it is among a record's targets; the best one's where several have it.
-pub fn owner_of(policy: &Policy, record: &RecordPolicy, address: IpAddr) -> Option<TargetId> {
-    let has =
-        |target: &&TargetId| policy.targets.get(*target).is_some_and(|t| t.addresses.contains(&address));
+/// Whose place it is among a record's targets; the best one's where several have it.
+pub fn owner_of(policy: &Policy, record: &RecordPolicy, place: &Place) -> Option<TargetId> {
+    let has = |target: &&TargetId| policy.targets.get(*target).is_some_and(|t| t.places.contains(place));
     record.targets().find(has).cloned()
 }
 
-/// The targets whose addresses are among these, in order of priority.
-pub fn owners(policy: &Policy, record: &RecordPolicy, addresses: &BTreeSet<IpAddr>) -> Vec<TargetId> {
+/// The targets whose places are among these, in order of priority.
+pub fn owners(policy: &Policy, record: &RecordPolicy, places: &BTreeSet<Place>) -> Vec<TargetId> {
     let published: BTreeSet<TargetId> =
-        addresses.iter().filter_map(|address| owner_of(policy, record, *address)).collect();
+        places.iter().filter_map(|place| owner_of(policy, record, place)).collect();
     record.targets().filter(|target| published.contains(*target)).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{A4, A6, B4, at, holding, ips, policy, probed, record};
-    use super::super::{Motive, answer_sets};
+    use super::super::Motive;
+    use super::super::fixture::{A4, A6, B4, answer, at, holding, places, policy, probed, record};
     use super::*;
 
     #[test]
@@ -99,9 +97,9 @@ mod tests {
             last_change: Some(at(0)),
             atomic_name: false,
         };
-        let addresses = providers::NonEmpty::new(ips(&[B4])).unwrap();
-        let after = answer_sets(&addresses, record.ttl);
-        let wish = Wish { addresses, targets: vec!["b".into()], motive: Motive::Failover };
+        let answer = answer(&[B4]);
+        let after = answer.sets(record.ttl);
+        let wish = Wish { answer, targets: vec!["b".into()], motive: Motive::Failover };
         assert_eq!(judge(&bench, &wish, &holding(&[B4]), after.clone()), Judgement::InSync);
         let Judgement::Refused { withheld, .. } = judge(&bench, &wish, &holding(&[A4]), after.clone()) else {
             panic!("b is not known to work");
@@ -112,7 +110,7 @@ mod tests {
     #[test]
     fn owners_in_order_of_priority() {
         let (policy, record) = (policy(), record());
-        let names = |addresses: &[&str]| owners(&policy, &record, &ips(addresses));
+        let names = |published: &[&str]| owners(&policy, &record, &places(published));
         assert_eq!(names(&[B4, A6]), ["a".into(), "b".into()]);
         assert_eq!(names(&["192.0.2.99"]), []);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use providers::{DomainName, Ttl};
 use serde::Serialize;
 
-use super::{CheckId, ProviderId, TargetId, WitnessId};
+use super::{CheckId, Place, ProviderId, Require, TargetId, WitnessId};
 
 /// Everything the decision is told of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,13 +22,15 @@ pub struct Policy {
     pub records: BTreeMap<DomainName, RecordPolicy>,
 }
 
-/// A target: its addresses and how they are judged.
+/// A target: where it is and how it is judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetPolicy {
-    /// Its addresses, at least one.
-    pub addresses: BTreeSet<IpAddr>,
-    /// The checks that each address must pass, at least one.
+    /// Its addresses, at least one; or its host name, alone.
+    pub places: BTreeSet<Place>,
+    /// The checks of each place, at least one.
     pub checks: BTreeMap<CheckId, CheckPolicy>,
+    /// How they combine.
+    pub require: Require,
 }
 
 /// What the tracker needs to know of a check.

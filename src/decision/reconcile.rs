@@ -60,7 +60,7 @@ impl Decision {
         let state = self.records.get(name).expect("the caller has found the record");
         let snapshot = state.snapshot.clone().expect("set by the reading that led here");
         let found = say::side(policy, &record, &snapshot);
-        let strangers = foreign_values(&record, &snapshot, &|a| owner_of(policy, &record, a));
+        let strangers = foreign_values(&record, &snapshot, &|place| owner_of(policy, &record, place));
         let ours = strangers.is_empty() && !snapshot.is_missing();
         let Some(expected) = state.settled.clone() else {
             if ours {

@@ -1,12 +1,11 @@
 //! What is known of one record, and how far its reconciliation has come.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use providers::{AnswerSets, Fault, RecordSet, RecordType, Snapshot};
 
-use super::{Hold, Moment, Refusal, TargetId, Wish, Work};
+use super::{Hold, Moment, Place, Refusal, TargetId, Wish, Work};
 
 /// How far the reconciliation of a record has come.
 ///
@@ -121,9 +120,9 @@ pub(super) const RETRY_MAX: Duration = Duration::from_secs(30);
 const THROTTLE_MAX: Duration = Duration::from_mins(5);
 
 impl RecordState {
-    /// The addresses that are published, as last read.
-    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
-        self.snapshot.iter().flat_map(Snapshot::addresses).collect()
+    /// The places that are published, as last read.
+    pub(super) fn published(&self) -> BTreeSet<Place> {
+        self.snapshot.iter().flat_map(Place::published).collect()
     }
 
     /// May something be begun now?

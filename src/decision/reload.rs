@@ -160,7 +160,7 @@ impl Decision {
         if state.current.iter().all(|target| record.tier_of(target).is_some()) {
             return;
         }
-        let published = owners(&self.policy, record, &state.addresses());
+        let published = owners(&self.policy, record, &state.published());
         state.current.retain(|target| record.tier_of(target).is_some());
         if !published.is_empty() {
             state.current = published;
@@ -186,7 +186,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::fixture::{A4, A6, B4, at, holding, ip, ips, observation, policy, record};
+    use super::super::fixture::{A4, A6, B4, at, holding, ips, observation, places, policy, record};
     use super::super::{EventKind, Input, Options, Outcome, Saved, Sighting, TargetPolicy};
     use super::*;
 
@@ -279,7 +279,7 @@ mod tests {
     fn a_new_target_makes_no_record_hold_and_its_first_verdict_is_no_news() {
         let mut decision = running(patient(), WELL);
         let mut more = patient();
-        let new = TargetPolicy { addresses: ips(&["192.0.2.7"]), ..more.targets[&"b".into()].clone() };
+        let new = TargetPolicy { places: places(&["192.0.2.7"]), ..more.targets[&"b".into()].clone() };
         more.targets.insert("c".into(), new);
         more.records.get_mut(&record().name).unwrap().tiers.push(vec!["c".into()]);
         let out = decision.reconfigure(&now(34), more, faces());
@@ -297,7 +297,7 @@ mod tests {
     fn a_new_record_is_read_and_waits_for_the_verdicts_of_new_targets() {
         let mut decision = running(patient(), WELL);
         let mut more = patient();
-        let new = TargetPolicy { addresses: ips(&["192.0.2.7"]), ..more.targets[&"b".into()].clone() };
+        let new = TargetPolicy { places: places(&["192.0.2.7"]), ..more.targets[&"b".into()].clone() };
         more.targets.insert("c".into(), new);
         let mut record = record();
         record.name = "new.example.com".parse().unwrap();
@@ -339,7 +339,7 @@ mod tests {
     fn an_address_that_was_down_and_is_gone_is_told_as_a_recovery() {
         let mut decision = running(policy(), &[(31, A4, true), (31, A6, false), (31, B4, true)]);
         let mut bad = policy();
-        bad.targets.get_mut(&"a".into()).unwrap().addresses = BTreeSet::from([ip(A6)]);
+        bad.targets.get_mut(&"a".into()).unwrap().places = places(&[A6]);
         let _ = decision.reconfigure(&now(32), bad, faces());
         assert_eq!(decision.verdict(&"a".into()), Verdict::Down);
         let out = decision.reconfigure(&now(33), policy(), faces());

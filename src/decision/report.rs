@@ -1,7 +1,5 @@
 //! What is known, as a report: for `status`, `plan` and `once`, for people and in a stable JSON form.
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
 use providers::{Change, DomainName};
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::record::Phase;
 use super::select::failback_due_at;
 use super::{
-    CheckId, Decision, Moment, Motive, Now, Outcome, ProviderId, TargetId, Verdict, WitnessId, human, say,
+    CheckId, Decision, Moment, Motive, Now, Outcome, Place, ProviderId, TargetId, Verdict, WitnessId, human,
+    say,
 };
 
 /// Everything that is known now.
@@ -136,11 +135,11 @@ pub struct TargetReport {
 /// One endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointReport {
-    /// The address.
-    pub address: IpAddr,
+    /// The address, or the host name.
+    pub address: Place,
     /// The check.
     pub check: CheckId,
-    /// The verdict of this address by this check.
+    /// The verdict of this place by this check.
     pub verdict: Verdict,
     /// Failures counted.
     pub failures: u32,
@@ -187,7 +186,7 @@ impl Decision {
         let endpoints = self.targets.endpoints(id).map(|(endpoint, tracker)| {
             let last = self.targets.last(endpoint);
             EndpointReport {
-                address: endpoint.address,
+                address: endpoint.address.clone(),
                 check: endpoint.check.clone(),
                 verdict: tracker.verdict(),
                 failures: tracker.failures(),

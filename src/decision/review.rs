@@ -19,9 +19,9 @@ impl Decision {
         if state.snapshot.is_none() {
             return Selection::Hold(Hold::Unread);
         }
-        let addresses = state.addresses();
+        let places = state.published();
         let current =
-            Current { targets: &state.current, addresses: &addresses, failback_asked: state.failback_asked };
+            Current { targets: &state.current, places: &places, failback_asked: state.failback_asked };
         let mut view = self.view(now);
         view.settles_until =
             state.settles_until.map_or(view.settles_until, |own| own.max(view.settles_until));
@@ -30,7 +30,7 @@ impl Decision {
 
     /// The record sets of a wish, as the provider would store them.
     pub(super) fn stored_form(&self, record: &RecordPolicy, wish: &Wish) -> AnswerSets {
-        let sets = super::answer_sets(&wish.addresses, record.ttl);
+        let sets = wish.answer.sets(record.ttl);
         let normal = match self.faces.get(&record.provider) {
             Some(face) => (face.normalize)(sets),
             None => sets,

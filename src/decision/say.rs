@@ -1,15 +1,12 @@
 //! The words of events: what a person woken at three in the morning needs, in the order they need it.
 //! `say_change.rs` has those of changes.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use providers::{DomainName, RecordSet, RecordType, Snapshot};
 
 use super::engine::values_of;
 use super::{
-    Event, EventKind, FailbackMode, Guard, Moment, Now, Policy, RecordPolicy, Refusal, ServerSeen, Severity,
-    Side, Sight, Sighting, TargetId, Targets, Verdict, Wish, human, owners,
+    Event, EventKind, FailbackMode, Guard, Moment, Now, Place, Policy, RecordPolicy, Refusal, ServerSeen,
+    Severity, Side, Sight, Sighting, TargetId, Targets, Verdict, Wish, human, owners,
 };
 
 pub(super) fn target_changed(
@@ -113,16 +110,18 @@ fn begins_anew(now: &Now, summary: String) -> Event {
     event
 }
 
-/// Side of a change: these addresses and whose they are.
+/// Side of a change: what is published and whose it is.
 pub(super) fn side(policy: &Policy, record: &RecordPolicy, snapshot: &Snapshot) -> Side {
-    let addresses: BTreeSet<IpAddr> = snapshot.addresses().into_iter().collect();
-    let mut values: Vec<String> = snapshot.addresses().iter().map(ToString::to_string).collect();
-    values.extend(snapshot.cname().map(DomainName::to_string));
-    Side { targets: owners(policy, record, &addresses), values }
+    let places = Place::published(snapshot);
+    Side {
+        targets: owners(policy, record, &places),
+        values: places.iter().map(ToString::to_string).collect(),
+    }
 }
 
 pub(super) fn side_of_wish(wish: &Wish) -> Side {
-    Side { targets: wish.targets.clone(), values: wish.addresses.iter().map(ToString::to_string).collect() }
+    let values = wish.answer.places().iter().map(ToString::to_string).collect();
+    Side { targets: wish.targets.clone(), values }
 }
 
 /// The side that these record sets are.

@@ -1,13 +1,12 @@
 //! The words of a change: what happened, from where to where, why, since when, what next.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use providers::{DomainName, Snapshot, Ttl};
 
 use super::say::{side, side_of_wish};
 use super::{
-    Event, EventKind, FailbackMode, Moment, Motive, Now, Policy, RecordPolicy, Severity, Side, Sight,
+    Event, EventKind, FailbackMode, Moment, Motive, Now, Place, Policy, RecordPolicy, Severity, Side, Sight,
     TargetId, Targets, Verdict, Wish, human, owner_of,
 };
 
@@ -41,8 +40,8 @@ pub(super) struct Telling<'a> {
 
 /// What a change takes away or adds without moving the record, because an address died or came back.
 struct Details {
-    gone: Vec<IpAddr>,
-    added: Vec<IpAddr>,
+    gone: Vec<Place>,
+    added: Vec<Place>,
 }
 
 impl Telling<'_> {
@@ -98,16 +97,16 @@ impl Telling<'_> {
     }
 
     fn details(&self) -> Details {
-        let before: BTreeSet<IpAddr> = self.snapshot.addresses().into_iter().collect();
-        let verdict = |address: &IpAddr| {
-            let owner = owner_of(self.policy, self.record, *address);
-            owner.map(|target| self.targets.address(&target, *address, self.sight))
+        let before = Place::published(self.snapshot);
+        let verdict = |place: &Place| {
+            let owner = owner_of(self.policy, self.record, place);
+            owner.map(|target| self.targets.address(&target, place, self.sight))
         };
-        let after = self.wish.addresses.as_set();
-        let gone = before.difference(after).filter(|a| verdict(a) == Some(Verdict::Down)).copied().collect();
+        let after = self.wish.answer.places();
+        let gone = before.difference(&after).filter(|p| verdict(p) == Some(Verdict::Down)).cloned().collect();
         // Nothing was taken away, so something came back.
-        let only_adds = !before.is_empty() && before.is_subset(after);
-        let added = if only_adds { after.difference(&before).copied().collect() } else { Vec::new() };
+        let only_adds = !before.is_empty() && before.is_subset(&after);
+        let added = if only_adds { after.difference(&before).cloned().collect() } else { Vec::new() };
         Details { gone, added }
     }
 
@@ -133,15 +132,15 @@ impl Telling<'_> {
         if self.snapshot.is_missing() {
             return (Some("the record did not exist".into()), None);
         }
-        let of = |address: &IpAddr| owner_of(self.policy, self.record, *address);
-        if let Some((address, target)) = details.gone.first().and_then(|a| Some((a, of(a)?))) {
+        let of = |place: &Place| owner_of(self.policy, self.record, place);
+        if let Some((place, target)) = details.gone.first().and_then(|p| Some((p, of(p)?))) {
             let what =
-                self.targets.complaint_of(&target, *address).unwrap_or_else(|| "it fails its checks".into());
-            let since = self.targets.trouble_since(&target, &BTreeSet::from([*address]), self.sight);
-            return (Some(format!("{target}'s address {address} is down: {what}")), wall(since));
+                self.targets.complaint_of(&target, place).unwrap_or_else(|| "it fails its checks".into());
+            let since = self.targets.trouble_since(&target, &BTreeSet::from([place.clone()]), self.sight);
+            return (Some(format!("{target}'s address {place} is down: {what}")), wall(since));
         }
-        if let Some((address, target)) = details.added.first().and_then(|a| Some((a, of(a)?))) {
-            return (Some(format!("{target}'s address {address} works")), None);
+        if let Some((place, target)) = details.added.first().and_then(|p| Some((p, of(p)?))) {
+            return (Some(format!("{target}'s address {place} works")), None);
         }
         let ttls: BTreeSet<String> = self.snapshot.sets.values().map(|set| set.ttl.to_string()).collect();
         let ttls: Vec<String> = ttls.into_iter().collect();
@@ -172,8 +171,8 @@ fn names(targets: &[TargetId]) -> String {
     targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ")
 }
 
-fn listed(addresses: &[IpAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn listed(places: &[Place]) -> String {
+    places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A change about to be written, told before the effect.

@@ -1,19 +1,19 @@
 //! Which targets should serve a record.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-use providers::NonEmpty;
 use serde::Serialize;
 
-use super::{FailbackMode, Moment, Policy, RecordPolicy, Serve, Sight, TargetId, Targets, Verdict};
+use super::{
+    Answer, FailbackMode, Moment, Place, Policy, RecordPolicy, Serve, Sight, TargetId, Targets, Verdict,
+};
 
 /// What should be published, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
-    /// The addresses to publish; at least one, by type.
-    pub addresses: NonEmpty<IpAddr>,
-    /// The targets they belong to, in order of priority.
+    /// What to publish; never nothing, by type.
+    pub answer: Answer,
+    /// The targets it leads to, in order of priority.
     pub targets: Vec<TargetId>,
     /// Why it should be so.
     pub motive: Motive,
@@ -123,8 +123,8 @@ pub struct View<'a> {
 pub struct Current<'a> {
     /// The targets that serve, in order of priority; empty when the record is missing or nobody's.
     pub targets: &'a [TargetId],
-    /// The addresses that are published.
-    pub addresses: &'a BTreeSet<IpAddr>,
+    /// The addresses, or the host name, that are published.
+    pub places: &'a BTreeSet<Place>,
     /// A person said `failback`.
     pub failback_asked: bool,
 }
@@ -188,7 +188,7 @@ fn unverified(view: &View<'_>, current: Current<'_>, wish: &Wish) -> Option<Targ
     let trouble = current
         .targets
         .iter()
-        .filter_map(|target| view.targets.trouble_since(target, current.addresses, view.sight))
+        .filter_map(|target| view.targets.trouble_since(target, current.places, view.sight))
         .min();
     wish.targets.iter().find(|target| !is_verified(view, current, wish, target, trouble)).cloned()
 }
@@ -200,12 +200,12 @@ fn is_verified(
     target: &TargetId,
     trouble: Option<Moment>,
 ) -> bool {
-    let own = view.policy.targets.get(target).map(|t| &t.addresses);
-    wish.addresses.iter().filter(|address| own.is_some_and(|own| own.contains(*address))).all(|address| {
-        let stays = current.addresses.contains(address);
-        let unknown = view.targets.address(target, *address, view.sight) == Verdict::Unknown;
+    let own = view.policy.targets.get(target).map(|t| &t.places);
+    wish.answer.places().iter().filter(|place| own.is_some_and(|own| own.contains(*place))).all(|place| {
+        let stays = current.places.contains(place);
+        let unknown = view.targets.address(target, place, view.sight) == Verdict::Unknown;
         // What is published and of which nothing can be known stays; what stays needs proof only in trouble.
-        (stays && (trouble.is_none() || unknown)) || view.targets.is_verified(target, *address, trouble)
+        (stays && (trouble.is_none() || unknown)) || view.targets.is_verified(target, place, trouble)
     })
 }
 
@@ -249,7 +249,7 @@ pub(super) fn failback_due_at(
         .min()
 }
 
-/// The answer of one tier: its Up targets' Up addresses, and of those that serve already also the addresses
+/// The answer of one tier: its Up targets' Up places, and of those that serve already also the addresses
 /// of which nothing is known (unknown blocks nobody, and removes nobody).
 fn wish(
     view: &View<'_>,
@@ -275,19 +275,15 @@ fn wish(
             sticky.or_else(|| candidates.first().copied()).into_iter().collect()
         }
     };
-    let addresses = chosen.iter().flat_map(|target| {
-        let all = view.policy.targets.get(*target).map(|t| t.addresses.iter()).into_iter().flatten();
-        all.filter(|address| match view.targets.address(target, **address, view.sight) {
+    let places = chosen.iter().flat_map(|target| {
+        let all = view.policy.targets.get(*target).map(|t| t.places.iter()).into_iter().flatten();
+        all.filter(|place| match view.targets.address(target, place, view.sight) {
             Verdict::Up => true,
-            Verdict::Unknown => serves(target) && current.addresses.contains(*address),
+            Verdict::Unknown => serves(target) && current.places.contains(*place),
             Verdict::Down => false,
         })
     });
-    Some(Wish {
-        addresses: NonEmpty::new(addresses.copied())?,
-        targets: chosen.into_iter().cloned().collect(),
-        motive,
-    })
+    Some(Wish { answer: Answer::of(places)?, targets: chosen.into_iter().cloned().collect(), motive })
 }
 
 fn list(targets: &[TargetId]) -> String {
@@ -296,7 +292,7 @@ fn list(targets: &[TargetId]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{A4, A6, B4, at, ips, policy, probed, record};
+    use super::super::fixture::{A4, A6, B4, at, places, policy, probed, record};
     use super::super::{Outcome, Sighting};
     use super::*;
 
@@ -321,14 +317,16 @@ mod tests {
         let (now, settles_until) = (at(now), at(0));
         let view = View { now, policy: &policy, targets: &targets, sight, settles_until, one_shot: false };
         let current: Vec<TargetId> = current.split_whitespace().map(Into::into).collect();
-        let addresses = ips(published);
-        select(&view, &record(), Current { targets: &current, addresses: &addresses, failback_asked: false })
+        let places = places(published);
+        select(&view, &record(), Current { targets: &current, places: &places, failback_asked: false })
     }
 
     #[track_caller]
     fn serves(selection: Selection) -> (Vec<String>, Motive) {
         match selection {
-            Selection::Serve(wish) => (wish.addresses.iter().map(ToString::to_string).collect(), wish.motive),
+            Selection::Serve(wish) => {
+                (wish.answer.places().iter().map(ToString::to_string).collect(), wish.motive)
+            }
             Selection::Hold(hold) => panic!("held: {hold:?}"),
         }
     }

@@ -1,25 +1,29 @@
 //! From the verdicts of endpoints to those of addresses, families and targets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use super::{
-    Endpoint, Moment, Now, Observation, Outcome, Policy, SavedTracker, Sight, TargetId, Tracker, Verdict,
+    Endpoint, Moment, Now, Observation, Outcome, Place, Policy, Require, SavedTracker, Sight, TargetId,
+    Tracker, Verdict,
 };
 
 /// The health of every target.
 ///
 /// | of | Down | Up | Unknown |
 /// |---|---|---|---|
-/// | address | one check is Down | every check is Up | else |
+/// | place, `require: all` | one check is Down | every check is Up | else |
+/// | place, `require: any` | every check is Down | one check is Up | else |
+/// | place, `require: N` of T checks | more than T - N are Down | N checks are Up | else |
 /// | family, target | none is Up and one is Down | one is Up | else |
 ///
-/// A family of which nothing is known does not save a target whose other family is Down: a machine
+/// A place is an address, or the host name of a target that has one; a host name is of no family. A family of which nothing is known does not save a target whose other family is Down: a machine
 /// without IPv6 must still fail over. And a Down counts only once a witness was seen alive since the first
 /// failure that led to it; until then it is Unknown here, so that a cut uplink never looks like a dead primary.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
     trackers: BTreeMap<Endpoint, Tracker>,
+    /// How the checks of each target combine.
+    require: BTreeMap<TargetId, Require>,
     last: BTreeMap<Endpoint, (Moment, Outcome)>,
     /// The last failure of each, which a later pass does not explain away.
     failed: BTreeMap<Endpoint, (Moment, Outcome)>,
@@ -41,12 +45,11 @@ impl Targets {
     pub fn new(policy: &Policy, saved: &BTreeMap<Endpoint, SavedTracker>, now: &Now) -> Self {
         let mut targets = Targets::default();
         for (id, target) in &policy.targets {
-            for (check, address) in target
-                .checks
-                .keys()
-                .flat_map(|check| target.addresses.iter().map(move |address| (check, address)))
+            targets.require.insert(id.clone(), target.require);
+            for (check, place) in
+                target.checks.keys().flat_map(|check| target.places.iter().map(move |place| (check, place)))
             {
-                let endpoint = Endpoint { target: id.clone(), check: check.clone(), address: *address };
+                let endpoint = Endpoint { target: id.clone(), check: check.clone(), address: place.clone() };
                 let tracker = saved.get(&endpoint).map(|s| Tracker::restore(s, now)).unwrap_or_default();
                 targets.trackers.insert(endpoint, tracker);
             }
@@ -154,7 +157,7 @@ impl Targets {
         target: &'a TargetId,
     ) -> impl Iterator<Item = (&'a Endpoint, &'a Tracker)> {
         // Endpoints sort by target first, so a target's are one range.
-        let first = Endpoint { target: target.clone(), check: "".into(), address: UNSPECIFIED };
+        let first = Endpoint { target: target.clone(), check: "".into(), address: Place::FIRST };
         self.trackers.range(first..).take_while(move |(endpoint, _)| endpoint.target == *target)
     }
 
@@ -163,77 +166,118 @@ impl Targets {
         self.last.get(endpoint)
     }
 
-    /// The verdict of one address.
-    pub fn address(&self, target: &TargetId, address: IpAddr, sight: &Sight) -> Verdict {
-        let mut all_up = true;
-        let mut any = false;
-        let mut down = false;
-        for (_, tracker) in self.endpoints(target).filter(|(e, _)| e.address == address) {
-            any = true;
-            all_up &= tracker.verdict() == Verdict::Up;
-            down |= tracker.verdict() == Verdict::Down
-                && sight.vouches_since(tracker.first_failure().unwrap_or(Moment::ZERO));
-        }
-        match (any, down, all_up) {
-            (true, true, _) => Verdict::Down,
-            (true, false, true) => Verdict::Up,
-            _ => Verdict::Unknown,
-        }
+    /// The endpoints of one place of a target.
+    fn at<'a>(
+        &'a self,
+        target: &'a TargetId,
+        place: &'a Place,
+    ) -> impl Iterator<Item = (&'a Endpoint, &'a Tracker)> {
+        self.endpoints(target).filter(move |(endpoint, _)| endpoint.address == *place)
+    }
+
+    /// The places of a target.
+    fn places<'a>(&'a self, target: &'a TargetId) -> BTreeSet<&'a Place> {
+        self.endpoints(target).map(|(endpoint, _)| &endpoint.address).collect()
+    }
+
+    fn require(&self, target: &TargetId) -> Require {
+        self.require.get(target).copied().unwrap_or_default()
+    }
+
+    /// How many checks of a place may be Down without harm.
+    fn spare(&self, target: &TargetId, place: &Place) -> usize {
+        self.require(target).spare(self.at(target, place).count())
+    }
+
+    /// The verdict of one place: an address, or the host name of the target.
+    pub fn address(&self, target: &TargetId, place: &Place, sight: &Sight) -> Verdict {
+        let counts = |tracker: &Tracker| match tracker.verdict() {
+            Verdict::Down if !sight.vouches_since(tracker.first_failure().unwrap_or(Moment::ZERO)) => {
+                Verdict::Unknown
+            }
+            verdict => verdict,
+        };
+        self.require(target).combine(self.at(target, place).map(|(_, tracker)| counts(tracker)))
+    }
+
+    /// The verdict of one place by its own probes, whatever the witnesses say.
+    fn by_itself(&self, target: &TargetId, place: &Place) -> Verdict {
+        self.require(target).combine(self.at(target, place).map(|(_, tracker)| tracker.verdict()))
+    }
+
+    /// The places of a target that are Down by its own probes.
+    fn fallen<'a>(&'a self, target: &'a TargetId) -> impl Iterator<Item = &'a Place> {
+        let places = self.places(target).into_iter();
+        places.filter(|place| self.by_itself(target, place) == Verdict::Down)
     }
 
     /// The verdict of one family of a target; `None` if the target has no such address.
     pub fn family(&self, target: &TargetId, v6: bool, policy: &Policy, sight: &Sight) -> Option<Verdict> {
-        let addresses = &policy.targets.get(target)?.addresses;
-        any_up_then_down(
-            addresses.iter().filter(|a| a.is_ipv6() == v6).map(|a| self.address(target, *a, sight)),
-        )
+        let places = &policy.targets.get(target)?.places;
+        let of_family = |place: &&Place| place.address().is_some_and(|address| address.is_ipv6() == v6);
+        any_up_then_down(places.iter().filter(of_family).map(|place| self.address(target, place, sight)))
     }
 
-    /// The verdict of a target.
+    /// The verdict of a target: that of its families together, or of its host name.
     pub fn target(&self, target: &TargetId, policy: &Policy, sight: &Sight) -> Verdict {
-        let families = [false, true].into_iter().filter_map(|v6| self.family(target, v6, policy, sight));
-        any_up_then_down(families).unwrap_or_default()
+        let places = policy.targets.get(target).into_iter().flat_map(|target| &target.places);
+        any_up_then_down(places.map(|place| self.address(target, place, sight))).unwrap_or_default()
     }
 
-    /// Is the target Down by its own probes while no witness has vouched for us yet?
+    /// Is a place of the target Down by its own probes while no witness has vouched for us yet?
     pub fn awaits_witness(&self, target: &TargetId, sight: &Sight) -> bool {
-        self.endpoints(target).any(|(_, tracker)| {
-            tracker.verdict() == Verdict::Down
-                && !sight.vouches_since(tracker.first_failure().unwrap_or(Moment::ZERO))
-        })
+        self.fallen(target).any(|place| self.address(target, place, sight) != Verdict::Down)
     }
 
-    /// Is an address known to work: Up, and its last probe by every check a pass that ended at or after `since`?
-    pub fn is_verified(&self, target: &TargetId, address: IpAddr, since: Option<Moment>) -> bool {
-        self.endpoints(target).filter(|(e, _)| e.address == address).all(|(endpoint, tracker)| {
-            let passed = self.last.get(endpoint).filter(|(_, outcome)| *outcome == Outcome::Pass);
+    /// Is a place known to work: did as many of its checks as are required, each of them Up, pass in their last probe,
+    /// and did that end at or after `since`?
+    pub fn is_verified(&self, target: &TargetId, place: &Place, since: Option<Moment>) -> bool {
+        let checks = self.at(target, place).count();
+        let proves = |(endpoint, tracker): &(&Endpoint, &Tracker)| {
+            let passed = self.last.get(*endpoint).filter(|(_, outcome)| *outcome == Outcome::Pass);
             tracker.verdict() == Verdict::Up
                 && passed.is_some_and(|(at, _)| since.is_none_or(|since| *at >= since))
-        })
+        };
+        self.at(target, place).filter(proves).count() >= self.require(target).needed(checks)
     }
 
-    /// When the first failure was seen of those addresses of a target that are Down; `None` if none of them is.
+    /// When the trouble of those places of a target began that are Down; `None` if none of them is.
     pub fn trouble_since(
         &self,
         target: &TargetId,
-        addresses: &BTreeSet<IpAddr>,
+        places: &BTreeSet<Place>,
         sight: &Sight,
     ) -> Option<Moment> {
-        let down = addresses.iter().filter(|address| self.address(target, **address, sight) == Verdict::Down);
-        down.flat_map(|address| self.endpoints(target).filter(move |(e, _)| e.address == *address))
-            .filter_map(|(_, tracker)| tracker.first_failure())
-            .min()
+        let down = places.iter().filter(|place| self.address(target, place, sight) == Verdict::Down);
+        down.filter_map(|place| self.tipped(target, place)).min()
     }
 
-    /// Is the whole target on its way back: is it Down, and every endpoint that is Down passing?
+    /// The first failure that a place which is Down could not do without: of the checks that may be Down without harm
+    /// it is no matter how long they have been.
+    fn tipped(&self, target: &TargetId, place: &Place) -> Option<Moment> {
+        let down = self.at(target, place).filter(|(_, tracker)| tracker.verdict() == Verdict::Down);
+        let mut first: Vec<Moment> = down.filter_map(|(_, tracker)| tracker.first_failure()).collect();
+        first.sort();
+        first.into_iter().nth(self.spare(target, place))
+    }
+
+    /// Is the whole target on its way back: is it Down, and will each of its places that is Down be so no longer
+    /// if the checks that pass go on to?
     pub fn is_recovering(&self, target: &TargetId) -> bool {
-        let down = || self.endpoints(target).filter(|(_, tracker)| tracker.verdict() == Verdict::Down);
-        down().count() > 0 && down().all(|(_, tracker)| tracker.passes() > 0)
+        let recovers = |place: &Place| {
+            let failing = |(_, tracker): &(&Endpoint, &Tracker)| {
+                tracker.verdict() == Verdict::Down && tracker.passes() == 0
+            };
+            self.at(target, place).filter(failing).count() <= self.spare(target, place)
+        };
+        self.fallen(target).count() > 0 && self.fallen(target).all(recovers)
     }
 
-    /// Is some endpoint of the target on its way up: Down, and passing?
+    /// Is some place of the target that is Down on its way up: does a check that is Down pass?
     pub fn is_rising(&self, target: &TargetId) -> bool {
-        self.endpoints(target).any(|(_, tracker)| tracker.verdict() == Verdict::Down && tracker.passes() > 0)
+        let passes =
+            |(_, tracker): (&Endpoint, &Tracker)| tracker.verdict() == Verdict::Down && tracker.passes() > 0;
+        self.fallen(target).any(|place| self.at(target, place).any(passes))
     }
 
     /// Was every endpoint of the target probed in this run, with no count under way? If its verdict is Unknown then,
@@ -244,34 +288,39 @@ impl Targets {
         })
     }
 
-    /// Since when the target's verdict holds: for Up the longest-standing address that is Up, for Down the
+    /// Since when the target's verdict holds: for Up the longest-standing place that is Up, for Down the
     /// latest to go.
     pub fn since(&self, target: &TargetId, policy: &Policy, sight: &Sight) -> Option<Moment> {
         let verdict = self.target(target, policy, sight);
-        let addresses = &policy.targets.get(target)?.addresses;
-        let of_address = |address: &IpAddr| {
-            let held =
-                self.endpoints(target).filter(|(e, t)| e.address == *address && t.verdict() == verdict);
-            held.filter_map(|(_, tracker)| tracker.since()).reduce(if verdict == Verdict::Up {
-                Moment::max
-            } else {
-                Moment::min
-            })
+        let places = &policy.targets.get(target)?.places;
+        let of_place = |place: &Place| {
+            let held = self.at(target, place).filter(|(_, tracker)| tracker.verdict() == verdict);
+            let mut since: Vec<Moment> = held.filter_map(|(_, tracker)| tracker.since()).collect();
+            since.sort();
+            // The check that made it so, those before it having been enough or harmless.
+            let checks = self.at(target, place).count();
+            let made_it = match verdict {
+                Verdict::Up => self.require(target).needed(checks) - 1,
+                Verdict::Down => self.spare(target, place),
+                Verdict::Unknown => 0,
+            };
+            since.into_iter().nth(made_it)
         };
         let held =
-            addresses.iter().filter(|a| self.address(target, **a, sight) == verdict).filter_map(of_address);
+            places.iter().filter(|place| self.address(target, place, sight) == verdict).filter_map(of_place);
         held.reduce(if verdict == Verdict::Up { Moment::min } else { Moment::max })
     }
 
     /// When the first of the failures that count against a target was seen.
     pub fn first_failure(&self, target: &TargetId) -> Option<Moment> {
-        self.endpoints(target).filter_map(|(_, tracker)| tracker.first_failure()).min()
+        let any = || self.endpoints(target).filter_map(|(_, tracker)| tracker.first_failure()).min();
+        self.fallen(target).filter_map(|place| self.tipped(target, place)).min().or_else(any)
     }
 
-    /// What is wrong with one address, for people.
-    pub fn complaint_of(&self, target: &TargetId, address: IpAddr) -> Option<String> {
-        let of_address = self.endpoints(target).filter(|(endpoint, _)| endpoint.address == address);
-        let worst = of_address.filter_map(|(e, t)| self.complaint_by(e, t)).max_by_key(|(at, _)| *at);
+    /// What is wrong with one place, for people.
+    pub fn complaint_of(&self, target: &TargetId, place: &Place) -> Option<String> {
+        let worst =
+            self.at(target, place).filter_map(|(e, t)| self.complaint_by(e, t)).max_by_key(|(at, _)| *at);
         worst.map(|(_, outcome)| outcome.reason().to_owned())
     }
 
@@ -301,8 +350,6 @@ impl Targets {
 /// How much longer than its timeout a probe may take before we blame ourselves: the timer and the scheduler
 /// of a busy machine are late by milliseconds, a frozen one by seconds.
 const OWN_SLACK: std::time::Duration = std::time::Duration::from_secs(2);
-/// Sorts before every address.
-const UNSPECIFIED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
 fn any_up_then_down(verdicts: impl Iterator<Item = Verdict>) -> Option<Verdict> {
     verdicts.reduce(|so_far, next| match (so_far, next) {
@@ -335,7 +382,7 @@ pub fn counted(count: usize, noun: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::fixture::{A4, A6, B4, at, ip, ips, observation, policy, probed};
+    use super::super::fixture::{A4, A6, B4, at, observation, place, places, policy, probed};
     use super::*;
 
     /// Verdicts of `a`: of its IPv4, of its IPv6, of all of it.
@@ -371,7 +418,7 @@ mod tests {
         let check = *b.checks.values().next().unwrap();
         b.checks.insert("ssh".into(), check);
         let mut targets = probed(&policy, &[(1, B4, Some(true))]);
-        let of_b = |targets: &Targets| targets.address(&"b".into(), ip(B4), &Sight::default());
+        let of_b = |targets: &Targets| targets.address(&"b".into(), &place(B4), &Sight::default());
         assert_eq!(of_b(&targets), Verdict::Unknown, "ssh is not known");
         targets.count(&observation("ssh", B4, (2, 2), Some(false)), &policy, Duration::ZERO);
         assert_eq!(of_b(&targets), Verdict::Down);
@@ -386,8 +433,8 @@ mod tests {
         }
         let targets = probed(&policy, &[(1, B4, Some(true)), (2, B4, Some(false)), (3, B4, Some(true))]);
         assert_eq!(targets.complaint(&"b".into()).unwrap(), "connection refused");
-        assert!(!targets.is_verified(&"b".into(), ip(B4), None), "Down, though its last probe passed");
-        assert_eq!(targets.trouble_since(&"b".into(), &ips(&[B4]), &Sight::default()), Some(at(2)));
+        assert!(!targets.is_verified(&"b".into(), &place(B4), None), "Down, though its last probe passed");
+        assert_eq!(targets.trouble_since(&"b".into(), &places(&[B4]), &Sight::default()), Some(at(2)));
     }
 
     #[test]

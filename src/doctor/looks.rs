@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{Instruments, Limit, judge};
 use crate::config::Config;
-use crate::decision::{Endpoint, Observation, OneLook, Outcome, Policy, WitnessId};
+use crate::decision::{Endpoint, Observation, OneLook, Outcome, Place, Policy, WitnessId};
 use crate::probe::look as probe;
 
 /// How many probes run at the same time.
@@ -24,11 +24,10 @@ pub(super) struct Looks {
 pub(super) async fn look(config: &Config, with: &Instruments, limit: &Limit<'_>) -> Looks {
     let policy = config.policy();
     let mut endpoints = Vec::new();
-    for (target, settings) in &policy.targets {
-        for check in settings.checks.keys() {
-            let Some((how, _)) = config.checks.get(check) else { continue };
-            endpoints.extend(settings.addresses.iter().map(|address| {
-                (Endpoint { target: target.clone(), check: check.clone(), address: *address }, how)
+    for (target, settings) in &config.targets {
+        for (check, (how, _)) in &settings.checks {
+            endpoints.extend(settings.places.iter().map(|place| {
+                (Endpoint { target: target.clone(), check: check.clone(), address: place.clone() }, how)
             }));
         }
     }
@@ -36,7 +35,8 @@ pub(super) async fn look(config: &Config, with: &Instruments, limit: &Limit<'_>)
         limit.hold(probe(&*with.prober, &*with.clock, &endpoint, how)).await
     });
     let witnesses = config.agent.witnesses.iter().map(|(id, witness)| async move {
-        let seen = limit.hold(with.prober.probe(witness.address, &witness.check)).await;
+        let place = Place::Address(witness.address);
+        let seen = limit.hold(with.prober.probe(&place, &witness.check)).await;
         let overdue = || Outcome::Unknown("no time was left to ask it".into());
         (id.clone(), seen.map_or_else(overdue, |report| report.outcome))
     });

@@ -1,7 +1,6 @@
 //! Finds out how this machine is: the state file, the socket, open files, trusted roots.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use super::judge::{self, Door, Entry, StateFacts};
 use super::{Finding, Topic};
 use crate::api::Client;
 use crate::config::Config;
+use crate::decision::Place;
 use crate::probe::{Check, CheckKind};
 use crate::store::{StateLock, Store, StoreError};
 
@@ -27,7 +27,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let version = env!("CARGO_PKG_VERSION");
     findings.push(judge::socket(&shown, &door, facts.holder.as_deref(), version));
     let endpoints: usize =
-        config.targets.values().map(|target| target.addresses.len() * target.checks.len()).sum();
+        config.targets.values().map(|target| target.places.len() * target.checks.len()).sum();
     let limit = getrlimit(Resource::Nofile).current;
     findings.push(judge::descriptors(limit, endpoints + config.agent.witnesses.len()));
     findings.extend(icmp(config));
@@ -73,13 +73,12 @@ async fn door(socket: Option<&Path>) -> Door {
 fn icmp(config: &Config) -> Option<Finding> {
     let is_icmp = |check: &Check| matches!(check.kind, CheckKind::Icmp(_));
     let targets = config.targets.values().flat_map(|target| {
-        let pings =
-            target.checks.iter().filter_map(|id| config.checks.get(id)).any(|(check, _)| is_icmp(check));
-        target.addresses.iter().filter(move |_| pings)
+        let pings = target.checks.values().any(|(check, _)| is_icmp(check));
+        target.places.iter().filter(move |_| pings).filter_map(Place::address)
     });
     let witnesses = config.agent.witnesses.values().filter(|witness| is_icmp(&witness.check));
     let families: BTreeSet<bool> =
-        targets.chain(witnesses.map(|witness| &witness.address)).map(IpAddr::is_ipv6).collect();
+        targets.chain(witnesses.map(|witness| witness.address)).map(|address| address.is_ipv6()).collect();
     if families.is_empty() {
         return None;
     }

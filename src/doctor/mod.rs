@@ -30,7 +30,7 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::decision::{Moment, ProviderId, TargetId, owners};
+use crate::decision::{Moment, Place, ProviderId, TargetId, owners};
 use crate::probe::Prober;
 
 pub use finding::{Finding, Level, Topic};
@@ -90,9 +90,8 @@ pub async fn examine(
     findings.extend(zones.judged(config, deadline));
     for (name, record) in &config.records {
         let held = zones.snapshot(name);
-        let serving: Vec<TargetId> = held.map_or_else(Vec::new, |held| {
-            owners(&looks.policy, &record.policy, &held.addresses().into_iter().collect())
-        });
+        let serving: Vec<TargetId> =
+            held.map_or_else(Vec::new, |held| owners(&looks.policy, &record.policy, &Place::published(held)));
         findings.extend(judge::standby(&record.policy, &serving, &looks.targets));
     }
     findings.push(judge::channels(config.notify.channels.len(), config.notify.routes.len()));

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::judge::{self, RecordFacts, ServerFacts};
 use super::{Finding, Limit, Readers, Topic, overdue};
 use crate::config::{Config, RecordSettings};
-use crate::decision::ProviderId;
+use crate::decision::{Place, ProviderId};
 use crate::live::{LiveDns, LiveFault, Server, SystemLiveDns};
 
 /// How many records are looked at at the same time.
@@ -52,7 +52,7 @@ pub(super) async fn look(
     limit: &Limit<'_>,
 ) -> Zones {
     let wants = |topic| only.is_empty() || only.contains(&topic);
-    let live = SystemLiveDns::new(SystemLiveDns::TIMEOUT);
+    let live = SystemLiveDns::with_resolvers(SystemLiveDns::TIMEOUT, config.agent.resolvers.clone());
     let records = config.records.iter().filter_map(|(name, record)| {
         let reader = readers.get(&record.policy.provider)?.as_ref().ok()?;
         Some((name, record, reader))
@@ -146,10 +146,10 @@ async fn of_record(
     Found { read: Some(read), permission, servers, company, zone }
 }
 
-/// Can a change make the name an alias? Only a host name does, and a target without addresses is one.
+/// Can a change make the name an alias? Only a host name does.
 fn may_become_an_alias(config: &Config, record: &RecordSettings) -> bool {
     let mut targets = record.policy.targets().filter_map(|id| config.targets.get(id));
-    targets.any(|target| target.addresses.is_empty())
+    targets.any(|target| target.host_name().is_some())
 }
 
 /// What stands beside the addresses, by the first server that tells.
@@ -166,7 +166,8 @@ async fn company(live: &SystemLiveDns, servers: &[Server], name: &DomainName) ->
 fn types(config: &Config, record: &RecordSettings) -> BTreeSet<RecordType> {
     let targets = record.policy.targets().filter_map(|id| config.targets.get(id));
     let kind = |v6: bool| if v6 { RecordType::Aaaa } else { RecordType::A };
-    let addresses = targets.flat_map(|target| target.addresses.iter().map(|address| kind(address.is_ipv6())));
+    let addresses = targets.flat_map(|target| target.places.iter().filter_map(Place::address));
+    let addresses = addresses.map(|address| kind(address.is_ipv6()));
     let alias = may_become_an_alias(config, record).then_some(RecordType::Cname);
     addresses.chain(alias).collect()
 }

@@ -1,8 +1,8 @@
 //! Who is killed when: every record sees the outage of its own primary, in as few outages as possible.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
+use super::facts::Addresses;
 use crate::config::{Config, RecordSettings};
 use crate::decision::TargetId;
 
@@ -42,19 +42,16 @@ fn survives(config: &Config, record: &RecordSettings, killed: &BTreeSet<TargetId
 }
 
 /// Has the target an address that is not among these?
-pub(super) fn has_another(config: &Config, target: &TargetId, dead: &BTreeSet<IpAddr>) -> bool {
-    config.targets.get(target).is_some_and(|target| !target.addresses.is_subset(dead))
+pub(super) fn has_another(config: &Config, target: &TargetId, dead: &Addresses) -> bool {
+    config.targets.get(target).is_some_and(|target| !target.places.is_subset(dead))
 }
 
 /// Every address of these targets.
-pub(super) fn addresses<'a>(
-    config: &Config,
-    targets: impl IntoIterator<Item = &'a TargetId>,
-) -> BTreeSet<IpAddr> {
+pub(super) fn addresses<'a>(config: &Config, targets: impl IntoIterator<Item = &'a TargetId>) -> Addresses {
     targets
         .into_iter()
         .filter_map(|id| config.targets.get(id))
-        .flat_map(|t| t.addresses.iter().copied())
+        .flat_map(|t| t.places.iter().cloned())
         .collect()
 }
 

@@ -1,17 +1,18 @@
 //! A configuration as it is played. Pure: nothing is opened here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use providers::DomainName;
 
 use super::acts::{acts, addresses, has_another};
+use super::facts::Addresses;
 use super::part::{Part, part};
+use super::recast::recast;
 use super::shorten::{Shortened, Usual, shorten};
 use crate::config::Config;
 use crate::decision::Severity;
-use crate::decision::{ChannelId, CheckId, Serve, TargetId};
+use crate::decision::{ChannelId, CheckId, Place, Serve, TargetId};
 use crate::notify::{Channel, ChannelKind, Route};
 use crate::probe::Check;
 
@@ -20,18 +21,18 @@ const MOST_RECORDS: usize = 20;
 /// The most outages, one after the other.
 const MOST_ACTS: usize = 3;
 
-/// A target and its addresses.
-pub type Place = (TargetId, Vec<IpAddr>);
+/// A target and where it is.
+pub type Billing = (TargetId, Vec<Place>);
 
 /// A configuration as it is played: what stands in for what, how much faster, and who is killed when.
 #[derive(Clone, Debug)]
 pub struct Cast {
     /// The configuration that the agent is given.
     pub(super) config: Arc<Config>,
-    /// What a listener does for each check.
-    pub(super) parts: BTreeMap<CheckId, Part>,
+    /// What a listener does for each check, by [`key`].
+    pub(super) parts: BTreeMap<usize, Part>,
     /// What each record publishes when all is well.
-    pub(super) homes: BTreeMap<DomainName, BTreeSet<IpAddr>>,
+    pub(super) homes: BTreeMap<DomainName, Addresses>,
     /// The targets killed in each outage.
     pub(super) acts: Vec<BTreeSet<TargetId>>,
     /// What the same takes with the configured times.
@@ -54,13 +55,7 @@ impl Cast {
         let mut notes = trim(&mut played);
         let usual = played.records.iter().map(|(name, r)| (name.clone(), Usual::of(&played, r))).collect();
         let shortened = if real_intervals { Vec::new() } else { shorten(&mut played) };
-        let mut parts = BTreeMap::new();
-        for (id, (check, _)) in &mut played.checks {
-            let (kind, part, note) = part(&check.kind);
-            notes.extend(note.map(|note| format!("check {id}: {note}")));
-            *check = Arc::new(Check { kind, ..Check::clone(check) });
-            parts.insert(id.clone(), part);
-        }
+        let parts = parts(&mut played, &mut notes);
         let mut acts = acts(&played);
         if acts.len() > MOST_ACTS {
             notes.push(format!(
@@ -76,7 +71,7 @@ impl Cast {
     }
 
     /// The records that are played, each with its targets' addresses in order of priority.
-    pub fn records(&self) -> Vec<(DomainName, Vec<Place>)> {
+    pub fn records(&self) -> Vec<(DomainName, Vec<Billing>)> {
         let of_target = |id: &TargetId| (id.clone(), addresses(&self.config, [id]).into_iter().collect());
         let records = self.config.records.iter();
         records
@@ -95,9 +90,21 @@ impl Cast {
     }
 
     /// Has the record a target left when these addresses are dead?
-    pub(super) fn survives(&self, name: &DomainName, dead: &BTreeSet<IpAddr>) -> bool {
+    pub(super) fn survives(&self, name: &DomainName, dead: &Addresses) -> bool {
         let record = &self.config.records[name].policy;
         record.targets().any(|id| has_another(&self.config, id, dead))
+    }
+
+    /// How many of its checks each place must pass; the fewest, where several targets are at one place.
+    pub(super) fn needed(&self) -> BTreeMap<Place, usize> {
+        let mut needed: BTreeMap<Place, usize> = BTreeMap::new();
+        for target in self.config.targets.values() {
+            let count = target.require.needed(target.checks.len());
+            for place in &target.places {
+                needed.entry(place.clone()).and_modify(|least| *least = count.min(*least)).or_insert(count);
+            }
+        }
+        needed
     }
 
     /// The zones of all records.
@@ -127,6 +134,22 @@ fn parent(name: &DomainName) -> DomainName {
     }
 }
 
+/// What tells checks apart on the stage: they have no name there, and each is one value for the whole rehearsal.
+pub(super) fn key(check: &Arc<Check>) -> usize {
+    Arc::as_ptr(check).addr()
+}
+
+/// Every check as it is played, and the part of its listeners.
+fn parts(config: &mut Config, notes: &mut Vec<String>) -> BTreeMap<usize, Part> {
+    recast(config, |name, check| {
+        let (kind, _, note) = part(&check.kind);
+        notes.extend(note.map(|note| format!("check {name}: {note}")));
+        Check { kind, ..check.clone() }
+    });
+    let all = config.targets.values().flat_map(|target| target.checks.values());
+    all.map(|(check, _)| (key(check), part(&check.kind).1)).collect()
+}
+
 /// Leaves what would reach outside, what is not needed, and what is too much for a rehearsal.
 fn trim(config: &mut Config) -> Vec<String> {
     let mut notes = Vec::new();
@@ -139,7 +162,7 @@ fn trim(config: &mut Config) -> Vec<String> {
     let needed: BTreeSet<TargetId> =
         config.records.values().flat_map(|r| r.policy.targets().cloned()).collect();
     config.targets.retain(|id, _| needed.contains(id));
-    let checks: BTreeSet<CheckId> = config.targets.values().flat_map(|t| t.checks.iter().cloned()).collect();
+    let checks: BTreeSet<CheckId> = config.targets.values().flat_map(|t| t.checks.keys().cloned()).collect();
     config.checks.retain(|id, _| checks.contains(id));
     for record in config.records.values_mut() {
         record.nameservers.clear();
@@ -174,7 +197,7 @@ fn listen_in(config: &mut Config) {
 }
 
 /// What the record publishes when every target is up: its first target, or the whole first tier of a pool.
-fn home(config: &Config, name: &DomainName) -> BTreeSet<IpAddr> {
+fn home(config: &Config, name: &DomainName) -> Addresses {
     let policy = &config.records[name].policy;
     let tier = policy.tiers.first().map(Vec::as_slice).unwrap_or_default();
     let serving = match policy.serve {
@@ -193,7 +216,7 @@ mod tests {
         Cast::of(&config, false)
     }
 
-    fn addresses_of(list: &[&str]) -> BTreeSet<IpAddr> {
+    fn addresses_of(list: &[&str]) -> Addresses {
         list.iter().map(|a| a.parse().unwrap()).collect()
     }
 
@@ -207,6 +230,28 @@ mod tests {
         assert_eq!(cast.notes, Vec::<String>::new());
         assert!(!cast.shortened.is_empty() && Cast::of(&Config::example(), true).shortened.is_empty());
         assert!(cast.config.socket.is_none(), "the agent's own door stays shut");
+    }
+
+    #[test]
+    fn host_names_and_checks_of_one_target_are_cast() {
+        let cast = cast(
+            "
+checks:
+  web: {http: {path: /, port: 8080}}
+  ssh: {tcp: {port: 22}}
+targets:
+  a: {address: a.example.net, checks: [{web: {http: {port: 8081}}}, ssh], require: any}
+  b: {address: b.example.net, checks: [web]}
+providers: {zone: {type: mock}}
+records:
+  - {name: www.example.com, provider: zone, ttl: 60, targets: [a, b]}
+",
+        );
+        let www: DomainName = "www.example.com".parse().unwrap();
+        assert_eq!(cast.homes[&www], addresses_of(&["a.example.net"]));
+        assert_eq!(cast.needed()[&"a.example.net".parse().unwrap()], 1);
+        assert_eq!(cast.parts.len(), 3, "web as it is, web of a, ssh");
+        assert_eq!(cast.acts, [BTreeSet::from([TargetId::from("a")])]);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! What was seen on the stage: plain values for the verdict, filled by all who look on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use providers::DomainName;
 
+use super::cast::Cast;
 use super::timeline::Entry;
 use crate::clock::Clock;
-use crate::decision::{ChannelId, EventKind, Moment, TargetId};
+use crate::decision::{ChannelId, EventKind, Moment, Place, TargetId};
 
 /// So many entries are kept; beyond that only those that matter.
 const ENTRIES: usize = 10_000;
@@ -17,8 +17,8 @@ const ENTRIES: usize = 10_000;
 /// An entry waits so long before it is shown, so that what came in late still stands in its place.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// Addresses of one name, both families.
-pub(super) type Addresses = BTreeSet<IpAddr>;
+/// What one name leads to: addresses of both families, or one host name.
+pub(super) type Addresses = BTreeSet<Place>;
 
 /// One write at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +98,9 @@ pub(super) struct Facts {
     /// What was done to records that are not ours, by the mock's own account and by ours.
     pub(super) trespasses: Vec<String>,
     /// Did the last probe of an address by a check pass?
-    pub(super) passed: BTreeMap<(IpAddr, usize), bool>,
+    pub(super) passed: BTreeMap<(Place, usize), bool>,
+    /// How many of its checks a place must pass.
+    pub(super) needed: BTreeMap<Place, usize>,
     /// Addresses of which the turn of the present scene was told.
     pub(super) turns_told: Addresses,
     pub(super) waiting: Vec<Entry>,
@@ -140,8 +142,9 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(clock: Arc<dyn Clock>, homes: BTreeMap<DomainName, Addresses>) -> Self {
-        Book { clock, facts: Arc::new(Mutex::new(Facts { homes, ..Facts::default() })) }
+    pub(super) fn new(clock: Arc<dyn Clock>, cast: &Cast) -> Self {
+        let (homes, needed) = (cast.homes.clone(), cast.needed());
+        Book { clock, facts: Arc::new(Mutex::new(Facts { homes, needed, ..Facts::default() })) }
     }
 
     /// The time since the start.

@@ -31,6 +31,7 @@ mod outcome;
 mod part;
 mod prober;
 mod provider;
+mod recast;
 mod rehearse;
 mod seat;
 mod sender;
@@ -40,7 +41,7 @@ mod stage;
 mod timeline;
 mod verdict;
 
-pub use cast::{Cast, Place};
+pub use cast::{Billing, Cast};
 pub use outcome::{Answers, Heard, Outcome, RecordOutcome, Turn};
 pub use rehearse::{RehearseError, rehearse};
 pub use shorten::{Shortened, Usual};

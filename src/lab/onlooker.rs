@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query, ResponseCode};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::{Name, Record, RecordType};
 use providers::DomainName;
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
@@ -45,13 +45,14 @@ impl Onlooker {
     }
 
     /// Asks for A, AAAA and A again. Where both A agree, nothing changed in between as far as anybody can tell, and
-    /// the three are one answer; else the record changed just then, and the next look will tell.
+    /// the three are one answer; else the record changed just then, and the next look will tell. Of an alias the name
+    /// it gives is the answer, and not where that leads.
     async fn look(&self, name: &DomainName) {
         let answers = async {
             let before = self.addresses(name, RecordType::A).await?;
             let six = self.addresses(name, RecordType::AAAA).await?;
             let after = self.addresses(name, RecordType::A).await?;
-            Some((before == after).then(|| after.union(&six).copied().collect::<Addresses>()))
+            Some((before == after).then(|| after.union(&six).cloned().collect::<Addresses>()))
         };
         match answers.await {
             Some(Some(answer)) => self.note(name, answer),
@@ -79,22 +80,33 @@ impl Onlooker {
     }
 
     async fn addresses(&self, name: &DomainName, kind: RecordType) -> Option<Addresses> {
-        Some(self.ask(name, kind).await?.iter().filter_map(|data| data.parse::<IpAddr>().ok()).collect())
+        let answers = self.answers(name, kind).await?;
+        let data = |kind| {
+            let of_name =
+                |record: &&Record| record.name.to_string().parse().is_ok_and(|n: DomainName| n == *name);
+            answers.iter().filter(move |record| record.record_type() == kind).filter(of_name)
+        };
+        let places = data(RecordType::CNAME).chain(data(kind));
+        Some(places.filter_map(|record| record.data.to_string().parse().ok()).collect())
     }
 
     /// The data of the answer's records of this type; `None` without an answer, or with an error code in it.
     pub(super) async fn ask(&self, name: &DomainName, kind: RecordType) -> Option<BTreeSet<String>> {
+        let answers = self.answers(name, kind).await?;
+        let records = answers.iter().filter(|record| record.record_type() == kind);
+        Some(records.map(|record| record.data.to_string()).collect())
+    }
+
+    async fn answers(&self, name: &DomainName, kind: RecordType) -> Option<Vec<Record>> {
         let mut question = Message::query();
         question.metadata.recursion_desired = false;
         question.add_query(Query::query(Name::from_ascii(name.fqdn()).ok()?, kind));
         self.socket.send(&question.to_vec().ok()?).await.ok()?;
         let answer = timeout(PATIENCE, self.answer_to(&question)).await.ok()??;
         match answer.metadata.response_code {
-            ResponseCode::NoError | ResponseCode::NXDomain => {}
-            _ => return None,
+            ResponseCode::NoError | ResponseCode::NXDomain => Some(answer.answers),
+            _ => None,
         }
-        let records = answer.answers.iter().filter(|record| record.record_type() == kind);
-        Some(records.map(|record| record.data.to_string()).collect())
     }
 
     async fn answer_to(&self, question: &Message) -> Option<Message> {

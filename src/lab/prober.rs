@@ -1,14 +1,14 @@
 //! The real prober, led to the stage: what a check would ask a target's own address is asked of its stand-in.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::cast::key;
 use super::facts::Book;
-use super::stage::{Place, Stage};
+use super::stage::{Player, Stage};
 use super::timeline::{Entry, Kind};
-use crate::decision::{Outcome, Timings};
+use crate::decision::{Outcome, Place, Timings};
 use crate::probe::{Check, Prober, Report, SystemProber};
 
 /// See the module.
@@ -20,45 +20,47 @@ pub(super) struct StageProber {
 
 #[async_trait]
 impl Prober for StageProber {
-    async fn probe(&self, address: IpAddr, check: &Arc<Check>) -> Report {
-        let Some(place) = self.stage.place(address, check) else {
-            let outcome = Outcome::Unknown("nobody plays this address by this check".into());
+    async fn probe(&self, place: &Place, check: &Arc<Check>) -> Report {
+        let Some(player) = self.stage.player(place, check) else {
+            let outcome = Outcome::Unknown("nobody plays this place by this check".into());
             return Report { outcome, timings: Timings::default(), certificate: None };
         };
-        let mut report = match place {
-            Place::Listener { seat, check, .. } => self.inner.probe(seat.address().ip(), check).await,
-            Place::Scripted(_) => scripted(address, place.is_alive()),
+        let mut report = match player {
+            Player::Listener { seat, check, .. } => {
+                self.inner.probe(&Place::Address(seat.address().ip()), check).await
+            }
+            Player::Scripted(_) => scripted(place, player.is_alive()),
         };
-        if let Place::Listener { seat, plays, .. } = place
+        if let Player::Listener { seat, plays, .. } = player
             && let Outcome::Fail(reason) | Outcome::Unknown(reason) = &mut report.outcome
         {
-            *reason = reason.replace(&seat.address().to_string(), &plays.to_string());
+            *reason = reason.replace(&seat.address().to_string(), plays);
         }
-        self.note(address, check, &report.outcome);
+        self.note(place, check, &report.outcome);
         report
     }
 
-    fn forget(&self, address: IpAddr, check: &Arc<Check>) {
-        if let Some(Place::Listener { seat, check, .. }) = self.stage.place(address, check) {
-            self.inner.forget(seat.address().ip(), check);
+    fn forget(&self, place: &Place, check: &Arc<Check>) {
+        if let Some(Player::Listener { seat, check, .. }) = self.stage.player(place, check) {
+            self.inner.forget(&Place::Address(seat.address().ip()), check);
         }
     }
 }
 
 impl StageProber {
-    fn note(&self, address: IpAddr, check: &Arc<Check>, outcome: &Outcome) {
+    fn note(&self, place: &Place, check: &Arc<Check>, outcome: &Outcome) {
         let at = self.book.now();
         let passed = *outcome == Outcome::Pass;
         let mut facts = self.book.facts();
-        let before = facts.passed.insert((address, Stage::key(check)), passed);
+        let before = facts.passed.insert((place.clone(), key(check)), passed);
         let turned = before.is_some_and(|before| before != passed);
-        let first = turned && facts.turns_told.insert(address);
+        let first = turned && facts.turns_told.insert(place.clone());
         drop(facts);
         if passed && !first {
             return;
         }
         let mut words = match outcome {
-            Outcome::Pass => format!("{address} passes again"),
+            Outcome::Pass => format!("{place} passes again"),
             Outcome::Fail(reason) | Outcome::Unknown(reason) => {
                 reason.strip_prefix("connecting: ").unwrap_or(reason).to_owned()
             }
@@ -72,8 +74,8 @@ impl StageProber {
     }
 }
 
-fn scripted(address: IpAddr, alive: bool) -> Report {
-    let fails = || Outcome::Fail(format!("the stage lets the program find {address} dead"));
+fn scripted(place: &Place, alive: bool) -> Report {
+    let fails = || Outcome::Fail(format!("the stage lets the program find {place} dead"));
     Report {
         outcome: if alive { Outcome::Pass } else { fails() },
         timings: Timings::default(),

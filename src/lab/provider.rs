@@ -1,7 +1,5 @@
 //! The mock provider, with a look over its shoulder at every write.
 
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 use providers::mock::MockProvider;
 use providers::{
@@ -11,6 +9,7 @@ use providers::{
 
 use super::facts::{Addresses, Book, Write};
 use super::timeline::{Entry, Kind};
+use crate::decision::Place;
 
 /// See the module.
 pub(super) struct WatchedProvider {
@@ -21,13 +20,13 @@ pub(super) struct WatchedProvider {
 impl WatchedProvider {
     /// The addresses that `swap` adds and that nobody has seen work.
     fn unproven(&self, swap: &Swap) -> Addresses {
-        let before: Addresses = swap.before.addresses().into_iter().collect();
+        let before = Place::published(&swap.before);
         let facts = self.book.facts();
-        let proven = |address: &IpAddr| {
-            let mut probes = facts.passed.iter().filter(|((of, _), _)| of == address).peekable();
-            probes.peek().is_some() && probes.all(|(_, passed)| *passed)
+        let proven = |place: &Place| {
+            let passed = facts.passed.iter().filter(|((of, _), passed)| of == place && **passed).count();
+            facts.needed.get(place).is_some_and(|needed| passed >= *needed)
         };
-        swap.after.addresses().into_iter().filter(|a| !before.contains(a) && !proven(a)).collect()
+        led_to(swap).into_iter().filter(|place| !before.contains(place) && !proven(place)).collect()
     }
 
     fn note(&self, swap: &Swap, unproven: Addresses, result: &Result<Receipt, Fault>) {
@@ -43,10 +42,16 @@ impl WatchedProvider {
         entry.record = Some(name.clone());
         self.book.tell(entry);
         if result.is_ok() && !swap.changes().is_empty() {
-            let after = swap.after.addresses().into_iter().collect();
+            let after = led_to(swap);
             self.book.facts().writes.push(Write { at, record: name, after, unproven });
         }
     }
+}
+
+/// Where the name leads after the swap.
+fn led_to(swap: &Swap) -> Addresses {
+    let places = swap.after.iter().flat_map(|set| set.values.to_strings());
+    places.filter_map(|place| place.parse().ok()).collect()
 }
 
 #[async_trait]

@@ -16,7 +16,7 @@ use super::cues;
 use super::facts::{Addresses, Book, Facts, Fate, Scene, SecondRun};
 use super::onlooker::Onlooker;
 use super::outcome::{Outcome, outcome};
-use super::stage::{BYSTANDERS_ADDRESS, NOT_OURS, Stage, StageError};
+use super::stage::{BYSTANDERS_ADDRESS, NOT_OURS, Stage, StageError, is_alias};
 use super::timeline::{Entry, Kind, listed};
 use crate::agent::{Agent, Ending, Mode, StartError};
 use crate::api::{Command, Status};
@@ -57,7 +57,7 @@ pub enum RehearseError {
 /// [`RehearseError`]; a broken promise is none: see [`Outcome::kept`].
 pub async fn rehearse(cast: &Cast, view: &mut dyn FnMut(&Entry)) -> Result<Outcome, RehearseError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let book = Book::new(Arc::clone(&clock), cast.homes.clone());
+    let book = Book::new(Arc::clone(&clock), cast);
     let stage = Arc::new(Stage::set(cast).await?);
     on_stage(cast, stage, book, clock, view).await
 }
@@ -333,7 +333,8 @@ impl Play<'_> {
         let text = |name: &DomainName| (name.clone(), RecordType::TXT, NOT_OURS.to_owned());
         let address = |name: &DomainName| (name.clone(), RecordType::A, BYSTANDERS_ADDRESS.to_string());
         let bystanders = self.stage.bystanders();
-        let all = self.cast.homes.keys().chain(bystanders).map(text).chain(bystanders.iter().map(address));
+        let beside = self.cast.homes.iter().filter(|(_, home)| !is_alias(home)).map(|(name, _)| name);
+        let all = beside.chain(bystanders).map(text).chain(bystanders.iter().map(address));
         for (name, kind, wanted) in all.collect::<Vec<_>>() {
             match onlooker.ask(&name, kind).await {
                 Some(data) if data.len() == 1 && data.iter().all(|d| d.trim_matches('"') == wanted) => {}
@@ -348,7 +349,7 @@ impl Play<'_> {
 
     /// The longest way to a verdict by any check, jitter and a slow probe included.
     fn reach(&self, count: impl Fn(&crate::decision::Thresholds) -> u32) -> Duration {
-        let checks = self.cast.config.checks.values();
+        let checks = self.cast.config.targets.values().flat_map(|target| target.checks.values());
         let reach = checks.map(|(check, thresholds)| {
             check.interval * 2 + check.timeout + check.fast_interval * count(thresholds)
         });
@@ -384,13 +385,25 @@ records:
   - {name: www.example.com, provider: zone, ttl: 60, targets: [a, b], failback: {after: 500ms}, hold_down: 100ms}
 ";
 
+    /// Targets with host names are played as others are: a CNAME moves and comes back.
+    #[tokio::test]
+    async fn an_outage_of_a_host_name_is_played() {
+        let named = QUICK.replace("[192.0.2.1, '2001:db8::1']", "a.example.net");
+        let named = named.replace("address: 192.0.2.2", "address: b.example.net");
+        let config = Config::parse("test", &named, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+        let cast = Cast::of(&config, false);
+        let outcome = rehearse(&cast, &mut |_| ()).await.unwrap();
+        assert!(outcome.kept, "{outcome:#?}");
+        assert_eq!((outcome.records[0].writes, outcome.records[0].writes_due), (2, 2));
+    }
+
     /// The whole play, with somebody else at the zone in the middle of it: the verdict does not go by the agent's word.
     #[tokio::test]
     async fn a_promise_broken_behind_the_agent_s_back_is_seen() {
         let config = Config::parse("test", QUICK, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
         let cast = Cast::of(&config, false);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let book = Book::new(Arc::clone(&clock), cast.homes.clone());
+        let book = Book::new(Arc::clone(&clock), &cast);
         let stage = Arc::new(Stage::set(&cast).await.unwrap());
         let mock = stage.mock.clone();
         let bystander = stage.bystanders().first().unwrap().clone();

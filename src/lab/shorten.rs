@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::recast::recast;
 use crate::config::{Config, RecordSettings};
-use crate::decision::{FailbackMode, RecordPolicy, Serve};
+use crate::decision::{FailbackMode, RecordPolicy, Require, Serve, Thresholds};
 use crate::probe::Check;
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -70,15 +71,19 @@ pub struct Usual {
 }
 
 impl Usual {
-    /// By the quickest check of the record's first target.
+    /// By the checks of the record's first target.
     pub(super) fn of(config: &Config, record: &RecordSettings) -> Usual {
-        let checks = || {
-            let target = record.policy.targets().next().and_then(|id| config.targets.get(id));
-            target.into_iter().flat_map(|t| t.checks.iter()).filter_map(|id| config.checks.get(id))
+        let target = record.policy.targets().next().and_then(|id| config.targets.get(id));
+        let after = |count: fn(&Thresholds) -> u32, checks: fn(Require, usize) -> usize| {
+            let target = target?;
+            let mut reaches: Vec<Duration> =
+                target.checks.values().map(|(check, t)| reach(check, count(t))).collect();
+            reaches.sort();
+            reaches.get(checks(target.require, reaches.len())).copied()
         };
-        // Down by the first check that falls; Up only by the last one that rises.
-        let detect = checks().map(|(check, t)| reach(check, t.fall)).min().unwrap_or_default();
-        let up = checks().map(|(check, t)| reach(check, t.rise)).max().unwrap_or_default();
+        // Down by the first check that falls, or the first that is one too many; Up by the last that must rise.
+        let detect = after(|t| t.fall, Require::spare).unwrap_or_default();
+        let up = after(|t| t.rise, |require, count| require.needed(count) - 1).unwrap_or_default();
         Usual {
             detect,
             caches: Duration::from_secs(record.policy.ttl.seconds().into()),
@@ -108,13 +113,13 @@ pub(super) fn shorten(config: &mut Config) -> Vec<Shortened> {
             *time = limit;
         }
     };
-    for (id, (check, _)) in &mut config.checks {
-        let mut shorter = Check::clone(check);
-        let of = || format!("check {id}");
+    recast(config, |name, check| {
+        let mut shorter = check.clone();
+        let of = || format!("check {name}");
         cut(&of, "interval", &mut shorter.interval, INTERVAL);
         cut(&of, "fast_interval", &mut shorter.fast_interval, FAST_INTERVAL);
-        *check = shorter.into();
-    }
+        shorter
+    });
     for witness in config.agent.witnesses.values_mut() {
         let mut shorter = Check::clone(&witness.check);
         shorter.interval = shorter.interval.min(INTERVAL);

@@ -11,8 +11,8 @@ use providers::mock::{MockProvider, StoredSet};
 use providers::{BuildError, DomainName, Fault, MockConfig, Provider, Ttl};
 
 use super::authority::Authority;
-use super::cast::Cast;
-use super::facts::Book;
+use super::cast::{Cast, key};
+use super::facts::{Addresses, Book};
 use super::part::{Part, certificate_name, host_of, part};
 use super::prober::StageProber;
 use super::provider::WatchedProvider;
@@ -20,6 +20,7 @@ use super::seat::{Act, Seat};
 use super::sender::Notebook;
 use crate::agent::{Hands, State, World};
 use crate::clock::Clock;
+use crate::decision::Place;
 use crate::live::{Server, SystemLiveDns};
 use crate::notify::Sender;
 use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck, TlsCheck, TlsSettings};
@@ -54,33 +55,33 @@ pub enum StageError {
     State(#[from] StoreError),
 }
 
-/// Who plays one address by one check.
-pub(super) enum Place {
+/// Who plays one place by one check.
+pub(super) enum Player {
     /// A listener.
     Listener {
         seat: Seat,
         /// The check, led to the seat's port.
         check: Arc<Check>,
         /// Whose part it is.
-        plays: SocketAddr,
+        plays: String,
     },
     /// Nobody; the outcome is written in the script.
     Scripted(AtomicBool),
 }
 
-impl Place {
-    /// Does a scripted place pass?
+impl Player {
+    /// Does a scripted player pass?
     pub(super) fn is_alive(&self) -> bool {
         match self {
-            Place::Listener { .. } => true,
-            Place::Scripted(alive) => alive.load(Ordering::Relaxed),
+            Player::Listener { .. } => true,
+            Player::Scripted(alive) => alive.load(Ordering::Relaxed),
         }
     }
 }
 
 /// The stage.
 pub(super) struct Stage {
-    places: BTreeMap<(IpAddr, usize), Place>,
+    players: BTreeMap<(Place, usize), Player>,
     pub(super) mock: MockProvider,
     pub(super) dns: SocketAddr,
     authority: Authority,
@@ -99,27 +100,22 @@ impl Stage {
         let mock = MockProvider::open(&MockConfig { file: None, dns, zones }).await?;
         let dns = mock.dns_address().expect("a server was asked for");
         fill(&mock, cast, &bystanders).map_err(StageError::Fill)?;
-        let places = places(cast, &authority)?;
-        Ok(Stage { places, mock, dns, authority, store: Store::in_memory()?, bystanders })
+        let players = players(cast, &authority)?;
+        Ok(Stage { players, mock, dns, authority, store: Store::in_memory()?, bystanders })
     }
 
-    /// Who plays this address by this check.
-    pub(super) fn place(&self, address: IpAddr, check: &Arc<Check>) -> Option<&Place> {
-        self.places.get(&(address, Stage::key(check)))
-    }
-
-    /// What tells checks apart: they have no name here, and each is one value for the whole rehearsal.
-    pub(super) fn key(check: &Arc<Check>) -> usize {
-        Arc::as_ptr(check).addr()
+    /// Who plays this place by this check.
+    pub(super) fn player(&self, place: &Place, check: &Arc<Check>) -> Option<&Player> {
+        self.players.get(&(place.clone(), key(check)))
     }
 
     /// Nobody answers at these addresses any more: all of them at once, as when a machine dies.
-    pub(super) async fn kill(&self, addresses: &BTreeSet<IpAddr>) {
+    pub(super) async fn kill(&self, addresses: &Addresses) {
         let mut ending = Vec::new();
-        for place in self.at(addresses) {
-            match place {
-                Place::Listener { seat, .. } => ending.extend(seat.kill()),
-                Place::Scripted(alive) => alive.store(false, Ordering::Relaxed),
+        for player in self.at(addresses) {
+            match player {
+                Player::Listener { seat, .. } => ending.extend(seat.kill()),
+                Player::Scripted(alive) => alive.store(false, Ordering::Relaxed),
             }
         }
         for task in ending {
@@ -129,18 +125,18 @@ impl Stage {
     }
 
     /// Everybody there answers again.
-    pub(super) fn raise(&self, addresses: &BTreeSet<IpAddr>) -> std::io::Result<()> {
-        for place in self.at(addresses) {
-            match place {
-                Place::Listener { seat, .. } => seat.raise()?,
-                Place::Scripted(alive) => alive.store(true, Ordering::Relaxed),
+    pub(super) fn raise(&self, addresses: &Addresses) -> std::io::Result<()> {
+        for player in self.at(addresses) {
+            match player {
+                Player::Listener { seat, .. } => seat.raise()?,
+                Player::Scripted(alive) => alive.store(true, Ordering::Relaxed),
             }
         }
         Ok(())
     }
 
-    fn at<'a>(&'a self, addresses: &'a BTreeSet<IpAddr>) -> impl Iterator<Item = &'a Place> {
-        self.places.iter().filter(|((address, _), _)| addresses.contains(address)).map(|(_, place)| place)
+    fn at<'a>(&'a self, addresses: &'a Addresses) -> impl Iterator<Item = &'a Player> {
+        self.players.iter().filter(|((place, _), _)| addresses.contains(place)).map(|(_, player)| player)
     }
 
     /// Names that nobody may touch.
@@ -181,16 +177,29 @@ impl Stage {
     }
 }
 
-/// The records at their first targets, a TXT set beside each, and in each zone a name of somebody else.
+/// Beside a CNAME nothing can stand (RFC 1034 section 3.6.2), so that there is nothing of others to be kept.
+pub(super) fn is_alias(home: &Addresses) -> bool {
+    home.iter().any(|place| place.name().is_some())
+}
+
+fn type_of(place: &Place) -> &'static str {
+    match place {
+        Place::Address(IpAddr::V4(_)) => "A",
+        Place::Address(IpAddr::V6(_)) => "AAAA",
+        Place::Name(_) => "CNAME",
+    }
+}
+
+/// The records at their first targets, a TXT set beside each that is no alias, and in each zone a name of somebody else.
 fn fill(mock: &MockProvider, cast: &Cast, bystanders: &BTreeSet<DomainName>) -> Result<(), Fault> {
     let text =
         || StoredSet { ttl: Ttl(300), record_type: "TXT".into(), values: vec![format!("\"{NOT_OURS}\"")] };
     for (name, addresses) in &cast.homes {
         let ttl = cast.config.records[name].policy.ttl;
-        let mut sets = vec![text()];
-        for (v6, record_type) in [(false, "A"), (true, "AAAA")] {
-            let of_family = addresses.iter().filter(|a| a.is_ipv6() == v6);
-            let values: Vec<String> = of_family.map(ToString::to_string).collect();
+        let mut sets = if is_alias(addresses) { Vec::new() } else { vec![text()] };
+        for record_type in ["A", "AAAA", "CNAME"] {
+            let of_type = addresses.iter().filter(|place| type_of(place) == record_type);
+            let values: Vec<String> = of_type.map(ToString::to_string).collect();
             if !values.is_empty() {
                 sets.push(StoredSet { ttl, record_type: record_type.into(), values });
             }
@@ -204,29 +213,31 @@ fn fill(mock: &MockProvider, cast: &Cast, bystanders: &BTreeSet<DomainName>) -> 
     Ok(())
 }
 
-fn places(cast: &Cast, authority: &Authority) -> Result<BTreeMap<(IpAddr, usize), Place>, StageError> {
-    let mut places = BTreeMap::new();
+fn players(cast: &Cast, authority: &Authority) -> Result<BTreeMap<(Place, usize), Player>, StageError> {
+    let mut players = BTreeMap::new();
     for target in cast.config.targets.values() {
-        for id in &target.checks {
-            let Some((check, _)) = cast.config.checks.get(id) else { continue };
-            for address in &target.addresses {
-                // Two targets may share an address, and then its place.
-                if let Entry::Vacant(empty) = places.entry((*address, Stage::key(check))) {
-                    empty.insert(place(*address, check, &cast.parts[id], authority)?);
+        for (check, _) in target.checks.values() {
+            for place in &target.places {
+                // Two targets may share a place, and then its player.
+                if let Entry::Vacant(empty) = players.entry((place.clone(), key(check))) {
+                    empty.insert(player(place, check, &cast.parts[&key(check)], authority)?);
                 }
             }
         }
     }
     for witness in cast.config.agent.witnesses.values() {
-        let key = (witness.address, Stage::key(&witness.check));
-        places.insert(key, place(witness.address, &witness.check, &part(&witness.check.kind).1, authority)?);
+        let place = Place::Address(witness.address);
+        let player = player(&place, &witness.check, &part(&witness.check.kind).1, authority)?;
+        players.insert((place, key(&witness.check)), player);
     }
-    Ok(places)
+    Ok(players)
 }
 
-fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> Result<Place, StageError> {
+fn player(place: &Place, check: &Check, part: &Part, authority: &Authority) -> Result<Player, StageError> {
+    // The checks of a host name say themselves whom they ask for.
+    let address = place.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let act = match (part, &check.kind) {
-        (Part::Scripted, _) => return Ok(Place::Scripted(AtomicBool::new(true))),
+        (Part::Scripted, _) => return Ok(Player::Scripted(AtomicBool::new(true))),
         (Part::Say(text), _) => Act::Say(text.clone()),
         (Part::Answer { response, tls: true }, kind) => {
             let acceptor = authority.acceptor(&certificate_name(kind, address));
@@ -260,5 +271,9 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
         }
     };
     let check = Arc::new(Check { kind, ..check.clone() });
-    Ok(Place::Listener { seat, check, plays: SocketAddr::new(address, own_port) })
+    let plays = match place {
+        Place::Address(address) => SocketAddr::new(*address, own_port).to_string(),
+        Place::Name(name) => format!("{name}:{own_port}"),
+    };
+    Ok(Player::Listener { seat, check, plays })
 }

@@ -5,23 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use hickory_net::NetError;
 use hickory_proto::rr::{Name, RData};
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use providers::DomainName;
 use tokio::time::timeout;
 
 use super::message::domain_name;
 use super::{LiveFault, Server, exchange};
+use crate::resolve::Resolvers;
 
 /// The most servers of one zone that are asked: 13 names with two addresses each, what the root itself has.
 pub(super) const MAX_SERVERS: usize = 26;
 /// The time for the whole search.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long one resolver may take before the next is asked.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How many names of servers are looked up at the same time.
 const AT_ONCE: usize = 8;
 /// Where authoritative servers listen (RFC 1035 section 4.2).
@@ -29,13 +27,10 @@ const PORT: u16 = 53;
 
 /// The NS set of `zone` and its addresses, on port 53, sorted; at most [`MAX_SERVERS`].
 ///
-/// `resolvers` stand in for the system's where given. A family without a route from this machine is left out
+/// A family without a route from this machine is left out
 /// where the other one has servers: an IPv6 address can say nothing to a host that has IPv4 only, and must not
 /// make every change look slow.
-pub(super) async fn servers(
-    zone: &DomainName,
-    resolvers: Option<&[SocketAddr]>,
-) -> Result<Vec<Server>, LiveFault> {
+pub(super) async fn servers(zone: &DomainName, resolvers: &Resolvers) -> Result<Vec<Server>, LiveFault> {
     let fault = |why: String| LiveFault::NoServers(zone.clone(), why);
     match timeout(DEADLINE, search(zone, resolvers)).await {
         Ok(found) => found.map_err(fault),
@@ -43,8 +38,9 @@ pub(super) async fn servers(
     }
 }
 
-async fn search(zone: &DomainName, resolvers: Option<&[SocketAddr]>) -> Result<Vec<Server>, String> {
-    let resolver = resolver(resolvers).map_err(|error| format!("the resolver cannot be set up: {error}"))?;
+async fn search(zone: &DomainName, resolvers: &Resolvers) -> Result<Vec<Server>, String> {
+    let resolver =
+        resolvers.resolver(PATIENCE).map_err(|error| format!("the resolver cannot be set up: {error}"))?;
     let names = name_servers(&resolver, zone).await?;
     let found: BTreeSet<Server> =
         stream::iter(names).map(|name| addresses(&resolver, name)).buffer_unordered(AT_ONCE).concat().await;
@@ -57,32 +53,6 @@ async fn search(zone: &DomainName, resolvers: Option<&[SocketAddr]>) -> Result<V
         servers.truncate(MAX_SERVERS);
     }
     Ok(servers)
-}
-
-/// The configuration is read anew each time, for laptops and for `resolv.conf` rewritten by DHCP; nothing is cached.
-fn resolver(resolvers: Option<&[SocketAddr]>) -> Result<TokioResolver, NetError> {
-    let mut builder = match resolvers {
-        None => TokioResolver::builder_tokio()?,
-        Some(given) => TokioResolver::builder_with_config(
-            ResolverConfig::from_name_servers(given.iter().copied().map(name_server).collect()),
-            TokioRuntimeProvider::default(),
-        ),
-    };
-    let options = builder.options_mut();
-    options.timeout = Duration::from_secs(2);
-    options.attempts = 1;
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    builder.build()
-}
-
-fn name_server(address: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-        connection.port = address.port();
-        connection
-    });
-    NameServerConfig::new(address.ip(), true, connections.into())
 }
 
 async fn name_servers(resolver: &TokioResolver, zone: &DomainName) -> Result<BTreeSet<DomainName>, String> {

@@ -1,7 +1,6 @@
 //! [`LiveDns`] over real sockets.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +11,7 @@ use providers::{DomainName, RecordSet, RecordType};
 use super::exchange::{self, Limits, NoAnswer, Reader};
 use super::message::{self, question, wire_type};
 use super::{LiveDns, LiveFault, Server, Soa, lookup};
+use crate::resolve::Resolvers;
 
 /// What is found beside an address in practice.
 const COMPANY: [WireType; 7] = [
@@ -37,7 +37,7 @@ const COMPANY: [WireType; 7] = [
 #[derive(Debug)]
 pub struct SystemLiveDns {
     limits: Limits,
-    resolvers: Option<Vec<SocketAddr>>,
+    resolvers: Resolvers,
 }
 
 impl SystemLiveDns {
@@ -46,13 +46,12 @@ impl SystemLiveDns {
 
     /// `timeout` is the limit of one [`ask`](LiveDns::ask): a third of it for UDP, the rest for TCP.
     pub fn new(timeout: Duration) -> Self {
-        SystemLiveDns { limits: Limits::of(timeout), resolvers: None }
+        SystemLiveDns { limits: Limits::of(timeout), resolvers: Resolvers::System }
     }
 
-    /// As [`new`](SystemLiveDns::new), but the servers of a zone are looked up through these resolvers (address
-    /// and port) and not through the system's.
-    pub fn with_resolvers(timeout: Duration, resolvers: Vec<SocketAddr>) -> Self {
-        SystemLiveDns { limits: Limits::of(timeout), resolvers: Some(resolvers) }
+    /// As [`new`](SystemLiveDns::new), but the servers of a zone are looked up through these resolvers.
+    pub fn with_resolvers(timeout: Duration, resolvers: Resolvers) -> Self {
+        SystemLiveDns { limits: Limits::of(timeout), resolvers }
     }
 
     /// What `server` says of the zone as a whole.
@@ -104,7 +103,7 @@ impl SystemLiveDns {
 #[async_trait]
 impl LiveDns for SystemLiveDns {
     async fn servers(&self, zone: &DomainName) -> Result<Vec<Server>, LiveFault> {
-        lookup::servers(zone, self.resolvers.as_deref()).await
+        lookup::servers(zone, &self.resolvers).await
     }
 
     async fn ask(

@@ -1,6 +1,5 @@
 //! One probe that is certain to end.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::time::timeout;
@@ -8,18 +7,18 @@ use tokio::time::timeout;
 use super::progress::LATE;
 use super::{Check, Prober, Report};
 use crate::clock::Clock;
-use crate::decision::{Endpoint, Observation, Outcome, Timings};
+use crate::decision::{Endpoint, Observation, Outcome, Place, Timings};
 
 /// Probes once. A probe that does not end within its timeout and a second is cut off and says [`Outcome::Unknown`].
 pub(super) async fn bounded(
     prober: &dyn Prober,
     clock: &dyn Clock,
-    address: IpAddr,
+    place: &Place,
     check: &Arc<Check>,
 ) -> Report {
     let started = clock.now().moment;
     let limit = check.timeout.saturating_add(LATE);
-    match timeout(limit, prober.probe(address, check)).await {
+    match timeout(limit, prober.probe(place, check)).await {
         Ok(report) => report,
         Err(_) => Report {
             outcome: Outcome::Unknown(format!("the probe was cut off: it did not end within {limit:?}")),
@@ -37,7 +36,7 @@ pub async fn look(
     check: &Arc<Check>,
 ) -> Observation {
     let started = clock.now().moment;
-    let Report { outcome, timings, certificate } = bounded(prober, clock, endpoint.address, check).await;
+    let Report { outcome, timings, certificate } = bounded(prober, clock, &endpoint.address, check).await;
     let ended = clock.now().moment;
     Observation { endpoint: endpoint.clone(), started, ended, outcome, timings, certificate }
 }

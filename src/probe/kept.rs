@@ -134,6 +134,13 @@ impl Shelf {
         drop(forgotten);
     }
 
+    /// Closes whatever was kept for this check, wherever.
+    pub(super) fn forget_all(&self, check: &Arc<Check>) {
+        let this = Arc::as_ptr(check).addr();
+        let forgotten: Vec<_> = self.places().kept.extract_if(.., |(_, of), _| *of == this).collect();
+        drop(forgotten);
+    }
+
     fn places(&self) -> MutexGuard<'_, Places> {
         lock(&self.places)
     }

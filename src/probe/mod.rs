@@ -9,6 +9,7 @@
 //! | `system.rs` | the [`Prober`] of real sockets and processes; the deadline over all parts of a probe |
 //! | `progress.rs` | how far a probe came, its timings, and what is said when its time is up |
 //! | `trouble.rs` | whose trouble an I/O error is: the target's or our own |
+//! | `named.rs` | the addresses of a host name, tried in turn |
 //! | `connect.rs` | a TCP connection to the target's own address |
 //! | `tls/` | TLS with verified certificates, and what is said when one is wrong |
 //! | `stream.rs`, `tap.rs` | a connection as one type, and one that remembers how it broke |
@@ -24,9 +25,9 @@
 //! | `bounded.rs` | one probe that is certain to end |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
-//! Deliberately absent: following redirects, names resolved by DNS, resumed TLS sessions. Each of them would let a
-//! probe see something else than the target as a new visitor finds it. So does a kept connection, and only a check
-//! that asks for it has one.
+//! Deliberately absent: following redirects, resolving any name but the target's own, resumed TLS sessions. Each of them
+//! would let a probe see something else than the target as a new visitor finds it. So does a kept connection, and only
+//! a check that asks for it has one.
 
 mod body;
 mod bounded;
@@ -43,6 +44,7 @@ mod icmp;
 mod json;
 mod judge;
 mod kept;
+mod named;
 mod progress;
 mod request;
 mod response;
@@ -60,12 +62,11 @@ mod tls;
 mod tls_check;
 mod trouble;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::decision::{Certificate, Outcome, Timings};
+use crate::decision::{Certificate, Outcome, Place, Timings};
 
 pub use bounded::look;
 pub use request::is_of_http2;
@@ -84,14 +85,14 @@ type Step<T> = Result<T, Outcome>;
 /// Executes probes. The real one opens sockets; tests and virtual time script one.
 #[async_trait]
 pub trait Prober: Send + Sync {
-    /// Probes `address` once as `check` says and returns within the check's timeout.
+    /// Probes `place` once as `check` says and returns within the check's timeout.
     ///
     /// Trouble of our own (no socket, no route out, no permission, a broken configuration) is
     /// [`Outcome::Unknown`], never a failure. Cancel-safe: a dropped probe leaves no process and no socket behind.
-    async fn probe(&self, address: IpAddr, check: &Arc<Check>) -> Report;
+    async fn probe(&self, place: &Place, check: &Arc<Check>) -> Report;
 
     /// This is not probed any more: what was kept for its next probe is closed.
-    fn forget(&self, _address: IpAddr, _check: &Arc<Check>) {}
+    fn forget(&self, _place: &Place, _check: &Arc<Check>) {}
 }
 
 /// What one probe found.

@@ -14,6 +14,8 @@ pub(super) const LATE: Duration = Duration::from_secs(1);
 /// What a probe is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The addresses of the target's host name.
+    Resolve,
     /// A TCP connection.
     Connect(SocketAddr),
     /// The end of the TLS handshake.
@@ -94,6 +96,17 @@ impl<'a> Progress<'a> {
         lap
     }
 
+    pub(super) fn resolved(&mut self) {
+        self.timings.resolve = Some(self.lap());
+    }
+
+    /// Takes over what an attempt at one address found out.
+    pub(super) fn take_over(&mut self, attempt: Report) -> Outcome {
+        self.timings = Timings { resolve: self.timings.resolve, ..attempt.timings };
+        self.certificate = attempt.certificate;
+        attempt.outcome
+    }
+
     /// A connection to `peer` is begun, perhaps not as the first thing.
     pub(super) fn connecting(&mut self, peer: SocketAddr) {
         self.lap();
@@ -142,13 +155,17 @@ impl<'a> Progress<'a> {
         timeout.saturating_sub(self.clock.now().moment.since(self.started))
     }
 
-    /// What is said when the deadline struck: a failure that names what was waited for.
+    /// What is said when the deadline struck: a failure that names what was waited for. That resolvers are silent says
+    /// nothing of the target.
     pub(super) fn overdue(&self, timeout: Duration) -> Outcome {
         if self.passed.is_some() {
             return Outcome::Pass;
         }
         let so_far = self.received;
         Outcome::Fail(match self.phase {
+            Phase::Resolve => {
+                return Outcome::Unknown(format!("no answer from the resolvers within {timeout:?}"));
+            }
             Phase::Connect(peer) => format!("no TCP connection to {peer} within {timeout:?}"),
             Phase::Tls => format!("TLS handshake not finished within {timeout:?}{}", self.until_now()),
             Phase::Send => format!("what we sent was not taken within {timeout:?}{}", self.until_now()),

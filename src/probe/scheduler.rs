@@ -1,7 +1,6 @@
 //! Runs the probes: each job on its own cadence, a bounded number at a time, findings out by a bounded channel.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::bounded::bounded;
 use super::cadence::{Cadence, spread};
 use super::{Check, Prober, Report};
 use crate::clock::Clock;
-use crate::decision::{Endpoint, Moment, Observation, Sighting, WitnessId};
+use crate::decision::{Endpoint, Moment, Observation, Place, Sighting, WitnessId};
 
 /// How many probes run at a time unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 512;
@@ -23,7 +22,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// What a job is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum JobKey {
-    /// A target's address under one of its checks.
+    /// A target's place under one of its checks.
     Endpoint(Endpoint),
     /// A witness.
     Witness(WitnessId),
@@ -35,7 +34,7 @@ pub struct Job {
     /// What it is about. Of two jobs with one key the later counts.
     pub key: JobKey,
     /// Where.
-    pub address: IpAddr,
+    pub place: Place,
     /// How, and how often.
     pub check: Arc<Check>,
 }
@@ -79,7 +78,7 @@ pub struct Scheduler {
 
 /// The scheduler's end of a job.
 struct Handle {
-    address: IpAddr,
+    place: Place,
     check: Arc<Check>,
     orders: watch::Sender<Orders>,
     task: AbortHandle,
@@ -123,7 +122,7 @@ impl Scheduler {
         scheduler
     }
 
-    /// Probes these jobs from now on. One whose key and address are among them goes on as it is where `same` says that
+    /// Probes these jobs from now on. One whose key and place are among them goes on as it is where `same` says that
     /// its check is the same; with another check it begins anew at the pace that it had. All others end, and what they
     /// are probing is not told.
     pub fn replace(&mut self, jobs: Vec<Job>, same: impl Fn(&JobKey, &Check, &Check) -> bool) {
@@ -132,7 +131,7 @@ impl Scheduler {
         self.jobs.retain(|key, handle| {
             let stays = jobs
                 .get(key)
-                .is_some_and(|job| job.address == handle.address && same(key, &handle.check, &job.check));
+                .is_some_and(|job| job.place == handle.place && same(key, &handle.check, &job.check));
             if stays {
                 jobs.remove(key);
             } else {
@@ -153,7 +152,7 @@ impl Scheduler {
         let spread = spread(jobs.len());
         for (key, job) in jobs {
             let (sender, orders) = watch::channel(Orders::default());
-            let (address, check) = (job.address, Arc::clone(&job.check));
+            let (place, check) = (job.place.clone(), Arc::clone(&job.check));
             let runner = Runner {
                 cadence: Cadence::new(&job.check, spread, now, self.seed.wrapping_add(self.started)),
                 job,
@@ -163,7 +162,7 @@ impl Scheduler {
             };
             self.started = self.started.wrapping_add(1);
             let task = self.tasks.spawn(runner.run());
-            self.jobs.insert(key, Handle { address, check, orders: sender, task });
+            self.jobs.insert(key, Handle { place, check, orders: sender, task });
         }
     }
 
@@ -216,7 +215,7 @@ struct Shared {
 /// The job is over, by whatever way.
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.shared.prober.forget(self.job.address, &self.job.check);
+        self.shared.prober.forget(&self.job.place, &self.job.check);
     }
 }
 
@@ -262,8 +261,8 @@ impl Runner {
     }
 
     async fn probe(&self) -> Report {
-        let Job { address, check, .. } = &self.job;
-        bounded(&*self.shared.prober, &*self.shared.clock, *address, check).await
+        let Job { place, check, .. } = &self.job;
+        bounded(&*self.shared.prober, &*self.shared.clock, place, check).await
     }
 
     fn finding(&self, started: Moment, ended: Moment, report: Report) -> Finding {

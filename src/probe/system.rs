@@ -3,18 +3,22 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use providers::DomainName;
 use tokio::time::timeout;
 
 use super::exec::Surroundings;
 use super::http::Means;
 use super::kept::Shelf;
-use super::progress::Progress;
+use super::named;
+use super::progress::{Phase, Progress};
 use super::tls::{Roots, Tls};
 use super::{Check, CheckKind, Prober, Report, Step, dns, exec, grpc, http, icmp, tcp, tls_check};
 use crate::clock::Clock;
-use crate::decision::Outcome;
+use crate::decision::{Outcome, Place};
+use crate::resolve::{HostNames, NoAddress, Resolvers};
 
 /// Probes over the network and by programs.
 ///
@@ -22,11 +26,16 @@ use crate::decision::Outcome;
 /// waited for, a hanging program included: a plugin mostly hangs because its target does (Nagios itself calls this
 /// state critical or unknown, as configured by `service_check_timeout_state`). A failure that is found more than
 /// a second after the deadline is [`Outcome::Unknown`]: this machine stood still, or has too much to do.
+///
+/// A host name is resolved first, and then every address of it may serve the probe: it passes when one passes, all
+/// within the check's timeout. That the name does not exist is a failure; that it cannot be found out is
+/// [`Outcome::Unknown`], as [`HostNames::addresses`] tells them apart.
 pub struct SystemProber {
     clock: Arc<dyn Clock>,
     tls: Tls,
     shelf: Shelf,
     surroundings: Surroundings,
+    names: HostNames,
 }
 
 impl SystemProber {
@@ -34,9 +43,15 @@ impl SystemProber {
     ///
     /// The system's roots are read now, once. If there are none, probes with TLS say so as [`Outcome::Unknown`].
     pub fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
+        SystemProber::with_resolvers(clock, roots, Resolvers::System)
+    }
+
+    /// As [`new`](SystemProber::new), but host names are looked up through these resolvers.
+    pub fn with_resolvers(clock: Arc<dyn Clock>, roots: Roots, resolvers: Resolvers) -> Self {
         let tls = Tls::new(Arc::clone(&clock), roots);
         let shelf = Shelf::new(Arc::clone(&clock));
-        SystemProber { clock, tls, shelf, surroundings: Surroundings::of_this_process() }
+        let names = HostNames::new(Arc::clone(&clock), resolvers);
+        SystemProber { clock, tls, shelf, surroundings: Surroundings::of_this_process(), names }
     }
 
     async fn run(&self, address: IpAddr, check: &Arc<Check>, progress: &mut Progress<'_>) -> Step<()> {
@@ -55,11 +70,11 @@ impl SystemProber {
     }
 }
 
-#[async_trait]
-impl Prober for SystemProber {
-    async fn probe(&self, address: IpAddr, check: &Arc<Check>) -> Report {
+impl SystemProber {
+    /// One address, with `time` left of the check's timeout.
+    async fn at(&self, address: IpAddr, check: &Arc<Check>, time: Duration) -> Report {
         let mut progress = Progress::begin(&*self.clock);
-        let ended = timeout(check.timeout, self.run(address, check, &mut progress)).await;
+        let ended = timeout(time, self.run(address, check, &mut progress)).await;
         let outcome = match ended {
             Ok(Ok(())) => Outcome::Pass,
             Ok(Err(outcome)) => outcome,
@@ -68,8 +83,48 @@ impl Prober for SystemProber {
         progress.report(outcome, check.timeout)
     }
 
-    fn forget(&self, address: IpAddr, check: &Arc<Check>) {
-        self.shelf.forget(address, check);
+    async fn at_name(&self, name: &DomainName, check: &Arc<Check>) -> Report {
+        let mut progress = Progress::begin(&*self.clock);
+        progress.phase = Phase::Resolve;
+        let addresses = match timeout(check.timeout, self.names.addresses(name)).await {
+            Ok(Ok(addresses)) => addresses,
+            Ok(Err(NoAddress::Nothing(why))) => return progress.report(Outcome::Fail(why), check.timeout),
+            Ok(Err(NoAddress::NotKnown(why))) => {
+                return progress.report(Outcome::Unknown(why), check.timeout);
+            }
+            Err(_) => {
+                let outcome = progress.overdue(check.timeout);
+                return progress.report(outcome, check.timeout);
+            }
+        };
+        progress.resolved();
+        let order = named::order(&addresses);
+        let pause = named::pause(check, order.len());
+        let left = || progress.left(check.timeout);
+        let attempts = order.into_iter().map(|address| {
+            let left = &left;
+            async move { (address, self.at(address, check, left()).await) }
+        });
+        let attempt = named::first_pass(name, attempts, pause).await;
+        let outcome = progress.take_over(attempt);
+        progress.report(outcome, check.timeout)
+    }
+}
+
+#[async_trait]
+impl Prober for SystemProber {
+    async fn probe(&self, place: &Place, check: &Arc<Check>) -> Report {
+        match place {
+            Place::Address(address) => self.at(*address, check, check.timeout).await,
+            Place::Name(name) => self.at_name(name, check).await,
+        }
+    }
+
+    fn forget(&self, place: &Place, check: &Arc<Check>) {
+        match place {
+            Place::Address(address) => self.shelf.forget(*address, check),
+            Place::Name(_) => self.shelf.forget_all(check),
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! The hosts that are probed.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failover::decision::{Certificate, Outcome, Timings};
+use failover::decision::{Certificate, Outcome, Place, Timings};
 use failover::probe::{Check, Prober, Report};
 use tokio::time::sleep;
 
@@ -28,37 +27,37 @@ pub(crate) enum Host {
     NoRoute,
 }
 
-/// Every host, by address; one that is not named works.
+/// Every host, by address or name; one that is not named works.
 #[derive(Default)]
 pub(crate) struct Hosts {
-    moods: Mutex<BTreeMap<IpAddr, Host>>,
-    probes: Mutex<BTreeMap<IpAddr, u64>>,
+    moods: Mutex<BTreeMap<Place, Host>>,
+    probes: Mutex<BTreeMap<Place, u64>>,
     /// What each shows, if anything.
-    pub(crate) certificates: Mutex<BTreeMap<IpAddr, Arc<Certificate>>>,
+    pub(crate) certificates: Mutex<BTreeMap<Place, Arc<Certificate>>>,
 }
 
 impl Hosts {
-    pub(crate) fn set(&self, address: IpAddr, host: Host) {
-        self.moods.lock().unwrap().insert(address, host);
+    pub(crate) fn set(&self, place: &Place, host: Host) {
+        self.moods.lock().unwrap().insert(place.clone(), host);
     }
 
     /// How often a host was probed.
-    pub(crate) fn probes(&self, address: IpAddr) -> u64 {
-        self.probes.lock().unwrap().get(&address).copied().unwrap_or_default()
+    pub(crate) fn probes(&self, place: &Place) -> u64 {
+        self.probes.lock().unwrap().get(place).copied().unwrap_or_default()
     }
 
-    fn meet(&self, address: IpAddr) -> (Host, u64) {
+    fn meet(&self, place: &Place) -> (Host, u64) {
         let mut probes = self.probes.lock().unwrap();
-        let count = probes.entry(address).or_default();
+        let count = probes.entry(place.clone()).or_default();
         *count += 1;
-        (self.moods.lock().unwrap().get(&address).copied().unwrap_or(Host::Works), *count)
+        (self.moods.lock().unwrap().get(place).copied().unwrap_or(Host::Works), *count)
     }
 }
 
 #[async_trait]
 impl Prober for Hosts {
-    async fn probe(&self, address: IpAddr, check: &Arc<Check>) -> Report {
-        let (host, count) = self.meet(address);
+    async fn probe(&self, place: &Place, check: &Arc<Check>) -> Report {
+        let (host, count) = self.meet(place);
         let (takes, outcome) = match host {
             Host::Works => (ROUND_TRIP, Outcome::Pass),
             Host::Alternates if count.is_multiple_of(2) => (ROUND_TRIP, Outcome::Pass),

@@ -17,6 +17,7 @@ mod chats;
 mod crowd;
 mod edits;
 mod holding;
+mod host_names;
 mod one_shot;
 mod outage;
 mod propagation;

@@ -8,7 +8,6 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,11 +15,11 @@ use std::time::Duration;
 use failover::agent::{Agent, Ending, Fresh, Hands, Mode, Refused, Reload, State, World};
 use failover::api::Command;
 use failover::config::Config;
-use failover::decision::{RecordReport, Report, answer_sets};
+use failover::decision::{Answer, Place, RecordReport, Report};
 use failover::store::Store;
 use jiff::SignedDuration;
 use providers::mock::{Author, Call, FaultStep, MockProvider};
-use providers::{DomainName, NonEmpty, Provider, ReadProvider, RecordSet, Ttl};
+use providers::{DomainName, Provider, ReadProvider, RecordSet, Ttl};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -117,13 +116,13 @@ impl Stage {
 
     /// What the host of a target does from now on, on all its addresses.
     pub(crate) fn host(&self, target: &str, host: Host) {
-        for address in &self.config.targets[&target.into()].addresses {
-            self.hosts.set(*address, host);
+        for place in &self.config.targets[&target.into()].places {
+            self.hosts.set(place, host);
         }
     }
 
     pub(crate) fn address(&self, address: &str, host: Host) {
-        self.hosts.set(address.parse().unwrap(), host);
+        self.hosts.set(&address.parse().unwrap(), host);
     }
 
     /// Our own line: cut, nothing answers any more.
@@ -136,11 +135,11 @@ impl Stage {
 
     pub(crate) fn witnesses(&self, host: Host) {
         for witness in self.config.agent.witnesses.values() {
-            self.hosts.set(witness.address, host);
+            self.hosts.set(&witness.address.into(), host);
         }
     }
 
-    /// Somebody else makes a name hold these addresses with a TTL of 60 s; none removes it.
+    /// Somebody else makes a name hold these addresses, or this name, with a TTL of 60 s; none removes it.
     pub(crate) fn edit(&self, name: &str, addresses: &[&str]) {
         self.mock.edit(&name.parse().unwrap(), sets(addresses, 60)).unwrap();
     }
@@ -378,12 +377,10 @@ impl Stage {
     }
 }
 
-/// Record sets of these addresses.
-pub(crate) fn sets(addresses: &[&str], ttl: u32) -> Vec<RecordSet> {
-    let addresses = addresses.iter().map(|address| address.parse::<IpAddr>().unwrap());
-    NonEmpty::new(addresses)
-        .map(|all| answer_sets(&all, Ttl(ttl)).iter().cloned().collect())
-        .unwrap_or_default()
+/// Record sets of these addresses, or of this name.
+pub(crate) fn sets(places: &[&str], ttl: u32) -> Vec<RecordSet> {
+    let places: Vec<Place> = places.iter().map(|place| place.parse().unwrap()).collect();
+    Answer::of(&places).map(|answer| answer.sets(Ttl(ttl)).iter().cloned().collect()).unwrap_or_default()
 }
 
 pub(crate) fn www() -> DomainName {

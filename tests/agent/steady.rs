@@ -23,7 +23,7 @@ async fn a_quiet_day_writes_nothing_tells_nothing_and_grows_nothing() {
     assert!(asked <= 23 * 242, "{asked} questions to two servers");
     assert_eq!(stage.calls(Call::Zone), 1);
     for address in ["203.0.113.10", "198.51.100.5", "192.0.2.1"] {
-        let probes = stage.hosts.probes(address.parse().unwrap());
+        let probes = stage.hosts.probes(&address.parse().unwrap());
         assert!((8500..8800).contains(&probes), "{address}: {probes} probes in a day");
     }
     stage.check();

@@ -28,7 +28,7 @@ fn written(check: &str, timeout: Duration) -> Check {
 
 async fn probe(address: IpAddr, check: Check) -> Report {
     let prober = SystemProber::new(Arc::new(SystemClock::start()), Roots::Only(Vec::new()));
-    prober.probe(address, &Arc::new(check)).await
+    prober.probe(&address.into(), &Arc::new(check)).await
 }
 
 /// The outcome as a test compares it.

@@ -1,18 +1,17 @@
 //! The whole decision on random days, over a provider that is slow, late, broken, and edited by others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use failover::decision::{
-    Decision, Effect, Endpoint, Input, Moment, Now, Observation, Options, Outcome, Policy, ProviderFace,
-    Saved, Sighting, Timings, Work,
+    Decision, Effect, Endpoint, Input, Moment, Now, Observation, Options, Outcome, Place, Policy,
+    ProviderFace, Saved, Sighting, Timings, Work,
 };
 use proptest::prelude::*;
 use providers::{Fault, Snapshot};
 
-use crate::world::{CHECK, Sets, cases, name, picked, policies, pool, sets_of, snapshot};
+use crate::world::{CHECK, Sets, cases, endpoints, name, picked, policies, pool, sets_of, snapshot};
 
 /// What can happen on a day.
 #[derive(Clone, Debug)]
@@ -84,8 +83,8 @@ struct Day {
     answers: VecDeque<Input>,
     write_faults: VecDeque<u8>,
     read_faults: VecDeque<bool>,
-    /// The last probe of each address, and when it was.
-    last: BTreeMap<IpAddr, (Outcome, Moment)>,
+    /// The last probe of each endpoint, and when it was.
+    last: BTreeMap<Endpoint, (Outcome, Moment)>,
     open: BTreeMap<String, Work>,
     /// When each write that was applied was decided, and whether late readers hid it while its reply was lost.
     applied: Vec<(String, Moment, bool)>,
@@ -104,7 +103,7 @@ fn decision(policy: &Policy, saved: Saved, now: &Now) -> Decision {
 impl Day {
     fn begin(policy: Policy, published: u16) -> Day {
         let start = Now { moment: Moment::ZERO, wall: "2026-11-22T12:00:00Z".parse().unwrap() };
-        let held = sets_of(picked(&pool(&policy), published), 60);
+        let held = sets_of(&picked(&pool(&policy), published), 60);
         let mut day = Day {
             decision: decision(&policy, Saved::default(), &start),
             policy,
@@ -192,14 +191,21 @@ impl Day {
     }
 
     fn write(&mut self, work: &Work) {
-        for address in work.swap.after.addresses() {
-            let published = work.swap.before.addresses().contains(&address);
-            let last = self.last.get(&address);
+        let mut after = snapshot(self.held.clone());
+        after.sets = work.swap.after.iter().map(|set| (set.record_type(), set.clone())).collect();
+        for place in Place::published(&after).difference(&Place::published(&work.swap.before)) {
             // Three intervals, the probe's time-out, and the second between two sweeps.
             let fresh =
                 |at: &Moment| self.now().moment.since(*at) <= CHECK.stale_after() + Duration::from_secs(1);
-            let proved = last.is_some_and(|(outcome, at)| *outcome == Outcome::Pass && fresh(at));
-            assert!(published || proved, "moved to {address}, last probe {last:?}");
+            let passed = |last: &(Outcome, Moment)| last.0 == Outcome::Pass && fresh(&last.1);
+            let proved = self.policy.targets.iter().filter(|(_, target)| target.places.contains(place)).any(
+                |(id, target)| {
+                    let own = self.last.iter().filter(|(of, _)| of.target == *id && of.address == *place);
+                    let passed = own.filter(|(_, last)| passed(last)).count();
+                    passed >= target.require.needed(target.checks.len())
+                },
+            );
+            assert!(proved, "moved to {place}: {:?}", self.last);
         }
         let decided = self.now().moment;
         let fault = self.write_faults.pop_front().unwrap_or(9);
@@ -237,7 +243,7 @@ impl Day {
             _ => Outcome::Unknown("no route".into()),
         };
         let at = self.now().moment;
-        self.last.insert(endpoint.address, (outcome.clone(), at));
+        self.last.insert(endpoint.clone(), (outcome.clone(), at));
         let timings = Timings::default();
         self.feed(Input::Observed(Observation {
             endpoint,
@@ -247,16 +253,6 @@ impl Day {
             timings,
             certificate: None,
         }));
-    }
-
-    fn endpoints(&self) -> Vec<Endpoint> {
-        let all = self.policy.targets.iter();
-        all.flat_map(|(id, target)| {
-            let endpoint =
-                |address: &IpAddr| Endpoint { target: id.clone(), check: "web".into(), address: *address };
-            target.addresses.iter().map(endpoint).collect::<Vec<_>>()
-        })
-        .collect()
     }
 
     fn pass(&mut self, micros: i64) {
@@ -295,7 +291,7 @@ impl Day {
     fn step(&mut self, step: &Step) {
         match step {
             Step::Probe(which, how) => {
-                let all = self.endpoints();
+                let all = endpoints(&self.policy);
                 for (number, endpoint) in all.iter().enumerate() {
                     if which.is_none_or(|which| usize::from(which) % all.len() == number) {
                         self.probe(endpoint.clone(), *how);
@@ -316,9 +312,9 @@ impl Day {
             Step::Pass(seconds) => self.pass(i64::from(*seconds) * 1_000_000),
             Step::Freeze(seconds) => self.micros += i64::from(*seconds) * 1_000_000,
             Step::Edit(bits, other_ttl) => {
-                let addresses = picked(&pool(&self.policy), bits & bits >> 5);
+                let places = picked(&pool(&self.policy), bits & bits >> 5);
                 self.earlier =
-                    std::mem::replace(&mut self.held, sets_of(addresses, if *other_ttl { 300 } else { 60 }));
+                    std::mem::replace(&mut self.held, sets_of(&places, if *other_ttl { 300 } else { 60 }));
             }
             Step::WriteFault(fault) => self.write_faults.push_back(*fault),
             Step::ReadFault(transient) => self.read_faults.push_back(*transient),
@@ -353,7 +349,7 @@ impl Day {
         self.read_faults.clear();
         self.play(None, Vec::new());
         for _ in 0..40 {
-            for endpoint in self.endpoints() {
+            for endpoint in endpoints(&self.policy) {
                 self.probe(endpoint, 0);
             }
             if !self.policy.witnesses.is_empty() {

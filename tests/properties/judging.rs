@@ -1,17 +1,15 @@
 //! Choosing and judging: what may be published at all.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use failover::decision::{
-    Bench, Current, Endpoint, Judgement, Moment, Motive, Now, Observation, Outcome, Policy, Selection, Sight,
-    Sighting, TargetId, Targets, Timings, Verdict, View, answer_sets, foreign_values, judge, owner_of,
-    select,
+    Answer, Bench, Current, Judgement, Moment, Motive, Now, Observation, Outcome, Place, Policy, Selection,
+    Sight, Sighting, TargetId, Targets, Timings, Verdict, View, foreign_values, judge, owner_of, select,
 };
 use proptest::prelude::*;
 use providers::{AnswerSets, Ttl};
 
-use crate::world::{cases, name, picked, policies, pool, sets_of, snapshot};
+use crate::world::{cases, endpoints, name, picked, policies, pool, sets_of, snapshot};
 
 /// A policy, what was seen of it (endpoint, outcome, seconds since the one before; every seventh is the witness),
 /// what is published, and when it is looked at.
@@ -42,17 +40,8 @@ struct Known {
     now: Moment,
     targets: Targets,
     sight: Sight,
-    published: BTreeSet<IpAddr>,
+    published: BTreeSet<Place>,
     current: Vec<TargetId>,
-}
-
-fn endpoints(policy: &Policy) -> Vec<Endpoint> {
-    let of = |(id, target): (&TargetId, &failover::decision::TargetPolicy)| {
-        let endpoint =
-            |address: &IpAddr| Endpoint { target: id.clone(), check: "web".into(), address: *address };
-        target.addresses.iter().map(endpoint).collect::<Vec<_>>()
-    };
-    policy.targets.iter().flat_map(of).collect()
 }
 
 fn known(picture: &Picture) -> Known {
@@ -84,7 +73,7 @@ fn known(picture: &Picture) -> Known {
             targets.count(&observation, policy, std::time::Duration::ZERO);
         }
     }
-    let published = picked(&pool(policy), picture.published);
+    let published = Place::published(&snapshot(sets_of(&picked(&pool(policy), picture.published), 60)));
     let record = &policy.records[&name()];
     let current = failover::decision::owners(policy, record, &published);
     Known { now: at, targets, sight, published, current }
@@ -105,7 +94,7 @@ impl Known {
 
     fn chosen(&self, picture: &Picture) -> Selection {
         let current =
-            Current { targets: &self.current, addresses: &self.published, failback_asked: picture.asked };
+            Current { targets: &self.current, places: &self.published, failback_asked: picture.asked };
         self.select(picture, current)
     }
 }
@@ -121,12 +110,12 @@ proptest! {
         let Selection::Serve(wish) = chosen else { return Ok(()) };
         let record = &picture.policy.records[&name()];
         let mut any_up = false;
-        for address in wish.addresses.iter() {
-            let owner = owner_of(&picture.policy, record, *address).expect("every wish is some target's");
+        for place in &wish.answer.places() {
+            let owner = owner_of(&picture.policy, record, place).expect("every wish is some target's");
             prop_assert!(wish.targets.contains(&owner));
-            let verdict = known.targets.address(&owner, *address, &known.sight);
-            prop_assert_ne!(verdict, Verdict::Down, "{} of {}", address, owner);
-            prop_assert!(verdict == Verdict::Up || known.published.contains(address), "{} is not known", address);
+            let verdict = known.targets.address(&owner, place, &known.sight);
+            prop_assert_ne!(verdict, Verdict::Down, "{} of {}", place, owner);
+            prop_assert!(verdict == Verdict::Up || known.published.contains(place), "{} is not known", place);
             any_up |= verdict == Verdict::Up;
         }
         prop_assert!(any_up || wish.motive == Motive::Stay, "moved to where nothing is known");
@@ -134,11 +123,11 @@ proptest! {
         prop_assert_eq!(tiers.len(), 1, "one tier: {:?}", wish.targets);
 
         // Published, and nothing new is known: the same again, and no reason to move.
-        let now_published: BTreeSet<IpAddr> = wish.addresses.iter().copied().collect();
-        let current = Current { targets: &wish.targets, addresses: &now_published, failback_asked: false };
+        let now_published = wish.answer.places();
+        let current = Current { targets: &wish.targets, places: &now_published, failback_asked: false };
         match known.select(&picture, current) {
             Selection::Serve(again) => {
-                prop_assert_eq!(&again.addresses, &wish.addresses);
+                prop_assert_eq!(&again.answer, &wish.answer);
                 prop_assert_eq!(again.motive, Motive::Stay);
             }
             Selection::Hold(hold) => prop_assert!(false, "chosen, and then held: {:?}", hold),
@@ -150,8 +139,8 @@ proptest! {
         let known = known(&picture);
         let Selection::Serve(wish) = known.chosen(&picture) else { return Ok(()) };
         let record = &picture.policy.records[&name()];
-        let found = snapshot(sets_of(known.published.iter().copied(), picture.ttl));
-        let after = answer_sets(&wish.addresses, Ttl(60));
+        let found = snapshot(sets_of(&known.published, picture.ttl));
+        let after = wish.answer.sets(Ttl(60));
         let bench = Bench {
             now: known.now,
             policy: &picture.policy,
@@ -163,7 +152,7 @@ proptest! {
         };
         let judgement = judge(&bench, &wish, &found, after.clone());
         prop_assert_eq!(judgement == Judgement::InSync, found.holds(&after));
-        let strangers = foreign_values(record, &found, &|a| owner_of(&picture.policy, record, a));
+        let strangers = foreign_values(record, &found, &|place| owner_of(&picture.policy, record, place));
         match judgement {
             Judgement::InSync => {}
             Judgement::Write(swap) => {
@@ -171,7 +160,7 @@ proptest! {
                 prop_assert!(!found.is_missing() || record.create);
                 prop_assert!(picture.since_change.is_none_or(|age| age >= 20), "within hold_down");
                 prop_assert_eq!(&swap.before, &found);
-                let applied = snapshot(sets_of(swap.after.addresses(), 60));
+                let applied = snapshot(swap.after.iter().map(|s| (s.record_type(), s.clone())).collect());
                 prop_assert_eq!(judge(&bench, &wish, &applied, after), Judgement::InSync);
             }
             Judgement::Refused { refusal, withheld } => {
@@ -187,11 +176,11 @@ proptest! {
 
     #[test]
     fn an_answer_has_each_address_once_in_the_set_of_its_family(bits in 1u16..256) {
-        let all: Vec<IpAddr> = (1..5)
+        let all: Vec<Place> = (1..5)
             .flat_map(|n| [format!("192.0.2.{n}").parse().unwrap(), format!("2001:db8::{n}").parse().unwrap()])
             .collect();
         let chosen = picked(&all, bits);
-        let answer: AnswerSets = answer_sets(&providers::NonEmpty::new(chosen.clone()).unwrap(), Ttl(60));
-        prop_assert_eq!(answer.addresses().into_iter().collect::<BTreeSet<_>>(), chosen);
+        let answer: AnswerSets = Answer::of(&chosen).unwrap().sets(Ttl(60));
+        prop_assert_eq!(answer.addresses().into_iter().map(Place::Address).collect::<BTreeSet<_>>(), chosen);
     }
 }

@@ -1,14 +1,15 @@
-//! Random settings: up to four targets of up to two addresses, in tiers, with or without a witness.
+//! Random settings: up to four targets of up to two addresses or a host name each, under one check or several, in tiers,
+//! with or without a witness.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use failover::decision::{
-    CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetId, TargetPolicy, Thresholds, answer_sets,
+    Answer, CheckId, CheckPolicy, Endpoint, FailbackMode, Place, Policy, RecordPolicy, Require, Serve,
+    TargetId, TargetPolicy, Thresholds,
 };
 use proptest::prelude::*;
-use providers::{DomainName, NonEmpty, RecordSet, RecordType, Snapshot, Ttl, Version};
+use providers::{DomainName, RecordSet, RecordType, Snapshot, Ttl, Version};
 
 pub(crate) type Sets = BTreeMap<RecordType, RecordSet>;
 
@@ -30,10 +31,9 @@ pub(crate) fn target(number: usize) -> TargetId {
     format!("t{number}").into()
 }
 
-pub(crate) fn sets_of(addresses: impl IntoIterator<Item = IpAddr>, ttl: u32) -> Sets {
-    let all = NonEmpty::new(addresses);
-    let sets =
-        all.map(|all| answer_sets(&all, Ttl(ttl)).iter().map(|s| (s.record_type(), s.clone())).collect());
+pub(crate) fn sets_of<'a>(places: impl IntoIterator<Item = &'a Place>, ttl: u32) -> Sets {
+    let answer = Answer::of(places);
+    let sets = answer.map(|a| a.sets(Ttl(ttl)).iter().map(|s| (s.record_type(), s.clone())).collect());
     sets.unwrap_or_default()
 }
 
@@ -52,27 +52,36 @@ pub(crate) fn cases(usual: u32) -> ProptestConfig {
 
 /// The settings of one story.
 pub(crate) fn policies() -> impl Strategy<Value = Policy> {
-    let families = proptest::collection::vec(0..3u8, 1..5);
+    let shape = proptest::collection::vec((0..3u8, 1..4usize, 0..4u32), 1..5);
+    let named = prop::bool::weighted(0.25);
     // How many targets each tier takes, at most.
     let tiers = proptest::collection::vec(1..3usize, 4);
     let record = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (families, tiers, record, any::<bool>()).prop_map(|(families, tiers, record, witness)| {
+    (shape, named, tiers, record, any::<bool>()).prop_map(|(shape, named, tiers, record, witness)| {
         let mut policy = Policy { startup_grace: Duration::from_secs(30), ..Policy::default() };
         if witness {
             policy.witnesses.insert("w".into());
         }
-        for (number, family) in families.iter().enumerate() {
+        for (number, (family, checks, require)) in shape.iter().enumerate() {
             let v4 = format!("203.0.113.{}", number + 1).parse().unwrap();
             let v6 = format!("2001:db8::{}", number + 1).parse().unwrap();
-            let addresses: BTreeSet<IpAddr> = match family {
+            let name = format!("h{number}.example.net").parse().unwrap();
+            let places: BTreeSet<Place> = match family {
+                _ if named => [name].into(),
                 0 => [v4].into(),
                 1 => [v6].into(),
                 _ => [v4, v6].into(),
             };
-            let checks = BTreeMap::from([("web".into(), CHECK)]);
-            policy.targets.insert(target(number), TargetPolicy { addresses, checks });
+            let checks = ["web", "ssh", "db"][..*checks].iter().map(|check| (CheckId::from(*check), CHECK));
+            let require = match require {
+                0 | 1 => Require::All,
+                2 => Require::Any,
+                _ => Require::AtLeast(2),
+            };
+            let settings = TargetPolicy { places, checks: checks.collect(), require };
+            policy.targets.insert(target(number), settings);
         }
-        let mut all: Vec<TargetId> = (0..families.len()).map(target).collect();
+        let mut all: Vec<TargetId> = (0..shape.len()).map(target).collect();
         let mut chosen = Vec::new();
         for size in tiers {
             let tier: Vec<TargetId> = all.drain(..size.min(all.len())).collect();
@@ -84,7 +93,7 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
             provider: "zone".into(),
             ttl: Ttl(60),
             tiers: chosen,
-            serve: if all_serve { Serve::All } else { Serve::First },
+            serve: if all_serve && !named { Serve::All } else { Serve::First },
             failback: if manual { FailbackMode::Manual } else { FailbackMode::Auto },
             failback_after: Duration::from_secs(40),
             hold_down: Duration::from_secs(20),
@@ -97,13 +106,29 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// Addresses that may be found at the name: those of the targets, and strangers.
-pub(crate) fn pool(policy: &Policy) -> Vec<IpAddr> {
-    let own = policy.targets.values().flat_map(|target| target.addresses.iter().copied());
+/// Everything that is probed.
+pub(crate) fn endpoints(policy: &Policy) -> Vec<Endpoint> {
+    let of = |(id, target): (&TargetId, &TargetPolicy)| {
+        let at = |place: &Place| {
+            let endpoint = |check: &CheckId| Endpoint {
+                target: id.clone(),
+                check: check.clone(),
+                address: place.clone(),
+            };
+            target.checks.keys().map(endpoint).collect::<Vec<_>>()
+        };
+        target.places.iter().flat_map(at).collect::<Vec<_>>()
+    };
+    policy.targets.iter().flat_map(of).collect()
+}
+
+/// Places that may be found at the name: those of the targets, and strangers.
+pub(crate) fn pool(policy: &Policy) -> Vec<Place> {
+    let own = policy.targets.values().flat_map(|target| target.places.iter().cloned());
     own.chain(FOREIGN.iter().map(|address| address.parse().unwrap())).collect()
 }
 
 /// The members of the pool whose bits are set.
-pub(crate) fn picked(pool: &[IpAddr], bits: u16) -> BTreeSet<IpAddr> {
-    pool.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, address)| *address).collect()
+pub(crate) fn picked(pool: &[Place], bits: u16) -> BTreeSet<Place> {
+    pool.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, place)| place.clone()).collect()
 }

@@ -7,6 +7,7 @@
 //! A story is played on all four providers side by side ([`stage::on_each`]): they mostly wait.
 
 mod agent;
+mod alias;
 mod arrival;
 mod by_hand;
 mod credentials;

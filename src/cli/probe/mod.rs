@@ -6,7 +6,6 @@ mod show;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use super::output::{self, Paint};
 use super::{Exit, Global, Output, setup};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::decision::{CheckId, Endpoint, Observation, OneLook, Policy, TargetId, Verdict};
+use crate::decision::{CheckId, Endpoint, Observation, OneLook, Place, Policy, TargetId, Verdict};
 use crate::probe::{Check, Prober, Roots, SystemProber, look};
 
 /// Probe a target now, as configured, and show where the time goes.
@@ -39,7 +38,7 @@ pub(super) struct Args {
     check: Option<String>,
     /// At this address only.
     #[arg(long, value_name = "ADDRESS")]
-    address: Option<IpAddr>,
+    address: Option<Place>,
     /// Go on at the check's interval, a line per probe, until Ctrl-C; then sum up, as ping does.
     #[arg(long)]
     watch: bool,
@@ -108,7 +107,11 @@ pub(super) fn main(global: &Global, args: &Args) -> Exit {
     };
     setup::block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let prober: Arc<dyn Prober> = Arc::new(SystemProber::new(Arc::clone(&clock), Roots::System));
+        let prober: Arc<dyn Prober> = Arc::new(SystemProber::with_resolvers(
+            Arc::clone(&clock),
+            Roots::System,
+            config.agent.resolvers.clone(),
+        ));
         if args.watch {
             let pace = watch::Pace { interval: args.interval, count: args.count };
             return exit_of(watch::watch(global, plan, pace, prober, clock).await);
@@ -164,19 +167,19 @@ fn plan(config: &Config, args: &Args) -> Result<Plan, String> {
             return Err(undefined(&format!("check of {target}"), check, known.iter().map(CheckId::as_str)));
         }
     }
-    if let Some(address) = args.address {
-        let known: Vec<String> = wanted.addresses.iter().map(ToString::to_string).collect();
-        wanted.addresses.retain(|one| *one == address);
-        if wanted.addresses.is_empty() {
+    if let Some(address) = &args.address {
+        let known: Vec<String> = wanted.places.iter().map(ToString::to_string).collect();
+        wanted.places.retain(|one| one == address);
+        if wanted.places.is_empty() {
             let what = format!("address of {target}");
             return Err(undefined(&what, &address.to_string(), known.iter().map(String::as_str)));
         }
     }
     let mut looks = Vec::new();
     for check in wanted.checks.keys() {
-        let Some((how, _)) = config.checks.get(check) else { continue };
-        for address in &wanted.addresses {
-            let endpoint = Endpoint { target: target.clone(), check: check.clone(), address: *address };
+        let Some((how, _)) = config.targets.get(&target).and_then(|t| t.checks.get(check)) else { continue };
+        for place in &wanted.places {
+            let endpoint = Endpoint { target: target.clone(), check: check.clone(), address: place.clone() };
             looks.push(Look { endpoint, check: Arc::clone(how) });
         }
     }

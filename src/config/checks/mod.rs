@@ -1,6 +1,7 @@
 //! `checks:`: what all kinds share, and one file per kind.
 
 mod auth;
+mod definitions;
 mod dns;
 mod exec;
 mod grpc;
@@ -22,6 +23,8 @@ use super::tree::Entry;
 use crate::decision::{CheckId, Thresholds};
 use crate::probe::{BodyMatch, Check, CheckKind, DnsCheck, IcmpCheck, TcpCheck};
 
+pub(super) use definitions::Definitions;
+
 /// The kinds of check of this version.
 const KINDS: &[&str] = &["http", "grpc", "tcp", "tls", "icmp", "dns", "exec"];
 /// Defaults of DESIGN section 5.
@@ -33,7 +36,7 @@ const THRESHOLDS: Thresholds = Thresholds { fall: 3, rise: 3, clear: 6 };
 /// No time may be shorter: a probe is no load test.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// No threshold may be higher.
-const MAX_COUNT: u32 = 1000;
+pub(super) const MAX_COUNT: u32 = 1000;
 
 /// All checks.
 pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<CheckId, (Arc<Check>, Thresholds)>> {

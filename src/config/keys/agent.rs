@@ -1,6 +1,6 @@
 //! Keys of `agent:` and `api:`.
 
-use super::Form::{Address, Duration, Either, List, Map, Name, Path, SocketAddress};
+use super::Form::{Address, Duration, Either, List, Map, Name, OneOrMore, Path, SocketAddress};
 use super::Harmless::{Empty, False, Never, Word};
 use super::{Section, key};
 
@@ -15,6 +15,11 @@ pub(in crate::config) const AGENT: Section = Section {
             "Hold until every target has a verdict, at most this long; default: 30s",
         ),
         key("live_interval", Duration, "Time between two looks at the live record, from 100ms; default: 30s"),
+        key(
+            "resolvers",
+            OneOrMore(&SocketAddress),
+            "Who is asked where host names lead, at most 8; default: the system's",
+        ),
         key("witnesses", List(&Map(&WITNESS)), "Things that have nothing to do with the targets, at most 16"),
     ],
     later: &[("vantage", Never), ("coordination", Word("none"))],

@@ -4,7 +4,7 @@ use super::Form::{
     Address, Choice, Decimal, Domain, Duration, Either, Flag, List, Map, Name, Named, Number, OneOrMore,
     Path, Percent, Port, Regex, Scalar, Secret, Size, Status, Text,
 };
-use super::Harmless::{Empty, False, Never, Word};
+use super::Harmless::{Empty, False, Never};
 use super::{Key, Section, key, need};
 
 pub(in crate::config) const CHECK: Section = Section {
@@ -49,7 +49,7 @@ pub(in crate::config) const HTTP: Section = Section {
         key("path", Text, "Path and query, begins with /; default: /"),
         key("port", Port, "The port; default: 443 with tls, else 80"),
         key("tls", Flag, "TLS, with the certificate verified; default: false"),
-        key("host", Text, "The Host header; default: the address"),
+        key("host", Text, "The Host header; default: the address, or the target's host name"),
         key("sni", Text, "The name in the certificate; default: host"),
         key("ca", Path, "PEM file of authorities, these and no others; default: those of this machine"),
         key("mtls", Map(&MTLS), "A client certificate for servers that ask for one"),
@@ -240,8 +240,21 @@ pub(in crate::config) const EXEC: Section = Section {
 pub(in crate::config) const TARGET: Section = Section {
     what: "a target",
     keys: &[
-        need("address", OneOrMore(&Address), "1 to 64 IP addresses, of both families"),
-        need("checks", OneOrMore(&Name), "Names of checks; an address is Up when all of them are"),
+        need(
+            "address",
+            OneOrMore(&Either(&[Address, Domain])),
+            "1 to 64 IP addresses, of both families; or one host name, published as a CNAME",
+        ),
+        need(
+            "checks",
+            OneOrMore(&Either(&[Name, Named(&Map(&CHECK))])),
+            "Names of checks; {name: {keys}} is that check with these keys changed",
+        ),
+        key(
+            "require",
+            Either(&[Choice(&["all", "any"]), Number(1, 1000)]),
+            "How many of the checks must pass at each address; default: all",
+        ),
     ],
-    later: &[("require", Word("all")), ("weight", Never)],
+    later: &[("weight", Never)],
 };

@@ -3,7 +3,7 @@
 use providers::{AnswerSets, Capabilities, Fault, RecordType, Snapshot, Ttl};
 
 use super::zone::fault_remedy;
-use crate::decision::{Policy, RecordPolicy, TargetId, foreign_values, owner_of, owners};
+use crate::decision::{Place, Policy, RecordPolicy, TargetId, foreign_values, owner_of, owners};
 use crate::doctor::{Finding, Topic};
 
 /// What is known of a record.
@@ -63,7 +63,7 @@ fn standing(facts: &RecordFacts<'_>, snapshot: &Snapshot) -> Finding {
         let remedy = format!("correct it by hand; or, if it may be replaced, adopt: [{}]", quoted.join(", "));
         return Finding::fail(Topic::Record, name, text, remedy);
     }
-    let whose = owners(policy, record, &snapshot.addresses().into_iter().collect());
+    let whose = owners(policy, record, &Place::published(snapshot));
     let whose: Vec<&str> = whose.iter().map(TargetId::as_str).collect();
     let whose = if whose.is_empty() { "an adopted value".to_owned() } else { whose.join(" + ") };
     let ttl = snapshot.longest_ttl().map_or_else(String::new, |ttl| format!(", TTL {ttl}"));
@@ -121,8 +121,9 @@ fn meets_nothing(facts: &RecordFacts<'_>, snapshot: &Snapshot) -> Option<&'stati
         return Some("the name does not exist yet");
     }
     let families = |target: &TargetId| {
-        let addresses = facts.policy.targets.get(target).map(|target| &target.addresses)?;
-        Some([false, true].map(|v6| addresses.iter().any(|address| address.is_ipv6() == v6)))
+        let places = facts.policy.targets.get(target).map(|target| &target.places)?;
+        let has = |v6| places.iter().filter_map(Place::address).any(|address| address.is_ipv6() == v6);
+        Some([has(false), has(true)])
     };
     let mut all = facts.record.targets().filter_map(families);
     let first = all.next()?;

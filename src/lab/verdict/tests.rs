@@ -1,7 +1,5 @@
 //! Fabricated rehearsals: each promise is seen to be kept, and to be broken.
 
-use std::net::IpAddr;
-
 use super::super::facts::{Addresses, SecondRun};
 use super::*;
 use crate::decision::EventKind;
@@ -15,7 +13,7 @@ fn name() -> DomainName {
 }
 
 fn set(list: &[&str]) -> Addresses {
-    list.iter().map(|a| a.parse::<IpAddr>().unwrap()).collect()
+    list.iter().map(|a| a.parse().unwrap()).collect()
 }
 
 const HOME: &[&str] = &["192.0.2.1", "2001:db8::1"];

@@ -11,7 +11,7 @@ use crate::probe::{CheckKind, IcmpCheck, Prober, Report, Roots, SystemProber};
 
 async fn ping(address: IpAddr, icmp: IcmpCheck) -> Report {
     let prober = SystemProber::new(Arc::new(SystemClock::start()), Roots::Only(Vec::new()));
-    prober.probe(address, &Arc::new(check(CheckKind::Icmp(icmp)))).await
+    prober.probe(&address.into(), &Arc::new(check(CheckKind::Icmp(icmp)))).await
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn probe(check: Check) -> Report {
 }
 
 async fn probe_trusting(roots: Roots, check: Check) -> Report {
-    SystemProber::new(Arc::new(SystemClock::start()), roots).probe(LOOPBACK, &Arc::new(check)).await
+    SystemProber::new(Arc::new(SystemClock::start()), roots).probe(&LOOPBACK.into(), &Arc::new(check)).await
 }
 
 /// The reason of a failure.

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::tcp_only;
 use crate::clock::{Clock, TokioClock};
-use crate::decision::{Endpoint, Moment, Outcome, Timings};
+use crate::decision::{Endpoint, Moment, Outcome, Place, Timings};
 use crate::probe::{Check, Finding, Job, JobKey, Pace, Prober, Report, Scheduler};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Passes after a time that depends on the address; counts how many run at a time.
 #[derive(Default)]
 struct Scripted {
-    takes: Mutex<BTreeMap<IpAddr, Duration>>,
+    takes: Mutex<BTreeMap<Place, Duration>>,
     running: AtomicUsize,
     most: AtomicUsize,
 }
@@ -35,11 +35,11 @@ impl Drop for Running<'_> {
 
 #[async_trait]
 impl Prober for Scripted {
-    async fn probe(&self, address: IpAddr, _: &Arc<Check>) -> Report {
+    async fn probe(&self, place: &Place, _: &Arc<Check>) -> Report {
         let now = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         let _running = Running(self);
-        let takes = self.takes.lock().unwrap().get(&address).copied().unwrap_or(Duration::from_millis(5));
+        let takes = self.takes.lock().unwrap().get(place).copied().unwrap_or(Duration::from_millis(5));
         sleep(takes).await;
         Report { outcome: Outcome::Pass, timings: Timings::default(), certificate: None }
     }
@@ -52,9 +52,9 @@ struct Stage {
     findings: mpsc::Receiver<Finding>,
 }
 
-fn host(number: u16) -> IpAddr {
+fn host(number: u16) -> Place {
     let [high, low] = number.to_be_bytes();
-    IpAddr::from([10, 0, high, low])
+    IpAddr::from([10, 0, high, low]).into()
 }
 
 fn key(number: u16) -> JobKey {
@@ -68,7 +68,7 @@ fn key(number: u16) -> JobKey {
 /// Jobs at 10 s, fast 1 s.
 fn stage(jobs: u16, jitter_percent: u8, seed: u64, concurrency: usize, slow: &[(u16, Duration)]) -> Stage {
     let check = Arc::new(Check { jitter_percent, timeout: 3 * SECOND, ..tcp_only(1) });
-    let jobs = (0..jobs).map(|n| Job { key: key(n), address: host(n), check: Arc::clone(&check) }).collect();
+    let jobs = (0..jobs).map(|n| Job { key: key(n), place: host(n), check: Arc::clone(&check) }).collect();
     let prober = Arc::new(Scripted::default());
     *prober.takes.lock().unwrap() = slow.iter().map(|&(n, takes)| (host(n), takes)).collect();
     let clock = Arc::new(TokioClock::start_at("2026-11-22T12:00:00Z".parse().unwrap()));
@@ -241,7 +241,7 @@ async fn a_prober_that_never_returns_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn a_witness_gives_a_sighting() {
     let key = JobKey::Witness("192.0.2.1:443".into());
-    let job = Job { key: key.clone(), address: host(1), check: Arc::new(tcp_only(443)) };
+    let job = Job { key: key.clone(), place: host(1), check: Arc::new(tcp_only(443)) };
     let clock = Arc::new(TokioClock::start_at("2026-11-22T12:00:00Z".parse().unwrap()));
     let (out, mut findings) = mpsc::channel(1);
     let _scheduler = Scheduler::start(vec![job], Arc::new(Scripted::default()), clock, out, 1);
@@ -279,7 +279,7 @@ async fn jobs_that_stay_keep_their_cadence_and_others_begin_and_end() {
     // 0 stays, 1 has another check, 2 is gone, 3 is new.
     let check = Arc::new(Check { jitter_percent: 0, timeout: 3 * SECOND, ..tcp_only(1) });
     let other = Arc::new(Check { interval: 5 * SECOND, ..(*check).clone() });
-    let job = |n: u16, check: &Arc<Check>| Job { key: key(n), address: host(n), check: Arc::clone(check) };
+    let job = |n: u16, check: &Arc<Check>| Job { key: key(n), place: host(n), check: Arc::clone(check) };
     let jobs = vec![job(0, &check), job(1, &other), job(3, &check)];
     stage.scheduler.replace(jobs, |_, before, after| before.interval == after.interval);
     let replaced = stage.now();

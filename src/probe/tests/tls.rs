@@ -27,7 +27,7 @@ async fn a_right_certificate_passes_and_every_handshake_is_a_full_one() {
     let prober = SystemProber::new(Arc::new(SystemClock::start()), authority.roots());
     let check = Arc::new(check(CheckKind::Http(with_tls(server.port, Some("www.workshopco.ca:443")))));
     for _ in 0..2 {
-        let report = prober.probe(LOOPBACK, &check).await;
+        let report = prober.probe(&LOOPBACK.into(), &check).await;
         assert_eq!(report.outcome, Outcome::Pass);
         assert!(report.timings.tls.is_some());
     }

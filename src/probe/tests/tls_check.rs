@@ -125,7 +125,7 @@ async fn few_days_left_fail_where_that_is_asked_for() {
     for (days, fail, passes) in [(11, true, false), (10, true, true), (11, false, true), (0, true, true)] {
         let settings = TlsSettings { min_days: Some(MinDays { days, fail }), ..trusting(&ours) };
         let kind = TlsCheck { port: server.port, sni: Some(NAME.into()), settings };
-        let report = prober.probe(LOOPBACK, &Arc::new(check(CheckKind::Tls(kind)))).await;
+        let report = prober.probe(&LOOPBACK.into(), &Arc::new(check(CheckKind::Tls(kind)))).await;
         if passes {
             assert_eq!(report.outcome, Outcome::Pass, "{days}");
         } else {
