@@ -35,7 +35,7 @@ fn prober() -> SystemProber {
 }
 
 async fn probe(written: &str) -> Report {
-    prober().probe(LOOPBACK, &check(written)).await
+    prober().probe(&LOOPBACK.into(), &check(written)).await
 }
 
 /// The reason of a failure.
@@ -105,7 +105,7 @@ async fn a_kept_connection_serves_until_the_server_ends_it() {
         let check = check(&format!("http: {{reuse: true, {more}port: {port}, path: /healthz}}"));
         let mut fresh = Vec::new();
         for _ in 0..5 {
-            let report = prober.probe(LOOPBACK, &check).await;
+            let report = prober.probe(&LOOPBACK.into(), &check).await;
             assert_eq!(report.outcome, Outcome::Pass, "{more}");
             fresh.push(report.timings.connect.is_some());
         }
@@ -116,12 +116,12 @@ async fn a_kept_connection_serves_until_the_server_ends_it() {
     nginx.stop();
     nginx.start_again();
     for check in &checks {
-        let report = prober.probe(LOOPBACK, check).await;
+        let report = prober.probe(&LOOPBACK.into(), check).await;
         assert_eq!((report.outcome, report.timings.connect.is_some()), (Outcome::Pass, true), "{check:?}");
     }
     nginx.stop();
     for check in &checks {
-        let report = prober.probe(LOOPBACK, check).await;
+        let report = prober.probe(&LOOPBACK.into(), check).await;
         assert!(report.outcome.reason().ends_with("refused the connection"), "{report:?}");
     }
 }

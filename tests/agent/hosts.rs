@@ -68,7 +68,7 @@ impl Prober for Hosts {
             Host::NoRoute => (ROUND_TRIP, Outcome::Unknown("no route to host".into())),
         };
         sleep(takes).await;
-        let certificate = self.certificates.lock().unwrap().get(&address).cloned();
+        let certificate = self.certificates.lock().unwrap().get(place).cloned();
         Report { outcome, timings: Timings { total: takes, ..Timings::default() }, certificate }
     }
 }

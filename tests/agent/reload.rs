@@ -64,15 +64,15 @@ async fn after_a_failover_a_reload_changes_nothing_and_tells_only_of_itself() {
 async fn the_cadence_of_what_stays_goes_on() {
     let stage = Stage::new().await;
     stage.start_and_settle().await;
-    let montreal = MONTREAL.parse().unwrap();
-    let before = stage.hosts.probes(montreal);
+    let montreal: failover::decision::Place = MONTREAL.parse().unwrap();
+    let before = stage.hosts.probes(&montreal);
     for round in 0..30 {
         // A reload every 2 s for a minute: one that began every job anew would probe at each of them.
         let ttl = if round % 2 == 0 { "ttl: 61" } else { "ttl: 60" };
         stage.reload(&WORKSHOP.replace("hold_down: 60s", "hold_down: 1h").replace("ttl: 60", ttl)).await;
         stage.pass(2).await;
     }
-    let probes = stage.hosts.probes(montreal) - before;
+    let probes = stage.hosts.probes(&montreal) - before;
     assert!((5..=8).contains(&probes), "{probes} probes in a minute");
     stage.check();
 }

@@ -203,8 +203,13 @@ mod tests {
         record.adopt.clear();
         record.ttl = Ttl(60);
         let first = record.targets().next().unwrap().clone();
-        let v4 =
-            policy.targets[&first].addresses.iter().find(|address| address.is_ipv4()).unwrap().to_string();
+        let v4 = policy.targets[&first]
+            .places
+            .iter()
+            .filter_map(Place::address)
+            .find(std::net::IpAddr::is_ipv4)
+            .unwrap()
+            .to_string();
         let good = holding(&record, 60, &[&v4]);
         let of = |record: &RecordPolicy, read, negative| said(&policy, record, &read, negative, &[]);
 

@@ -102,8 +102,8 @@ async fn keeps_saying(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: V
 /// Two probes by one check: what they found, and how many connections the target saw.
 async fn twice(target: &Target, http: HttpCheck) -> (Report, Report, usize) {
     let (prober, check) = (prober(), every_ten_seconds(http));
-    let first = prober.probe(LOOPBACK, &check).await;
-    let second = prober.probe(LOOPBACK, &check).await;
+    let first = prober.probe(&LOOPBACK.into(), &check).await;
+    let second = prober.probe(&LOOPBACK.into(), &check).await;
     (first, second, target.made())
 }
 
@@ -243,9 +243,9 @@ async fn broken_and_nobody_there_is_the_failure_of_the_fresh_one() {
         stream.write_all(OK).await.unwrap();
     });
     let prober = prober();
-    assert_eq!(prober.probe(LOOPBACK, &check).await.outcome, Outcome::Pass);
+    assert_eq!(prober.probe(&LOOPBACK.into(), &check).await.outcome, Outcome::Pass);
     once.await.unwrap();
-    let report = prober.probe(LOOPBACK, &check).await;
+    let report = prober.probe(&LOOPBACK.into(), &check).await;
     assert!(failure(&report).ends_with("refused the connection"), "{report:?}");
 }
 
@@ -274,19 +274,19 @@ async fn what_is_kept_is_closed_when_its_time_is_over() {
     };
     // Idle for three intervals.
     let idle = short(Duration::from_millis(50));
-    assert_eq!(prober.probe(LOOPBACK, &idle).await.outcome, Outcome::Pass);
+    assert_eq!(prober.probe(&LOOPBACK.into(), &idle).await.outcome, Outcome::Pass);
     target.until_open(1).await;
     target.until_open(0).await;
     // No longer probed; and again, as the sweeper has come to its end in between.
     let calm = short(Duration::from_hours(1));
     for _ in 0..2 {
-        assert_eq!(prober.probe(LOOPBACK, &calm).await.outcome, Outcome::Pass);
+        assert_eq!(prober.probe(&LOOPBACK.into(), &calm).await.outcome, Outcome::Pass);
         target.until_open(1).await;
-        prober.forget(LOOPBACK, &calm);
+        prober.forget(&LOOPBACK.into(), &calm);
         target.until_open(0).await;
     }
     // With the prober.
-    assert_eq!(prober.probe(LOOPBACK, &calm).await.outcome, Outcome::Pass);
+    assert_eq!(prober.probe(&LOOPBACK.into(), &calm).await.outcome, Outcome::Pass);
     target.until_open(1).await;
     drop(prober);
     target.until_open(0).await;
@@ -297,7 +297,7 @@ async fn a_scheduler_that_stops_leaves_nothing_open() {
     let target = Target::saying(OK).await;
     let prober: Arc<dyn Prober> = Arc::new(prober());
     let key = JobKey::Witness(WitnessId::from("w"));
-    let job = Job { key, address: LOOPBACK, check: every_ten_seconds(reusing(target.port())) };
+    let job = Job { key, place: LOOPBACK.into(), check: every_ten_seconds(reusing(target.port())) };
     let (out, mut findings) = mpsc::channel(1);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let scheduler = Scheduler::start(vec![job], Arc::clone(&prober), clock, out, 7);
@@ -313,11 +313,11 @@ async fn no_more_are_kept_than_the_limit() {
     let prober = prober();
     let checks: Vec<_> = (0..260).map(|_| every_ten_seconds(reusing(target.port()))).collect();
     for check in &checks {
-        assert_eq!(prober.probe(LOOPBACK, check).await.outcome, Outcome::Pass);
+        assert_eq!(prober.probe(&LOOPBACK.into(), check).await.outcome, Outcome::Pass);
     }
     target.until_open(256).await;
     for check in &checks {
-        prober.forget(LOOPBACK, check);
+        prober.forget(&LOOPBACK.into(), check);
     }
     target.until_open(0).await;
 }
@@ -354,7 +354,7 @@ async fn a_connection_is_renewed_every_hour() {
     let check = Arc::new(Check { interval: Duration::from_mins(20), timeout: TIMEOUT, ..check(kind) });
     let mut made = Vec::new();
     for _ in 0..7 {
-        assert_eq!(prober.probe(LOOPBACK, &check).await.outcome, Outcome::Pass);
+        assert_eq!(prober.probe(&LOOPBACK.into(), &check).await.outcome, Outcome::Pass);
         made.push(target.made());
         clock.on(SignedDuration::from_mins(20));
     }
@@ -382,8 +382,8 @@ async fn with_tls_the_certificate_is_that_of_the_handshake() {
     let prober = SystemProber::new(Arc::new(SystemClock::start()), authority.roots());
     let http = HttpCheck { tls: true, host: Some(NAME.into()), ..reusing(target.port()) };
     let check = every_ten_seconds(http);
-    let first = prober.probe(LOOPBACK, &check).await;
-    let second = prober.probe(LOOPBACK, &check).await;
+    let first = prober.probe(&LOOPBACK.into(), &check).await;
+    let second = prober.probe(&LOOPBACK.into(), &check).await;
     assert_eq!((&first.outcome, &second.outcome, target.made()), (&Outcome::Pass, &Outcome::Pass, 1));
     assert!(first.timings.tls.is_some() && second.timings.tls.is_none());
     assert!(first.certificate.is_some());
@@ -402,17 +402,17 @@ async fn a_certificate_that_ends_meanwhile_is_noticed() {
     let http = HttpCheck { tls: true, host: Some(NAME.into()), ..reusing(target.port()) };
     let kind = CheckKind::Http(http);
     let check = Arc::new(Check { interval: Duration::from_mins(20), timeout: TIMEOUT, ..check(kind) });
-    let report = prober.probe(LOOPBACK, &check).await;
+    let report = prober.probe(&LOOPBACK.into(), &check).await;
     assert_eq!(report.outcome, Outcome::Pass);
     let left = report.certificate.unwrap().not_after.duration_since(clock.now().wall);
     // In steps: what is idle for an hour is closed anyway.
     clock.on(left - SignedDuration::from_mins(10));
-    assert_eq!(prober.probe(LOOPBACK, &check).await.outcome, Outcome::Pass);
+    assert_eq!(prober.probe(&LOOPBACK.into(), &check).await.outcome, Outcome::Pass);
     clock.on(SignedDuration::from_mins(9));
-    assert_eq!(prober.probe(LOOPBACK, &check).await.outcome, Outcome::Pass);
+    assert_eq!(prober.probe(&LOOPBACK.into(), &check).await.outcome, Outcome::Pass);
     assert_eq!(target.made(), 2, "the third probe came on the connection of the second");
     clock.on(SignedDuration::from_mins(2));
-    let report = prober.probe(LOOPBACK, &check).await;
+    let report = prober.probe(&LOOPBACK.into(), &check).await;
     assert!(failure(&report).starts_with("the certificate expired"), "{report:?}");
 }
 
@@ -432,7 +432,7 @@ async fn over_http_2_the_second_probe_is_a_second_stream() {
     };
     let (prober, check) = (prober(), every_ten_seconds(HttpCheck { http2: true, ..reusing(target.0.port) }));
     for probe in 0..4 {
-        let report = prober.probe(LOOPBACK, &check).await;
+        let report = prober.probe(&LOOPBACK.into(), &check).await;
         assert_eq!((report.outcome, report.timings.connect.is_none()), (Outcome::Pass, probe > 0));
     }
     assert_eq!(target.1.load(Ordering::SeqCst), 7, "the fourth stream of one connection");
@@ -481,7 +481,7 @@ async fn a_connection_is_of_one_address() {
     let target = Target::saying(OK).await;
     let (prober, check) = (prober(), every_ten_seconds(reusing(target.port())));
     let elsewhere: IpAddr = "127.0.0.2".parse().unwrap();
-    assert_eq!(prober.probe(LOOPBACK, &check).await.outcome, Outcome::Pass);
-    let report = prober.probe(elsewhere, &check).await;
+    assert_eq!(prober.probe(&LOOPBACK.into(), &check).await.outcome, Outcome::Pass);
+    let report = prober.probe(&elsewhere.into(), &check).await;
     assert!(failure(&report).ends_with("refused the connection"), "{report:?}");
 }
