@@ -98,9 +98,9 @@ async fn something_happens(stage: &Stage, dice: &mut Dice) {
         18 => {
             let manner = dice.of(&[0, 1]);
             if manner == 0 {
-                stage.nameservers.freeze("ns2", &www())
+                stage.nameservers.freeze("ns2", &www());
             } else {
-                stage.nameservers.set("ns2", Manner::Silent)
+                stage.nameservers.set("ns2", Manner::Silent);
             }
         }
         _ => {

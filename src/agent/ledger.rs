@@ -214,13 +214,11 @@ impl Ledger {
         }
         self.late = GivenUp::default();
         let commit = self.store.commit_unless(batch, self.late.clone());
-        match timeout(limit, commit).await {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) => {
-                self.late.set();
-                Err(late(limit))
-            }
-        }
+        let Ok(result) = timeout(limit, commit).await else {
+            self.late.set();
+            return Err(late(limit));
+        };
+        result.map_err(|error| error.to_string())
     }
 
     async fn tell_from_memory(&mut self, batch: Batch) {
