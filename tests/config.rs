@@ -239,7 +239,7 @@ fn a_secret_file_that_everybody_can_read_is_warned_of() {
     for (mode, warned) in [(0o644, true), (0o640, false)] {
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
         let warnings = parse(&text).unwrap().warnings;
-        assert_eq!(warnings.iter().any(|warning| warning.text.contains("chmod")), warned, "{warnings:?}");
+        assert_eq!(warnings.iter().any(|warning| warning.to_string().contains("chmod")), warned, "{warnings:?}");
     }
 }
 
@@ -255,7 +255,7 @@ fn a_configuration_with_a_secret_that_everybody_can_read_is_warned_of() {
         std::fs::write(&file, text).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
         let warnings = Config::load(&file, &|_| Some("https://chat.example/2".into())).unwrap().warnings;
-        assert_eq!(warnings.iter().any(|warning| warning.text.contains("chmod")), warned, "{warnings:?}");
+        assert_eq!(warnings.iter().any(|warning| warning.to_string().contains("chmod")), warned, "{warnings:?}");
     }
 }
 
@@ -269,7 +269,7 @@ fn what_is_doubtful_is_warned_of_and_accepted() {
         .unwrap()
         .warnings
         .into_iter()
-        .map(|warning| format!("{}: {}", warning.place.unwrap_or_default(), warning.text))
+        .map(|warning| warning.to_string())
         .collect();
     for part in [
         "failover.yaml:2:1: no witnesses: the agent cannot tell a dead primary from its own dead uplink",
@@ -308,7 +308,7 @@ fn a_folder_is_read_as_one_file() {
     let said: Vec<(String, &str)> = errors
         .faults()
         .iter()
-        .map(|fault| (fault.place.rsplit('/').next().unwrap().to_owned(), fault.message.as_str()))
+        .map(|fault| (fault.place().rsplit('/').next().unwrap().to_owned(), fault.message.as_str()))
         .collect();
     let said: Vec<(&str, &str)> = said.iter().map(|(place, message)| (place.as_str(), *message)).collect();
     assert_eq!(
@@ -460,8 +460,7 @@ fn refused_well(text: &str) -> Result<(), TestCaseError> {
     let lines = text.split('\n').count();
     for fault in errors.faults() {
         prop_assert!(!fault.remedy.is_empty() && !fault.message.is_empty(), "{errors}");
-        let line = fault.place.split(':').nth(1).map_or(1, |line| line.parse::<usize>().unwrap_or(0));
-        prop_assert!((1..=lines).contains(&line), "{} of {lines} lines", fault.place);
+        prop_assert!((1..=lines).contains(&fault.line.unwrap_or(1)), "{} of {lines} lines", fault.place());
     }
     errors.render(true);
     Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::checks;
 use super::keys;
+use super::limits;
 use super::model::{AgentSettings, Witness};
 use super::names::{is_name, name_rule};
 use super::read::{Item, Noted, Optional, Read};
@@ -18,8 +19,6 @@ const STARTUP_GRACE: Duration = Duration::from_secs(30);
 const LIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// The live record is not looked at more often than this.
 const SHORTEST_LIVE_INTERVAL: Duration = Duration::from_millis(100);
-/// More witnesses than this say no more.
-const MAX_WITNESSES: usize = 16;
 /// The room for a path in `sockaddr_un` on Linux, without the final zero (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -61,6 +60,7 @@ pub(super) fn read_api(item: Item<'_>) -> Read<Option<PathBuf>> {
 }
 
 fn witnesses(item: Item<'_>) -> Read<BTreeMap<WitnessId, Witness>> {
+    item.at_most(limits::WITNESSES, "witnesses", "three independent ones are plenty")?;
     let mut witnesses = BTreeMap::new();
     let mut places = BTreeMap::new();
     let mut all = Ok(());
@@ -74,11 +74,6 @@ fn witnesses(item: Item<'_>) -> Read<BTreeMap<WitnessId, Witness>> {
             all = Err(Noted);
         }
         witnesses.insert(id, witness);
-    }
-    if witnesses.len() > MAX_WITNESSES {
-        return Err(
-            item.fault(format!("more than {MAX_WITNESSES} witnesses"), "three independent ones are plenty")
-        );
     }
     all.map(|()| witnesses)
 }

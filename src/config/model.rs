@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use providers::{DomainName, ProviderConfig};
 
+use super::fault::Finding;
 use crate::decision::{
     CheckId, CheckPolicy, Policy, ProviderId, RecordPolicy, TargetId, TargetPolicy, Thresholds, WitnessId,
 };
@@ -32,7 +33,7 @@ pub struct Config {
     /// Channels and routes.
     pub notify: NotifySettings,
     /// What is no fault and yet deserves a word (no witnesses, for one).
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Finding>,
 }
 
 /// See `agent:` in the YAML.
@@ -77,15 +78,6 @@ pub struct RecordSettings {
     pub zone: Option<DomainName>,
     /// The authoritative servers, where they are not to be found by the zone's NS set.
     pub nameservers: Vec<SocketAddr>,
-}
-
-/// Something to mend that stops nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// `file:line:column`, where there is a place.
-    pub place: Option<String>,
-    /// What, and what to do.
-    pub text: String,
 }
 
 impl Config {

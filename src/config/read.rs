@@ -2,6 +2,8 @@
 //!
 //! A reader first asks for all keys and then builds its value with `?`, so that one wrong key hides no other.
 
+use std::collections::BTreeSet;
+
 use super::context::{Context, Fault};
 use super::keys::Section;
 use super::secret;
@@ -65,16 +67,16 @@ impl<'a> Item<'a> {
         self.fault(format!("{what} is not in this version yet"), remedy)
     }
 
-    /// Warns of this value.
-    pub(super) fn warn(self, text: impl Into<String>) {
-        self.desk.cx.warn(Some(self.node.span), text);
+    /// Warns of this value, which stops nobody.
+    pub(super) fn warn(self, message: impl Into<String>, remedy: impl Into<String>) {
+        self.desk.cx.warn(Fault::at(self.node.span, message).help(remedy));
     }
 
     /// The value as a person may see it: as written, so that a resolved reference stays hidden.
     pub(super) fn shown(self) -> String {
         const MAX: usize = 60;
         let text = match &self.node.value {
-            Value::Scalar(scalar) if scalar.referred => self.desk.sources.slice(self.node.span),
+            Value::Scalar(scalar) if scalar.is_referred() => self.desk.sources.slice(self.node.span),
             Value::Scalar(scalar) => &scalar.text,
             _ => self.node.form(),
         };
@@ -88,7 +90,7 @@ impl<'a> Item<'a> {
     /// What a library says is wrong with it; nothing for a resolved reference, which it might repeat.
     pub(super) fn because(self, error: impl std::fmt::Display) -> String {
         match &self.node.value {
-            Value::Scalar(scalar) if scalar.referred => String::new(),
+            Value::Scalar(scalar) if scalar.is_referred() => String::new(),
             _ => format!(": {error}"),
         }
     }
@@ -111,6 +113,19 @@ impl<'a> Item<'a> {
             }
             _ => Err(self.expected(form, "write a single value")),
         }
+    }
+
+    /// A fault when there are more than so many in this list or mapping: `what` in the plural.
+    pub(super) fn at_most(self, most: usize, what: &str, remedy: &str) -> Read<()> {
+        let count = match &self.node.value {
+            Value::List(items) => items.len(),
+            Value::Map(entries) => entries.len(),
+            _ => 1,
+        };
+        if count <= most {
+            return Ok(());
+        }
+        Err(self.fault(format!("{count} {what}, and there may be at most {most}"), remedy))
     }
 
     /// Each item of a list, or the one value that stands for a list of one.
@@ -166,8 +181,10 @@ impl<'a> Item<'a> {
             let remedy = format!("write `key: value` lines; keys: {}", section.list());
             return Err(self.expected("a mapping", &remedy));
         }
-        for entry in self.node.entries() {
-            if section.key(&entry.key).is_none() {
+        let mut strangers = BTreeSet::new();
+        for entry in self.node.entries().iter().filter(|entry| section.key(&entry.key).is_none()) {
+            // A second definition was noted already.
+            if strangers.insert(entry.key.as_str()) {
                 self.desk.stranger(section, entry);
             }
         }

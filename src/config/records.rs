@@ -7,11 +7,12 @@ use std::time::Duration;
 use providers::{DomainName, Ttl};
 
 use super::keys;
+use super::limits;
 use super::model::RecordSettings;
 use super::names::Names;
 use super::read::{Item, Map, Noted, Optional, Read};
 use super::scalar::looks_like_an_address;
-use super::tree::{Span, Value};
+use super::tree::{Node, Span, Value};
 use crate::decision::{FailbackMode, ProviderId, RecordPolicy, Serve, TargetId};
 
 const TTL: Ttl = Ttl(60);
@@ -19,12 +20,6 @@ const TTL: Ttl = Ttl(60);
 const LONG_TTL: Ttl = Ttl(3600);
 const HOLD_DOWN: Duration = Duration::from_mins(1);
 const FAILBACK_AFTER: Duration = Duration::from_mins(5);
-/// One agent manages at most so many records.
-const MAX_RECORDS: usize = 10_000;
-/// A record has at most so many targets.
-const MAX_TARGETS: usize = 256;
-/// A zone has at most so many name servers that are asked.
-const MAX_NAMESERVERS: usize = 32;
 
 /// The names that records refer to.
 pub(super) struct Defined<'a> {
@@ -32,32 +27,27 @@ pub(super) struct Defined<'a> {
     pub(super) providers: &'a Names,
 }
 
-/// All records, each with the place of its `targets`, for faults that only the whole shows.
-pub(super) type Records = BTreeMap<DomainName, (RecordSettings, Span)>;
+/// All records, each as written, for what only the whole shows.
+pub(super) type Records<'a> = BTreeMap<DomainName, (RecordSettings, &'a Node)>;
 
 /// All records.
-pub(super) fn read(item: Item<'_>, defined: &Defined<'_>) -> Read<Records> {
-    if let Value::List(items) = &item.node.value
-        && items.len() > MAX_RECORDS
-    {
-        let message = format!("{} records, and one agent manages at most {MAX_RECORDS}", items.len());
-        return Err(item.fault(message, "divide them among several agents"));
-    }
+pub(super) fn read<'a>(item: Item<'a>, defined: &Defined<'_>) -> Read<Records<'a>> {
+    item.at_most(limits::RECORDS, "records", "divide them among several agents")?;
     let mut places = BTreeMap::new();
     let mut records = BTreeMap::new();
     item.list(|item| {
         let map = item.map(&keys::RECORD)?;
         let name = map.need("name", |item| record_name(item).map(|name| (name, item.node.span)));
         // The name is taken even when the rest of the record is wrong.
-        Ok((name, record(&map, defined, name_of(&map)), item.node.span))
+        Ok((name, record(&map, defined, name_of(&map)), item.node))
     })?
     .into_iter()
-    .for_each(|(name, record, span): (Read<(DomainName, Span)>, Read<RecordSettings>, Span)| {
+    .for_each(|(name, record, node): (Read<(DomainName, Span)>, Read<RecordSettings>, &'a Node)| {
         let Ok((name, at)) = name else { return };
         if let Some(first) = places.insert(name.clone(), at) {
             item.desk.cx.twice(name.as_str(), at, first);
         } else if let Ok(record) = record {
-            records.insert(name, (record, span));
+            records.insert(name, (record, node));
         }
     });
     Ok(records)
@@ -128,11 +118,8 @@ fn zone(item: Item<'_>, name: Option<&DomainName>) -> Read<DomainName> {
 }
 
 fn nameservers(item: Item<'_>) -> Read<Vec<std::net::SocketAddr>> {
-    let servers = item.one_or_list(|item| item.socket_address(1, 53))?;
-    if servers.len() > MAX_NAMESERVERS {
-        return Err(item.fault(format!("more than {MAX_NAMESERVERS} name servers"), "list those that matter"));
-    }
-    Ok(servers)
+    item.at_most(limits::NAMESERVERS, "name servers", "list those that matter")?;
+    item.one_or_list(|item| item.socket_address(1, 53))
 }
 
 fn ttl(item: Item<'_>) -> Read<Ttl> {
@@ -146,7 +133,7 @@ fn ttl(item: Item<'_>) -> Read<Ttl> {
     // RFC 2181 section 8: 31 bits.
     let ttl = Ttl(item.number(0..=Ttl::MAX.seconds())?);
     if ttl > LONG_TTL {
-        item.warn(format!("with a TTL of {ttl} resolvers serve a failed target for as long; 60 is usual"));
+        item.warn(format!("with a TTL of {ttl} resolvers serve a failed target for as long"), "60 is usual");
     }
     Ok(ttl)
 }
@@ -175,8 +162,8 @@ fn tiers(item: Item<'_>, names: &Names) -> Read<Vec<Vec<TargetId>>> {
             result = Err(Noted);
         }
     }
-    if tiers.is_empty() || seen.len() > MAX_TARGETS {
-        let message = format!("a record has 1 to {MAX_TARGETS} targets, and this has {}", seen.len());
+    if tiers.is_empty() || seen.len() > limits::TARGETS_OF_RECORD {
+        let message = format!("a record has 1 to {} targets, and this has {}", limits::TARGETS_OF_RECORD, seen.len());
         return Err(item.fault(message, "write them in order of priority: `targets: [primary, standby]`"));
     }
     result.map(|()| {
@@ -194,6 +181,7 @@ fn failback(item: Item<'_>) -> Read<(FailbackMode, Duration)> {
 
 /// Addresses and names that are nobody's target and may be replaced.
 fn adopt(item: Item<'_>) -> Read<(BTreeSet<IpAddr>, BTreeSet<DomainName>)> {
+    item.at_most(limits::ADOPTED, "values", "list those that may be taken over")?;
     let (mut addresses, mut names) = (BTreeSet::new(), BTreeSet::new());
     item.one_or_list(|item| {
         let text = item.text()?;

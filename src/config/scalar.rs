@@ -11,10 +11,9 @@ use regex::{Regex, RegexBuilder};
 use secrecy::SecretString;
 use url::Url;
 
+use super::limits;
 use super::read::{Item, Read, nearest};
 
-/// The longest text that a single value may have, bytes.
-const MAX_TEXT: usize = 64 * 1024;
 /// No duration may be longer: whoever writes more has mistaken the unit.
 const MAX_DURATION: Duration = Duration::from_hours(24);
 /// A regular expression may need this much memory when compiled, bytes.
@@ -32,8 +31,9 @@ impl Item<'_> {
                 self.fault(format!("`{}` is empty", self.name), "give it a value, or remove the line")
             );
         }
-        if scalar.text.len() > MAX_TEXT {
-            return Err(self.fault(format!("`{}` is longer than {MAX_TEXT} bytes", self.name), "shorten it"));
+        if scalar.text.len() > limits::TEXT {
+            let message = format!("`{}` is longer than {} KiB", self.name, limits::TEXT / 1024);
+            return Err(self.fault(message, "shorten it"));
         }
         Ok(scalar.text.clone())
     }

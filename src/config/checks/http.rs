@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::super::context::Fault;
 use super::super::keys;
+use super::super::limits;
 use super::super::read::{Item, Noted, Optional, Read};
 use super::super::tree::Entry;
 use super::body_match;
@@ -93,6 +94,7 @@ fn sni(item: Item<'_>) -> Read<String> {
 }
 
 fn headers(item: Item<'_>) -> Read<Vec<(String, SecretString)>> {
+    item.at_most(limits::HEADERS, "headers", "keep those that the service needs")?;
     let entries = item.names()?.iter();
     let read: Vec<Read<_>> = entries.map(|entry| header(item, entry)).collect();
     read.into_iter().collect()
@@ -120,6 +122,7 @@ fn header(item: Item<'_>, entry: &Entry) -> Read<(String, SecretString)> {
 }
 
 fn statuses(item: Item<'_>) -> Read<Vec<StatusRange>> {
+    item.at_most(limits::STATUSES, "status codes", "write ranges, like \"200-299\"")?;
     let ranges = item.one_or_list(status)?;
     if ranges.is_empty() {
         return Err(

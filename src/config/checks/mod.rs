@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys;
+use super::limits;
 use super::names::check_name;
 use super::read::{Item, Map, Noted, Optional, Read};
 use super::scalar::words;
@@ -31,6 +32,7 @@ const MAX_COUNT: u32 = 1000;
 
 /// All checks.
 pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<CheckId, (Arc<Check>, Thresholds)>> {
+    item.at_most(limits::CHECKS, "checks", "a check can be shared by many targets")?;
     let mut checks = BTreeMap::new();
     for entry in item.names()? {
         let item = Item { node: &entry.node, name: "check", ..item };
