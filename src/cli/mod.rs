@@ -1,5 +1,6 @@
 //! The command line: one file per command, no logic of its own.
 
+mod config;
 mod deliveries;
 mod exit;
 mod failback;
@@ -10,6 +11,7 @@ mod plan;
 mod playbill;
 mod rehearse;
 mod run;
+mod schema;
 mod setup;
 mod status;
 mod validate;
@@ -102,6 +104,9 @@ enum Command {
     Plan(plan::Args),
     Status(status::Args),
     Validate(validate::Args),
+    #[command(subcommand)]
+    Config(config::Command),
+    Schema(schema::Args),
     Failback(failback::Args),
     #[command(subcommand)]
     Notify(notify::Command),
@@ -126,6 +131,8 @@ pub fn main() -> Exit {
         Command::Plan(args) => plan::main(&global, &args),
         Command::Status(args) => status::main(&global, &args),
         Command::Validate(args) => validate::main(&global, &args),
+        Command::Config(command) => config::main(&global, &command),
+        Command::Schema(args) => schema::main(&global, &args),
         Command::Failback(args) => failback::main(&global, &args),
         Command::Notify(command) => notify::main(&global, &command),
         Command::Deliveries(command) => deliveries::main(&global, &command),

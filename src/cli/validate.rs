@@ -72,7 +72,8 @@ fn valid(global: &Global, path: &Path, config: &Config) -> Exit {
         return Exit::Done;
     }
     let paint = Paint::new(global);
-    let mut text = render_warnings(&config.warnings, setup::coloured(global, std::io::stdout().is_terminal()));
+    let mut text =
+        render_warnings(&config.warnings, setup::coloured(global, std::io::stdout().is_terminal()));
     let doubts = match config.warnings.len() {
         0 => String::new(),
         count => format!(", {}", counted(count, "warning")),

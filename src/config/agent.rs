@@ -92,7 +92,7 @@ fn witness(item: Item<'_>) -> Read<(WitnessId, Witness, Span)> {
 }
 
 /// The machine's name, as the kernel has it.
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {
         "" => "failover".to_owned(),

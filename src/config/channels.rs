@@ -134,6 +134,11 @@ fn event(item: Item<'_>) -> Read<String> {
     if LATER_EVENTS.iter().any(|later| pattern.starts_with(later)) {
         return Err(item.later(&format!("the event `{}`", item.shown()), "remove it"));
     }
+    let family = format!("{}.", pattern.to_lowercase().trim_end_matches(['*', '.']));
+    if EventKind::ALL.iter().any(|kind| kind.as_str().starts_with(&family)) {
+        return Err(item
+            .fault(format!("no event is called `{}`", item.shown()), format!("did you mean `{family}*`?")));
+    }
     let remedy = match nearest(&pattern, EventKind::ALL.iter().map(|kind| kind.as_str())) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "write \"*\", the beginning of a name and `*` (\"failover.*\"), or a name".to_owned(),

@@ -60,9 +60,7 @@ impl<'a> Curtain<'a> {
         if second.text == first.text && second.line == first.line && also.file == span.file {
             first.marks.append(&mut second.marks);
         } else {
-            let (line, column) = self.sources.of(also).position(also.start);
-            let place = format!("{}:{line}:{column}", clean(&self.sources.of(also).name));
-            excerpts.push(Excerpt { place: Some(place), ..second });
+            excerpts.push(Excerpt { file: Some(clean(&self.sources.of(also).name)), ..second });
         }
         excerpts
     }
@@ -82,7 +80,7 @@ impl<'a> Curtain<'a> {
             }));
         }
         let (text, mark) = veil(&source.text, &window, veils, span.start..span.end.min(window.end));
-        Excerpt { place: None, line: source.position(span.start).0, text, marks: vec![(mark, label)] }
+        Excerpt { file: None, line: source.position(span.start).0, text, marks: vec![(mark, label)] }
     }
 }
 

@@ -42,8 +42,8 @@ pub struct Finding {
 /// A line of a file with parts of it marked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Excerpt {
-    /// `file:line:column`, for a second one.
-    pub(super) place: Option<String>,
+    /// Its file, for a second one.
+    pub(super) file: Option<String>,
     pub(super) line: usize,
     pub(super) text: String,
     pub(super) marks: Vec<(Range<usize>, Option<&'static str>)>,
@@ -182,7 +182,7 @@ impl Finding {
                 let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
                 snippet = snippet.annotation(kind.span(mark.clone()).label(*label));
             }
-            group = group.element(snippet.path(excerpt.place.as_deref()));
+            group = group.element(snippet.path(excerpt.file.as_deref()));
         }
         let width = self.excerpts.iter().map(|excerpt| excerpt.line.to_string().len()).max().unwrap_or(1);
         // The renderer indents further lines as the first.

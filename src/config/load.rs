@@ -7,6 +7,7 @@ use super::fault::{self, ConfigErrors};
 use super::files::{self, Text};
 use super::model::Config;
 use super::read::Desk;
+use super::show::Effective;
 use super::source::{Source, Sources};
 use super::tree::{Node, Value};
 use super::{document, interpolate, merge, secret, yaml};
@@ -40,7 +41,34 @@ impl Config {
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
         let cx = Context::new(env);
         let texts = files::read_all(&cx, path)?;
-        build(cx, texts)
+        build(cx, texts, |config, _, _| config)
+    }
+
+    /// The effective configuration of a file or folder: see [`Effective`]. With `defaults`, every default filled in.
+    ///
+    /// # Errors
+    /// Every fault of all files.
+    pub fn show(
+        path: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+        defaults: bool,
+    ) -> Result<Effective, ConfigErrors> {
+        let cx = Context::new(env);
+        let texts = files::read_all(&cx, path)?;
+        build(cx, texts, |_, root, words| Effective::new(root, words, defaults))
+    }
+
+    /// The effective configuration of the text of one file.
+    ///
+    /// # Errors
+    /// Every fault in it.
+    pub fn show_text(
+        name: &str,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+        defaults: bool,
+    ) -> Result<Effective, ConfigErrors> {
+        build(Context::new(env), one(name, text), |_, root, words| Effective::new(root, words, defaults))
     }
 
     /// Reads the text of one file; `name` is its name in messages.
@@ -52,11 +80,20 @@ impl Config {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, ConfigErrors> {
-        build(Context::new(env), vec![Text { name: name.to_owned(), text: text.to_owned(), open: false }])
+        build(Context::new(env), one(name, text), |config, _, _| config)
     }
 }
 
-fn build(cx: Context<'_>, texts: Vec<Text>) -> Result<Config, ConfigErrors> {
+fn one(name: &str, text: &str) -> Vec<Text> {
+    vec![Text { name: name.to_owned(), text: text.to_owned(), open: false }]
+}
+
+/// Reads the texts as one and makes something of the configuration, its tree and what must not be shown.
+fn build<T>(
+    cx: Context<'_>,
+    texts: Vec<Text>,
+    make: impl FnOnce(Config, &Node, &[String]) -> T,
+) -> Result<T, ConfigErrors> {
     let mut sources = Sources::default();
     let whole = merged(&cx, &mut sources, texts);
     if whole.is_none() {
@@ -64,11 +101,13 @@ fn build(cx: Context<'_>, texts: Vec<Text>) -> Result<Config, ConfigErrors> {
         cx.fault_if_none(Fault::file(name, "nothing is configured").help("start from failover.example.yaml"));
     }
     let desk = Desk { cx: &cx, sources: &sources };
-    let config = whole.and_then(|whole| document::read(desk, &whole));
+    let config = whole.as_ref().and_then(|whole| document::read(desk, whole));
     let findings = cx.into_findings();
-    match config {
-        Some(config) if findings.faults.is_empty() => {
-            Ok(Config { warnings: fault::warnings(&sources, findings), ..config })
+    match (config, whole) {
+        (Some(config), Some(whole)) if findings.faults.is_empty() => {
+            let words = secret::words(findings.secrets.iter().cloned());
+            let config = Config { warnings: fault::warnings(&sources, findings), ..config };
+            Ok(make(config, &whole, &words))
         }
         _ => Err(ConfigErrors::new(&sources, findings)),
     }

@@ -12,7 +12,7 @@
 //! | `yaml`, `tree`, `source` | the parser (the only use of a YAML crate), values with their places, lines and columns |
 //! | `interpolate`, `merge` | references in values; a folder of files read as one |
 //! | `keys` | every key, by mapping, of this version with its form, and of later ones |
-//! | `schema` | a JSON Schema made of them |
+//! | `schema`, `show` | a JSON Schema made of them; the effective configuration, secrets masked |
 //! | `read`, `scalar`, `names` | reading keys, values and names, noting what is wrong |
 //! | `agent`, `checks`, `targets`, `providers`, `records`, `channels` | one section each |
 //! | `document`, `doubts` | the sections together; what only the whole shows, and what is doubtful in it |
@@ -43,6 +43,7 @@ mod records;
 mod scalar;
 mod schema;
 mod secret;
+mod show;
 mod source;
 mod targets;
 mod tree;
@@ -50,3 +51,4 @@ mod yaml;
 
 pub use fault::{ConfigErrors, Finding, render_warnings};
 pub use model::{AgentSettings, Config, RecordSettings, Target, Witness};
+pub use show::Effective;

@@ -87,7 +87,10 @@ pub(super) fn check_name(item: Item<'_>, entry: &Entry) -> Read<()> {
     if is_name(&entry.key) {
         return Ok(());
     }
-    let message = format!("`{}` cannot be the name of a {}", item.desk.key(entry), item.name);
+    let message = match entry.key.as_str() {
+        "" => format!("a {} without a name", item.name),
+        _ => format!("`{}` cannot be the name of a {}", item.desk.key(entry), item.name),
+    };
     item.desk.cx.fault(Fault::at(entry.at, message).help(name_rule()));
     Err(Noted)
 }

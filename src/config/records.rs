@@ -163,7 +163,8 @@ fn tiers(item: Item<'_>, names: &Names) -> Read<Vec<Vec<TargetId>>> {
         }
     }
     if tiers.is_empty() || seen.len() > limits::TARGETS_OF_RECORD {
-        let message = format!("a record has 1 to {} targets, and this has {}", limits::TARGETS_OF_RECORD, seen.len());
+        let message =
+            format!("a record has 1 to {} targets, and this has {}", limits::TARGETS_OF_RECORD, seen.len());
         return Err(item.fault(message, "write them in order of priority: `targets: [primary, standby]`"));
     }
     result.map(|()| {

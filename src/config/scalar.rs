@@ -78,11 +78,12 @@ impl Item<'_> {
     pub(super) fn duration(self, least: Duration) -> Read<Duration> {
         let text = self.scalar("a duration")?.text.trim();
         let (name, shown) = (self.name, self.shown());
-        if text.parse::<f64>().is_ok() {
+        if text.parse::<f64>().is_ok_and(|number| number != 0.0 || least.is_zero()) {
             let remedy = format!("add a unit: `{shown}s`, `{shown}ms`, `{shown}m`");
             return Err(self.fault(format!("{name} `{shown}` has no unit"), remedy));
         }
-        let Ok(duration) = text.parse::<SignedDuration>() else {
+        let zero = text.parse::<f64>().is_ok().then_some(SignedDuration::ZERO);
+        let Some(duration) = zero.or_else(|| text.parse().ok()) else {
             let message = format!("{name} `{shown}` is not a duration");
             return Err(self.fault(message, "write a number and a unit: 500ms, 10s, `1m 30s`, 2h"));
         };
@@ -274,6 +275,7 @@ pub(super) fn looks_like_an_address(text: &str) -> bool {
 /// A duration as a person writes it.
 pub(super) fn words(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
+        (0, 0) => "0s".to_owned(),
         (0, millis) => format!("{millis}ms"),
         (seconds, 0) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
         (seconds, 0) if seconds % 60 == 0 => format!("{}m", seconds / 60),

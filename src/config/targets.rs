@@ -21,7 +21,8 @@ pub(super) fn read(item: Item<'_>, checks: &Names) -> Read<BTreeMap<TargetId, Ta
             targets.insert(TargetId::from(entry.key.as_str()), target);
         }
     }
-    let probes: usize = targets.values().map(|target: &Target| target.addresses.len() * target.checks.len()).sum();
+    let probes: usize =
+        targets.values().map(|target: &Target| target.addresses.len() * target.checks.len()).sum();
     if probes > limits::PROBES {
         let message = format!(
             "{probes} things to probe (addresses times checks), and one agent probes at most {}",

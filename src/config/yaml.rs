@@ -249,7 +249,9 @@ impl Builder<'_> {
                         Some((Value::Map(here), Value::Map(more))) if depth == 1 => here.extend(more),
                         Some((Value::List(here), Value::List(more))) if depth == 1 => here.extend(more),
                         // Read like the first, so that what is wrong in it is told, too.
-                        Some((_, value)) => entries.push(Entry { key: name, at, node: Node { span: node.span, value } }),
+                        Some((_, value)) => {
+                            entries.push(Entry { key: name, at, node: Node { span: node.span, value } })
+                        }
                         None => {}
                     }
                 }

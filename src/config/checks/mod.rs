@@ -108,6 +108,7 @@ fn kind(item: Item<'_>, map: &Map<'_>) -> Read<CheckKind> {
         }
         // A kind of a later version was noted already.
         (None, _) if item.node.entries().iter().any(asks_for_a_later_kind) => Err(Noted),
+        (None, _) if KINDS.iter().any(|kind| map.is_meant(kind)) => Err(Noted),
         (None, _) => Err(map.fault("a check needs a kind", format!("add one of: {}", KINDS.join(", ")))),
     }
 }

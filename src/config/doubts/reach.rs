@@ -37,8 +37,10 @@ fn witnesses(whole: &Whole<'_>) {
             matches!(node.get("tcp").map(|node| &node.value), Some(Value::Scalar(text)) if text.text == id.as_str())
         });
         let at = node.map_or_else(|| whole.key(&["agent", "witnesses"]), |node| node.span);
-        let message =
-            format!("the witness {} is an address of the target `{target}` and proves nothing", witness.address);
+        let message = format!(
+            "the witness {} is an address of the target `{target}` and proves nothing",
+            witness.address
+        );
         whole.warn(at, message, "choose one that has nothing to do with the targets");
     }
 }
@@ -56,7 +58,8 @@ fn providers(whole: &Whole<'_>) {
             whole.warn(at(), message, "a failover can be written only to a server that outlives the target");
         }
         if let Some(record) = name.and_then(|name| record_of(whole, &name)) {
-            let message = format!("the provider `{id}` is reached through {record}, a record that it may change");
+            let message =
+                format!("the provider `{id}` is reached through {record}, a record that it may change");
             whole.warn(at(), message, "use its address, or a name that is not managed here");
         }
     }
@@ -65,17 +68,21 @@ fn providers(whole: &Whole<'_>) {
 fn channels(whole: &Whole<'_>) {
     for (id, channel) in &whole.notify.channels {
         let url: &SecretString = match &channel.kind {
-            ChannelKind::RocketChat { url, .. } | ChannelKind::Slack { url } | ChannelKind::Webhook { url, .. } => url,
+            ChannelKind::RocketChat { url, .. }
+            | ChannelKind::Slack { url }
+            | ChannelKind::Webhook { url, .. } => url,
             ChannelKind::Log => continue,
         };
         let Ok(url) = url.expose_secret().parse::<Url>() else { continue };
         let at = || whole.key(&["notify", "channels", id.as_str()]);
         if let Some(record) = host_name(&url).and_then(|name| record_of(whole, &name)) {
-            let message = format!("the channel `{id}` is reached through {record}, whose failure it should tell");
+            let message =
+                format!("the channel `{id}` is reached through {record}, whose failure it should tell");
             whole.warn(at(), message, "use a name that is not managed here, or add a second channel");
         }
         if let Some(target) = host_address(&url).and_then(|address| target_at(whole, address)) {
-            let message = format!("the channel `{id}` runs on the target `{target}`, whose failure it should tell");
+            let message =
+                format!("the channel `{id}` runs on the target `{target}`, whose failure it should tell");
             whole.warn(at(), message, "use another host, or add a second channel");
         }
     }

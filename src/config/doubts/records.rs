@@ -14,7 +14,11 @@ use crate::decision::{FailbackMode, TargetId};
 pub(super) fn warn(whole: &Whole<'_>) {
     if whole.records.is_empty() && whole.node(&["records"]).is_none_or(|node| node.size() == 1) {
         let message = "no records: nothing is kept pointing anywhere";
-        whole.warn(whole.key(&["records"]), message, "add `records: [{name: ..., provider: ..., targets: [...]}]`");
+        whole.warn(
+            whole.key(&["records"]),
+            message,
+            "add `records: [{name: ..., provider: ..., targets: [...]}]`",
+        );
     }
     for (name, (record, node)) in whole.records {
         targets(whole, name, record, node);
@@ -73,7 +77,10 @@ fn times(whole: &Whole<'_>, name: &DomainName, record: &RecordSettings, node: &N
     }
     let floor = whole.providers.get(&policy.provider).map_or(Ttl(0), ttl_floor);
     if policy.ttl < floor {
-        let message = format!("the provider `{}` publishes no TTL below {floor}, and this is {}", policy.provider, policy.ttl);
+        let message = format!(
+            "the provider `{}` publishes no TTL below {floor}, and this is {}",
+            policy.provider, policy.ttl
+        );
         whole.warn(place_in(node, "ttl"), message, format!("write `ttl: {}`", floor.seconds()));
     }
 }

@@ -19,7 +19,12 @@ pub(super) fn warn(whole: &Whole<'_>) {
         too_severe(whole, route, node);
         let covers = |other: &Route| other.channel == route.channel && covers(other, route);
         if let Some(first) = routes[..place].iter().position(covers) {
-            let message = format!("route {} brings `{}` nothing that route {} does not", place + 1, route.channel, first + 1);
+            let message = format!(
+                "route {} brings `{}` nothing that route {} does not",
+                place + 1,
+                route.channel,
+                first + 1
+            );
             whole.warn(node.span, message, "remove it, or name another channel");
         }
     }

@@ -13,21 +13,23 @@ pub(in crate::config) const CHECK: Section = Section {
         key("http", Map(&HTTP), "An HTTP/1.1 request"),
         key("tcp", Map(&TCP), "A TCP connection"),
         key("exec", Map(&EXEC), "A program that obeys the rules of Nagios plugins"),
-        key("interval", Duration, "Between two probes when all is calm, 10ms to 24h; default: 10s"),
+        key("interval", Duration, "Between two probes when all is calm, 10ms to 24h; default: 10s").or("10s"),
         key(
             "fast_interval",
             Duration,
             "From the first failure until all is calm, up to interval; default: 1s",
-        ),
-        key("timeout", Duration, "The longest a probe may take, up to interval; default: 3s"),
+        )
+        .or("1s"),
+        key("timeout", Duration, "The longest a probe may take, up to interval; default: 3s").or("3s"),
         key(
             "jitter",
             Percent,
             "Each probe is moved by up to this share of the interval, 0% to 50%; default: 10%",
-        ),
-        key("fall", Number(1, 1000), "Failures that make a target Down; default: 3"),
-        key("rise", Number(1, 1000), "Passes in a row that make it Up again; default: 3"),
-        key("clear", Number(1, 1000), "Passes in a row that forgive earlier failures; default: 6"),
+        )
+        .or("10%"),
+        key("fall", Number(1, 1000), "Failures that make a target Down; default: 3").or("3"),
+        key("rise", Number(1, 1000), "Passes in a row that make it Up again; default: 3").or("3"),
+        key("clear", Number(1, 1000), "Passes in a row that forgive earlier failures; default: 6").or("6"),
     ],
     later: &[
         ("tripwire", False),
@@ -45,16 +47,16 @@ pub(in crate::config) const CHECK: Section = Section {
 pub(in crate::config) const HTTP: Section = Section {
     what: "an http check",
     keys: &[
-        key("method", Choice(&["GET", "HEAD", "OPTIONS", "POST"]), "The method; default: GET"),
-        key("path", Text, "Path and query, begins with /; default: /"),
+        key("method", Choice(&["GET", "HEAD", "OPTIONS", "POST"]), "The method; default: GET").or("GET"),
+        key("path", Text, "Path and query, begins with /; default: /").or("/"),
         key("port", Port, "The port; default: 443 with tls, else 80"),
-        key("tls", Flag, "TLS, with the certificate verified; default: false"),
+        key("tls", Flag, "TLS, with the certificate verified; default: false").or("false"),
         key("host", Text, "The Host header; default: the address"),
         key("sni", Text, "The name in the certificate; default: host"),
         key("headers", Named(&Secret), "More headers"),
-        key("status", OneOrMore(&Status), "Codes and ranges that pass; default: 200-299"),
+        key("status", OneOrMore(&Status), "Codes and ranges that pass; default: 200-299").or("200-299"),
         key("body", Map(&BODY), "What the body must hold"),
-        key("max_body", Size, "How much of the body is read, up to 16MiB; default: 64KiB"),
+        key("max_body", Size, "How much of the body is read, up to 16MiB; default: 64KiB").or("64KiB"),
     ],
     later: &[
         ("auth", Never),
