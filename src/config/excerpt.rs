@@ -8,8 +8,12 @@ use super::secret;
 use super::source::Sources;
 use super::tree::Span;
 
-/// An excerpt is taken from at most this much of a line, bytes; the renderer fits it into the columns there are.
-const MAX_LINE: usize = 400;
+/// So much of a line is shown, columns: what the place, a line number and dots leave of a hundred.
+const COLUMNS: usize = 84;
+/// So much of it stands before the place, columns.
+const BEFORE: usize = 30;
+/// Stands for the rest of a line.
+const REST: &str = "...";
 
 /// Stands between the files and what is shown of them.
 pub(super) struct Curtain<'a> {
@@ -79,22 +83,70 @@ impl<'a> Curtain<'a> {
                 start..start + word.len()
             }));
         }
-        let (text, mark) = veil(&source.text, &window, veils, span.start..span.end.min(window.end));
+        let (mut text, mut mark) = veil(&source.text, &window, veils, span.start..span.end.min(window.end));
+        if window.start > line.start {
+            text.insert_str(0, REST);
+            mark = mark.start + REST.len()..mark.end + REST.len();
+        }
+        // What stands for a secret may be longer than the secret.
+        let most = COLUMNS + if window.start > line.start { REST.len() } else { 0 };
+        let mut used = 0;
+        let too_far = text.char_indices().find(|(_, c)| {
+            used += columns(*c);
+            used > most
+        });
+        let too_far = too_far.map(|(at, _)| at);
+        if let Some(at) = too_far {
+            text.truncate(at);
+            mark = mark.start.min(at)..mark.end.min(at);
+        }
+        if window.end < line.end || too_far.is_some() {
+            text.push_str(REST);
+        }
         Excerpt { file: None, line: source.position(span.start).0, text, marks: vec![(mark, label)] }
     }
 }
 
-/// The part of a long line that is shown.
+/// The part of a long line that is shown: all that fits, with a little of what stands before the place.
 fn window(text: &str, line: &Range<usize>, at: usize) -> Range<usize> {
-    let mut start = at.saturating_sub(MAX_LINE / 2).max(line.start);
-    let mut end = (start + MAX_LINE).min(line.end);
-    while !text.is_char_boundary(start) {
-        start -= 1;
+    let all = &text[line.clone()];
+    if all.chars().map(columns).sum::<usize>() <= COLUMNS {
+        return line.clone();
     }
-    while !text.is_char_boundary(end) {
-        end -= 1;
+    let before = text[line.start..at.clamp(line.start, line.end)].char_indices().rev();
+    let mut start = back(before, BEFORE).map_or(line.start, |at| line.start + at);
+    if text[start..line.end].chars().map(columns).sum::<usize>() < COLUMNS {
+        start = back(all.char_indices().rev(), COLUMNS).map_or(line.start, |at| line.start + at);
     }
-    start..end.max(start)
+    let mut used = 0;
+    let end = text[start..line.end].char_indices().find(|(_, c)| {
+        used += columns(*c);
+        used > COLUMNS
+    });
+    start..end.map_or(line.end, |(at, _)| start + at)
+}
+
+/// Where the last so many columns begin; `None` when there are fewer.
+fn back(characters: impl Iterator<Item = (usize, char)>, most: usize) -> Option<usize> {
+    let (mut used, mut place) = (0, None);
+    for (at, c) in characters {
+        used += columns(c);
+        if used > most {
+            return place;
+        }
+        place = Some(at);
+    }
+    None
+}
+
+/// How wide a character is on a terminal, about: a tab is shown as four spaces, and what is not Latin, Greek or
+/// Cyrillic may be two columns wide.
+fn columns(c: char) -> usize {
+    match c {
+        '\t' => 4,
+        '\0'..='\u{10ff}' => 1,
+        _ => 2,
+    }
 }
 
 /// The text of `window` with every veiled part replaced by `***`, and where `mark` is in it.
@@ -174,5 +226,18 @@ mod tests {
     #[test]
     fn a_value_cannot_steer_the_terminal() {
         assert_eq!(clean("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\n");
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_the_place() {
+        let shown = |text: &str, at: usize| text[window(text, &(0..text.len()), at)].to_owned();
+        let short = "x".repeat(84);
+        assert_eq!(shown(&short, 40), short);
+        let long = format!("{}HERE{}", "a".repeat(500), "b".repeat(500));
+        assert_eq!(shown(&long, 500), format!("{}HERE{}", "a".repeat(30), "b".repeat(50)));
+        assert_eq!(shown(&long, 0), "a".repeat(84));
+        assert_eq!(shown(&long, 1004), "b".repeat(84));
+        let wide = "網".repeat(300);
+        assert_eq!(shown(&wide, 450).chars().count(), 42);
     }
 }

@@ -155,8 +155,8 @@ fn show(sources: &Sources, curtain: &Curtain<'_>, mut faults: Vec<Fault>) -> Vec
 
 fn render(findings: &[Finding], label: Option<&str>, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    // The renderer leaves a few columns unused at either side.
-    let renderer = renderer.term_width(COLUMNS);
+    // Excerpts are cut to fit already.
+    let renderer = renderer.term_width(2 * COLUMNS);
     let (on, off) = if colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     let label = label.map_or_else(String::new, |label| format!("{label}: "));
     let mut out = String::new();

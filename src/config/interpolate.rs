@@ -116,6 +116,9 @@ fn value(cx: &Context<'_>, at: Span, reference: &str) -> Result<String, (String,
 
 /// The content of a file without its last line break. Each file is read once.
 fn file(cx: &Context<'_>, at: Span, path: &str) -> Result<String, (String, String)> {
+    if path.is_empty() {
+        return Err(("`${file:}` names no file".into(), "write `${file:/path}`".into()));
+    }
     let mut files = cx.files.borrow_mut();
     let content = files.entry(path.to_owned()).or_insert_with(|| read(cx, at, path));
     content.clone().map_err(|why| {

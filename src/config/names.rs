@@ -91,6 +91,11 @@ pub(super) fn check_name(item: Item<'_>, entry: &Entry) -> Read<()> {
         "" => format!("a {} without a name", item.name),
         _ => format!("`{}` cannot be the name of a {}", item.desk.key(entry), item.name),
     };
-    item.desk.cx.fault(Fault::at(entry.at, message).help(name_rule()));
+    let fault = Fault::at(entry.at, message);
+    item.desk.cx.fault(if entry.key.contains([':', '{']) {
+        fault.help("put a space after the colon")
+    } else {
+        fault.help(name_rule())
+    });
     Err(Noted)
 }

@@ -185,7 +185,10 @@ impl<'a> Item<'a> {
         if let Some(item) = map.item("type") {
             return item.choice(kinds, later);
         }
-        if map.is_meant("type") {
+        // The other unknown keys cannot be judged before the type is known.
+        let meant = |entry: &&Entry| nearest(&entry.key, ["type"]).is_some();
+        if let Some(entry) = self.node.entries().iter().find(meant) {
+            self.desk.stranger(section, entry);
             return Err(Noted);
         }
         let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
@@ -315,6 +318,12 @@ pub(super) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) 
         return None;
     }
     let distance = |other: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
-    let (distance, near) = names.into_iter().map(|other| (distance(other), other)).min()?;
-    (distance <= 1 + near.chars().count() / 4).then_some(near)
+    let names: Vec<&str> = names.into_iter().collect();
+    let (distance, near) = names.iter().map(|other| (distance(other), *other)).min()?;
+    if distance <= 1 + near.chars().count() / 4 {
+        return Some(near);
+    }
+    // `warn` for `warning`, when there is only one such.
+    let mut longer = names.into_iter().filter(|other| name.len() >= 3 && other.starts_with(name));
+    longer.next().filter(|_| longer.next().is_none())
 }

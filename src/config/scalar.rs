@@ -245,9 +245,13 @@ impl Item<'_> {
     /// An absolute `http` or `https` URL. It may be a secret, so it is not repeated in faults.
     pub(super) fn url(self) -> Read<Url> {
         let remedy = "write it in full, like https://host.example.com/path";
-        let url = self.text()?.parse::<Url>();
+        let text = self.text()?;
+        let url = text.parse::<Url>();
         let url = url.map_err(|error| self.fault(format!("`{}` is no URL: {error}", self.name), remedy))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        // The parser mends much (`https:/host`, spaces): nobody should rely on that.
+        let start = text.to_ascii_lowercase();
+        let whole = start.starts_with("http://") || start.starts_with("https://");
+        if !whole || !url.has_host() || text.contains(char::is_whitespace) {
             return Err(self.fault(format!("`{}` is no http or https URL", self.name), remedy));
         }
         Ok(url)

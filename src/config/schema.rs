@@ -124,7 +124,7 @@ fn value(form: &Form) -> Value {
             json!({"type": ["string", "number"]})
         }
         Form::Address => json!({"type": "string"}),
-        Form::Url | Form::SecretUrl => text("^https?://"),
+        Form::Url | Form::SecretUrl => text("^[Hh][Tt][Tt][Pp][Ss]?://"),
         Form::SocketAddress => text(":[0-9]+$"),
         Form::Duration => text("[0-9]"),
         Form::Percent => text(r"^\s*\+?[0-9]+\s*%\s*$"),

@@ -66,6 +66,13 @@ pub(super) fn collect(cx: &Context<'_>, sources: &Sources, node: &Node) {
                     cx.hide(node.span);
                 }
             }
+            // A quote within a plain value: two values have run into one, and the second may be anything.
+            let joined = scalar.text.split(['"', '\'']).skip(1);
+            let odd = |piece: &&str| piece.len() >= MIN_WORD && !piece.contains(char::is_whitespace);
+            for piece in joined.filter(odd).filter(|_| scalar.plain) {
+                cx.keep_secret(piece);
+                cx.hide(node.span);
+            }
         }
         Value::Null | Value::Lost => {}
     }

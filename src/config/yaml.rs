@@ -70,7 +70,11 @@ pub(super) fn parse(cx: &Context<'_>, file: usize, source: &Source) -> Parsed {
                 let span = Span::new(file, at, at);
                 cx.broken(file);
                 let fault = Fault::at(span, format!("this is not YAML: {}", error.info()));
-                cx.fault(fault.help(remedy(error.kind(), &source.text[source.line_around(at)])));
+                cx.fault(fault.help(remedy(
+                    error.kind(),
+                    &error.info(),
+                    &source.text[source.line_around(at)],
+                )));
                 builder.break_off(at);
                 return builder.parsed;
             }
@@ -80,11 +84,17 @@ pub(super) fn parse(cx: &Context<'_>, file: usize, source: &Source) -> Parsed {
 }
 
 /// What to do about a syntax error on this line.
-fn remedy(kind: &ErrorKind, line: &str) -> &'static str {
+fn remedy(kind: &ErrorKind, why: &str, line: &str) -> &'static str {
     if matches!(kind, ErrorKind::UnknownAnchor) {
         "define it above with `&name`, or put a value that begins with `*` in quotes"
     } else if matches!(kind, ErrorKind::RecursionLimitExceeded) {
         "nothing here needs more than a few levels: look for brackets that are not closed"
+    } else if why.contains("escape") {
+        "within double quotes a backslash begins an escape: use single quotes, or write two"
+    } else if why.contains("anchor or alias") {
+        "put a value that begins with `*` or `&` in quotes"
+    } else if why.contains("unclosed") && line.contains(" #") {
+        "close the bracket; ` #` begins a comment, so put a value that begins with `#` in quotes"
     } else if line.trim_start_matches(' ').starts_with('\t') {
         "indent with spaces; YAML allows no tabs there"
     } else if line.contains("${") {
@@ -176,7 +186,7 @@ impl Builder<'_> {
     fn alias(&mut self, id: usize, span: Span) -> Node {
         let Some(node) = self.anchors.get(&id) else {
             self.cx.fault(Fault::at(span, "an alias within its own anchor").help("write the value out"));
-            return Node { span, value: Value::Null };
+            return Node { span, value: Value::Lost };
         };
         let (before, size) = (self.aliased, node.size());
         self.aliased = before.saturating_add(size);
@@ -246,7 +256,16 @@ impl Builder<'_> {
                     let first = entries.iter_mut().find(|entry| entry.key == name);
                     match first.map(|entry| &mut entry.node.value).zip(Some(node.value)) {
                         // A second `checks:`: what it defines is defined.
-                        Some((Value::Map(here), Value::Map(more))) if depth == 1 => here.extend(more),
+                        Some((Value::Map(here), Value::Map(more))) if depth == 1 => {
+                            let known: BTreeMap<String, Span> =
+                                here.iter().map(|entry| (entry.key.clone(), entry.at)).collect();
+                            for entry in &more {
+                                known
+                                    .get(&entry.key)
+                                    .inspect(|first| self.cx.twice(&entry.key, entry.at, **first));
+                            }
+                            here.extend(more);
+                        }
                         Some((Value::List(here), Value::List(more))) if depth == 1 => here.extend(more),
                         // Read like the first, so that what is wrong in it is told, too.
                         Some((_, value)) => {

@@ -106,7 +106,7 @@ fn a_mistake_hides_no_other() {
     let twice =
         said("checks: {a: {tcp: {port: 1}}}\nchecks:\n  a: {tcp: {port: 0}}\n  b: {tcp: {port: -1}}\n");
     assert_eq!(twice.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 3, 4], "{twice:?}");
-    let broken = said("checks: {a: {tcp: {port: 0}}}\nagent: {id: a b}\ntargets: {a: {address: }]\n");
+    let broken = said("checks: {a: {tcp: {port: 0}}}\nagent: {id: a b}\ntargets: {a: {address: ]\n");
     assert_eq!(broken.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 2, 3], "{broken:?}");
     assert!(broken[2].1.starts_with("this is not YAML"), "{broken:?}");
 }

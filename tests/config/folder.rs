@@ -79,9 +79,9 @@ fn nothing_is_said_twice() {
         [
             "b.yaml:1:10: second definition of `up`; first here; rename one of them or remove it",
             // The second one is read all the same.
-            "b.yaml:1:26: port 0 is not between 1 and 65535; write a whole number between 1 and 65535",
+            "b.yaml:1:27: port 0 is not between 1 and 65535; write a whole number between 1 and 65535",
             "b.yaml:2:18: second definition of `www.example.com`; first here; rename one of them or remove it",
-            "b.yaml:3:26: second definition of `1.1.1.1:443`; first here; rename one of them or remove it",
+            "b.yaml:3:27: second definition of `1.1.1.1:443`; first here; rename one of them or remove it",
             "c.yaml:1:21: second definition of `c`; first here; rename one of them or remove it",
             "c.yaml:2:8: `agent` is set in two files; keep one of them",
             "c.yaml:3:10: `records` is set in two files; keep one of them",
@@ -105,8 +105,8 @@ fn a_broken_file_hides_nothing_and_invents_nothing() {
     folder.write("f.yaml", "- a\n- b\n");
     let faults = folder.faults();
     let starts: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
-    assert_eq!(starts, ["d.yaml", "e.yaml", "b.yaml:2:1", "c.yaml:1:13", "f.yaml:1:1"], "{faults:#?}");
-    assert!(faults[0].contains("not UTF-8, from byte 12 on, in line 2"), "{faults:#?}");
+    assert_eq!(starts, ["d.yaml", "e.yaml", "b.yaml:1:9", "c.yaml:1:13", "f.yaml:1:1"], "{faults:#?}");
+    assert!(faults[0].contains("not UTF-8, from byte 13 on, in line 2"), "{faults:#?}");
     assert!(faults[1].contains("is a link that leads nowhere"), "{faults:#?}");
 }
 

@@ -142,7 +142,7 @@ fn an_editor_has_something_to_show() {
             shown += usize::from(property.get("default").is_some() || property.get("examples").is_some());
         }
     }
-    assert!(shown * 3 > keys, "{shown} of {keys}");
+    assert!(shown * 4 > keys, "{shown} of {keys}");
     assert_eq!(schema["$defs"]["check"]["properties"]["interval"]["default"], "10s");
     assert_eq!(schema["$defs"]["http_check"]["properties"]["status"]["default"], json!(["200-299"]));
     assert!(parse("checks: {a: {tcp: {port: 1}}}").is_ok());

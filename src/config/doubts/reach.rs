@@ -107,12 +107,13 @@ fn commands(whole: &Whole<'_>) {
 
 /// The host name in an argument: `www.example.com`, `--host=www.example.com`, `https://www.example.com/x`.
 fn name_in(argument: &str) -> Option<DomainName> {
-    if let Ok(url) = argument.parse::<Url>()
+    let option = argument.starts_with('-').then(|| argument.split_once('=')).flatten();
+    let text = option.map_or(argument, |(_, value)| value);
+    if let Ok(url) = text.parse::<Url>()
         && url.has_host()
     {
         return host_name(&url);
     }
-    let text = argument.rsplit_once('=').map_or(argument, |(_, value)| value);
     text.split_once(':').map_or(text, |(host, _)| host).parse().ok()
 }
 

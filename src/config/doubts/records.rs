@@ -59,7 +59,9 @@ fn targets(whole: &Whole<'_>, name: &DomainName, record: &RecordSettings, node: 
 fn times(whole: &Whole<'_>, name: &DomainName, record: &RecordSettings, node: &Node) {
     let policy = &record.policy;
     let ttl = std::time::Duration::from_secs(policy.ttl.seconds().into());
+    // Zero is a wish: change as often as need be.
     if let Some(written) = node.get("hold_down")
+        && !policy.hold_down.is_zero()
         && policy.hold_down < ttl
     {
         let message = format!(

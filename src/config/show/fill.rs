@@ -60,7 +60,9 @@ pub(super) fn dependent(section: &Section, node: &Node, entries: &mut Vec<(Strin
     }
     if section.what == keys::HTTP.what && !has("port") {
         let tls = entries.iter().any(|(key, value)| key == "tls" && *value == Shown::Flag(true));
-        entries.push(("port".into(), Shown::Number(if tls { 443 } else { 80 })));
+        let order = |key: &str| section.keys.iter().position(|other| other.name == key);
+        let place = entries.iter().position(|(key, _)| order(key) > order("port")).unwrap_or(entries.len());
+        entries.insert(place, ("port".into(), Shown::Number(if tls { 443 } else { 80 })));
     }
     if section.what == keys::AGENT.what && !has("id") {
         entries.insert(0, ("id".into(), Shown::Text(super::super::agent::host_name())));
