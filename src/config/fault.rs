@@ -1,6 +1,6 @@
 //! Every fault and warning of a configuration, ready to be shown.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -112,7 +112,7 @@ impl ConfigErrors {
         let mut out = render(&self.faults, None, colour);
         let (count, rest) = (self.faults.len(), self.faults.len().saturating_sub(MAX_SHOWN));
         let shown = if rest > 0 { format!(", {rest} of them not shown") } else { String::new() };
-        out.push_str(&format!("{count} fault{}{shown}", if count == 1 { "" } else { "s" }));
+        let _ = write!(out, "{count} fault{}{shown}", if count == 1 { "" } else { "s" });
         out
     }
 }
@@ -130,7 +130,7 @@ pub fn render_warnings(warnings: &[Finding], colour: bool) -> String {
     let mut out = render(warnings, Some("warning"), colour);
     let rest = warnings.len().saturating_sub(MAX_SHOWN);
     if rest > 0 {
-        out.push_str(&format!("{} warnings, {rest} of them not shown\n", warnings.len()));
+        let _ = writeln!(out, "{} warnings, {rest} of them not shown", warnings.len());
     }
     out
 }

@@ -19,7 +19,7 @@ const PERMISSIONS: &str = "check the path and its permissions";
 pub(super) struct Text {
     /// Its name, as in messages.
     pub(super) name: String,
-    pub(super) text: String,
+    pub(super) content: String,
     /// Everybody on this machine may read it.
     pub(super) open: bool,
 }
@@ -64,7 +64,7 @@ pub(super) fn read_all(cx: &Context<'_>, path: &Path) -> Result<Vec<Text>, Confi
             }
             Ok((text, open)) => {
                 left -= text.len() as u64;
-                texts.push(Text { name, text, open });
+                texts.push(Text { name, content: text, open });
             }
             Err((why, remedy)) => {
                 cx.fault(Fault::file(name, why).help(remedy));
@@ -136,7 +136,7 @@ fn read(path: &Path, named: bool) -> Result<(String, bool), Unread> {
         Ok(text) => Ok((text, open)),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();
             Err((format!("not UTF-8, from byte {at} on, in line {line}"), "save it as UTF-8"))
         }
     }

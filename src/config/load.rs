@@ -85,7 +85,7 @@ impl Config {
 }
 
 fn one(name: &str, text: &str) -> Vec<Text> {
-    vec![Text { name: name.to_owned(), text: text.to_owned(), open: false }]
+    vec![Text { name: name.to_owned(), content: text.to_owned(), open: false }]
 }
 
 /// Reads the texts as one and makes something of the configuration, its tree and what must not be shown.
@@ -117,7 +117,7 @@ fn build<T>(
 fn merged(cx: &Context<'_>, sources: &mut Sources, texts: Vec<Text>) -> Option<Node> {
     let mut open = Vec::new();
     for text in texts {
-        let index = sources.add(Source::new(&text.name, &text.text));
+        let index = sources.add(Source::new(&text.name, &text.content));
         open.push((index, text.open));
     }
     let sources = &*sources;

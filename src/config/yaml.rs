@@ -269,7 +269,7 @@ impl Builder<'_> {
                         Some((Value::List(here), Value::List(more))) if depth == 1 => here.extend(more),
                         // Read like the first, so that what is wrong in it is told, too.
                         Some((_, value)) => {
-                            entries.push(Entry { key: name, at, node: Node { span: node.span, value } })
+                            entries.push(Entry { key: name, at, node: Node { span: node.span, value } });
                         }
                         None => {}
                     }

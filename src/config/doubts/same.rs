@@ -44,7 +44,9 @@ fn canonical(node: &Node, out: &mut String) {
         Value::List(items) if items.len() == 1 => canonical(&items[0], out),
         Value::List(items) => {
             out.push('[');
-            items.iter().for_each(|item| canonical(item, out));
+            for item in items {
+                canonical(item, out);
+            }
             out.push(']');
         }
         Value::Map(entries) => {
