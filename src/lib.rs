@@ -7,12 +7,14 @@
 //! | [`decision`] | PURE: all judgement, from values to values |
 //! | [`agent`] | the one event loop: hands time and results to the decision, does what it asks |
 //! | [`probe`] | one file per kind of check, and the scheduler |
+//! | [`dns`] | one DNS question to one server |
 //! | [`live`] | the record as the authoritative servers answer it |
 //! | [`store`] | what outlives the process: state, history, outbox, in one `SQLite` file |
 //! | [`notify`] | messages, channels, and the worker that takes each delivery to its end |
 //! | [`config`] | YAML -> checked [`Config`](config::Config), every fault at once with its place |
 //! | [`api`] | the running agent's door, a local socket |
 //! | [`lab`] | the rehearsal: the real program on a stage of our own |
+//! | [`doctor`] | is everything in place for the day it matters? Looks and changes nothing |
 //! | [`cli`] | one file per command |
 //! | [`clock`] | the one place where a clock is read |
 //! | [`providers`] | a crate of its own: reading and swapping records |
@@ -43,6 +45,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;
+pub mod dns;
+pub mod doctor;
 pub mod lab;
 pub mod live;
 pub mod notify;

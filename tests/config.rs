@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use failover::config::{Config, ConfigErrors};
-use failover::decision::{FailbackMode, Serve, TargetId};
+use failover::decision::{FailbackMode, Serve, TargetId, WitnessId};
 use failover::notify::ChannelKind;
-use failover::probe::{BodyMatch, CheckKind, StatusRange};
+use failover::probe::{Auth, BodyMatch, CheckKind, MinDays, StatusRange, Wanted};
 use proptest::prelude::*;
 use providers::{DomainName, ProviderConfig, Ttl};
 use secrecy::ExposeSecret;
@@ -91,7 +91,12 @@ fn the_comments_of_the_example_load() {
     }
     let key = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(key.path(), "pdns-key\n").unwrap();
-    let text = text.replace("/run/secrets/pdns", key.path().to_str().unwrap());
+    let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bad_config/pem");
+    let text = text
+        .replace("/run/secrets/pdns", key.path().to_str().unwrap())
+        .replace("/etc/failover/ca.pem", &format!("{pem}/one.pem"))
+        .replace("/etc/failover/client.pem", &format!("{pem}/one.pem"))
+        .replace("/etc/failover/client.key", &format!("{pem}/one.key"));
     let env = [
         ("TSIG_SECRET", "aHVudGVyMg=="),
         ("HEALTH_TOKEN", "t"),
@@ -100,11 +105,29 @@ fn the_comments_of_the_example_load() {
         ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ];
     let config = parse_with(&text, &env).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!((config.providers.len(), config.checks.len(), config.notify.channels.len()), (3, 4, 4));
+    assert_eq!((config.providers.len(), config.checks.len(), config.notify.channels.len()), (3, 10, 4));
     let ProviderConfig::PowerDns(pdns) = &config.providers[&"pdns".into()] else { panic!() };
     assert_eq!(pdns.api_key.expose_secret(), "pdns-key");
+    let witnesses: Vec<&str> = config.agent.witnesses.keys().map(WitnessId::as_str).collect();
+    assert_eq!(witnesses, ["1.1.1.1:443", "9.9.9.9:443", "dns:149.112.112.112:53", "icmp:8.8.8.8"]);
+    let CheckKind::Icmp(ping) = config.checks[&"ping".into()].0.kind else { panic!() };
+    assert_eq!((ping.count, ping.wanted(), ping.size), (3, 2, 56));
+    let CheckKind::Dns(resolves) = &config.checks[&"resolves".into()].0.kind else { panic!() };
+    assert_eq!(resolves.wanted, Some(Wanted::Exactly(["192.0.2.7".to_owned()].into())));
+    assert_eq!((resolves.authoritative, resolves.recursion), (Some(true), false));
+    let CheckKind::Dns(forwards) = &config.checks[&"forwards".into()].0.kind else { panic!() };
+    assert_eq!(forwards.wanted, Some(Wanted::AtLeast(["10 mail.workshopco.ca.".to_owned()].into())));
     let CheckKind::Tcp(smtp) = &config.checks[&"smtp".into()].0.kind else { panic!() };
     assert_eq!(smtp.send.as_deref(), Some(b"QUIT\r\n".as_slice()));
+    let CheckKind::Http(app) = &config.checks[&"app".into()].0.kind else { panic!() };
+    assert_eq!(app.json.iter().map(|wish| wish.tests.len()).collect::<Vec<_>>(), [2, 2, 1, 2, 1]);
+    assert!(matches!(&app.auth, Some(Auth::Basic { username, .. }) if username == "probe"));
+    let web = config.checks[&"web".into()].0.kind.tls().unwrap();
+    assert!(web.authorities.is_some() && web.identity.is_some());
+    assert_eq!(web.min_days, Some(MinDays { days: 14, fail: false }));
+    let days: Vec<_> =
+        config.policy().targets[&"toronto".into()].checks.values().map(|c| c.min_tls_days).collect();
+    assert_eq!(days, [Some(14)], "the decision is told");
 }
 
 #[test]
@@ -343,9 +366,13 @@ fn too_many_records_are_refused_and_many_are_read() {
 /// Whatever is wrong with a file, no secret of it is repeated.
 #[test]
 fn no_secret_is_ever_repeated() {
-    const LITERAL: [&str; 5] = ["hunter2", "tangerine", "c2Vzc2lvbg==", "correcthorse", "batterystaple"];
+    const LITERAL: [&str; 7] =
+        ["hunter2", "tangerine", "gooseberry", "marmalade", "c2Vzc2lvbg==", "correcthorse", "batterystaple"];
     let text = "
-checks: {up: {http: {headers: {Authorization: \"Bearer hunter2\", X-Key: tangerine}}}}
+checks:
+  up: {http: {headers: {Authorization: \"Bearer hunter2\", X-Key: tangerine}}}
+  in: {http: {tls: true, auth: {basic: {username: probe, password: gooseberry}}}}
+  as: {http: {tls: true, auth: {bearer: marmalade}}}
 targets: {a: {address: 192.0.2.1, checks: up}}
 providers:
   bind: {type: rfc2136, server: \"192.0.2.53:53\", tsig: {name: k., secret: c2Vzc2lvbg==}}

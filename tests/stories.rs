@@ -228,6 +228,7 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
         interval: Duration::from_secs(10),
         fast_interval: Duration::from_secs(1),
         timeout: Duration::from_secs(3),
+        min_tls_days: None,
     };
     for line in lines {
         let mut words = line.split_whitespace();

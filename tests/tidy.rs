@@ -15,27 +15,30 @@ mod source;
 
 /// Who may import whom inside `src/` (DESIGN: siblings never import each other, only `agent` knows everyone).
 ///
-/// `clock` is a leaf that everybody at the edge is handed; `config` names the settings that `probe` and `notify`
-/// define; `api` and `cli` show the rows of `store`, and the outbox of `notify` lives in it. `lab` builds the agent's
-/// world as `agent` does, of stand-ins for what `probe`, `live`, `notify` and `store` put there, and speaks to it as
-/// `api` does. A room that is not listed may import nothing.
+/// `clock` is a leaf that everybody at the edge is handed, `dns` one question to one server, which `live` and `probe`
+/// ask; `config` names the settings that `probe` and `notify` define; `api` and `cli` show the rows of `store`, and the
+/// outbox of `notify` lives in it. `lab` builds the agent's world as `agent` does, of stand-ins for what `probe`,
+/// `live`, `notify` and `store` put there, and speaks to it as `api` does. `doctor` looks into every room that touches
+/// the world, and `failover probe` is a command over `probe` alone. A room that is not listed may import nothing.
 const WALLS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["agent", "lab", "config", "store", "notify", "api", "decision", "clock"]),
+    ("cli", &["agent", "lab", "doctor", "config", "store", "notify", "api", "probe", "decision", "clock"]),
+    ("doctor", &["config", "decision", "clock", "live", "probe", "store", "api"]),
     ("lab", &["agent", "api", "config", "decision", "clock", "live", "notify", "probe", "store"]),
     (
         "agent",
         &["probe", "live", "decision", "store", "notify", "receive", "cluster", "api", "config", "clock"],
     ),
     ("config", &["decision", "probe", "notify"]),
-    ("probe", &["decision", "clock"]),
-    ("live", &["decision", "clock"]),
+    ("probe", &["decision", "clock", "dns"]),
+    ("live", &["decision", "clock", "dns"]),
     ("notify", &["decision", "clock", "store"]),
     ("store", &["decision", "clock"]),
     ("receive", &["decision", "clock"]),
     ("cluster", &["decision", "clock"]),
     ("api", &["decision", "clock", "store"]),
     ("clock", &["decision"]),
+    ("dns", &[]),
     ("decision", &[]),
 ];
 
@@ -383,3 +386,5 @@ fn every_crate_takes_the_lints_of_the_workspace() {
 
 #[path = "tidy/bites.rs"]
 mod bites;
+#[path = "tidy/days.rs"]
+mod days;

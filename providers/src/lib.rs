@@ -26,10 +26,12 @@ pub mod conformance;
 mod fault;
 pub mod mock;
 mod name;
+mod permission;
 pub mod powerdns;
 mod record;
 pub mod rfc2136;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +41,7 @@ pub use capabilities::{Capabilities, Consistency, SwapTier};
 pub use config::{MockConfig, PowerDnsConfig, ProviderConfig, Rfc2136Config, TsigAlgorithm, TsigConfig};
 pub use fault::Fault;
 pub use name::{DomainName, NameError};
+pub use permission::{Permission, touched};
 pub use record::{
     AnswerSets, Change, NonEmpty, RecordSet, RecordType, Snapshot, Swap, Ttl, Values, Version, Zone,
 };
@@ -68,6 +71,31 @@ pub trait ReadProvider: Send + Sync {
     ///
     /// Evidence comes from the provider itself (its API, its primary server), never from a cache.
     async fn read(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Snapshot>, Fault>;
+
+    /// Would a swap of `now`'s name to sets of these types be taken? Whatever the answer, nothing is changed by the
+    /// question, not even the zone's serial: the same provider must be safe in the hands of a dry run.
+    ///
+    /// # Errors
+    /// What the swap would meet: `Auth` when it is not allowed, `Conflict` when the name no longer holds what was read.
+    async fn permission(
+        &self,
+        _zone: &Zone,
+        _now: &Snapshot,
+        _types: &BTreeSet<RecordType>,
+    ) -> Result<Permission, Fault> {
+        Ok(Permission::NotTested("this provider cannot be asked without a change".into()))
+    }
+
+    /// What the provider's clock shows, Unix seconds, as of this call; `None` where it does not tell.
+    ///
+    /// Signatures are good for some minutes only (RFC 8945 section 10: 300 s), so two clocks that differ are a
+    /// fault to come.
+    ///
+    /// # Errors
+    /// As [`read`](ReadProvider::read).
+    async fn server_time(&self, _zone: &Zone) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
 }
 
 /// A provider that can be written.

@@ -26,11 +26,14 @@ mod patch;
 mod retry_after;
 pub mod serial;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use crate::{
-    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, PowerDnsConfig, Provider,
-    ReadProvider, Receipt, RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Version, Zone,
+    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, Permission, PowerDnsConfig,
+    Provider, ReadProvider, Receipt, RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Version,
+    Zone,
 };
 use api::Api;
 use fault::Purpose;
@@ -148,6 +151,29 @@ impl ReadProvider for PowerDnsProvider {
             });
         }
         Ok(snapshots)
+    }
+
+    /// The API has one key, which may do everything: where reading is allowed, writing is. A PATCH that changes nothing
+    /// raises the serial all the same (`soa_edit_api`), so none is sent.
+    async fn permission(
+        &self,
+        _: &Zone,
+        _: &Snapshot,
+        _: &BTreeSet<RecordType>,
+    ) -> Result<Permission, Fault> {
+        Ok(Permission::NotTested(
+            "the PowerDNS API cannot be asked without a change; its one key may read, so it may write".into(),
+        ))
+    }
+
+    /// The Date of an answer (RFC 9110 section 6.6.1). `PowerDNS` 4.7.3 itself sends none; a proxy in front of it does.
+    async fn server_time(&self, zone: &Zone) -> Result<Option<u64>, Fault> {
+        let query = [("zone", zone.name.fqdn()), ("dnssec", "false".to_owned())];
+        let query = query.each_ref().map(|(key, value)| (*key, value.as_str()));
+        let answer = self.api.get(&["zones"], &query, BODY_LIMIT).await;
+        let date = answer.as_ref().ok().and_then(|answer| fault::date(&answer.headers));
+        let _: Vec<ZoneDocument> = fault::document(answer, Purpose::Read, &self.api, &zone.name)?;
+        Ok(date)
     }
 }
 

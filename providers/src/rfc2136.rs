@@ -13,6 +13,7 @@
 //! | A name that becomes an alias must hold nothing else (MX, TXT ...), or the same silence would leave it without an address; this too is a prerequisite | RFC 1034 3.6.2, RFC 2136 3.4.2.2 |
 //! | Everything goes over TCP, which has no spoofed answers and no size trouble | RFC 7766 |
 //! | The primary is asked itself, with RD=0, signed where there is a key; an answer without AA is no evidence | RFC 1035 4.1.1 |
+//! | Whether an update would be allowed is asked by one that deletes, under the same prerequisites, what is not there: it changes nothing and moves no serial | RFC 2136 3.4.2.4; measured, BIND 9.18.49, Knot 3.2.6, PowerDNS 4.7.3 |
 //! | BADTIME carries the server's clock, signed: sign once more with its time | RFC 8945 5.2.3 |
 //! | PowerDNS answers TSIG trouble with an unsigned REFUSED (update) or NOTAUTH (query), Knot an update of an unknown zone with an unsigned NOTAUTH | measured, PowerDNS 4.7.3, Knot 3.2.6 |
 //!
@@ -30,15 +31,16 @@ mod records;
 mod sign;
 mod tcp;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 
 use crate::{
-    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, Provider, ReadProvider, Receipt,
-    RecordSet, RecordType, Rfc2136Config, Settled, Snapshot, Swap, SwapTier, Ttl, Version, Zone,
+    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, Permission, Provider, ReadProvider,
+    Receipt, RecordSet, RecordType, Rfc2136Config, Settled, Snapshot, Swap, SwapTier, Ttl, Version, Zone,
+    permission,
 };
 use client::{Client, Reply};
 use fault::Purpose;
@@ -188,6 +190,34 @@ impl ReadProvider for Rfc2136Provider {
             Ok(Snapshot { name: name.clone(), sets, version: Version::Values, native })
         };
         names.iter().zip(replies.chunks(kinds.len())).map(snapshot).collect()
+    }
+
+    async fn permission(
+        &self,
+        zone: &Zone,
+        now: &Snapshot,
+        types: &BTreeSet<RecordType>,
+    ) -> Result<Permission, Fault> {
+        fault::all_within(zone, std::iter::once(&now.name))?;
+        let request = message::question_of_permission(&zone.name, now, &permission::touched(now, types));
+        let replies = self.client.exchange(&[request]).await;
+        // Nothing could be written, so an answer that does not come leaves nothing in doubt.
+        let replies = replies.map_err(|failure| fault::of_failure(failure, Purpose::Read, &self.client))?;
+        let reply = &replies[0];
+        match reply.rcode() {
+            Rcode::NOERROR if reply.is_unverified() => Err(fault::unsigned_answer(&self.client)),
+            Rcode::NOERROR => Ok(Permission::Granted),
+            _ => match fault::of_refusal(reply, Purpose::Swap, &zone.name, &self.client) {
+                Fault::Unknown(why) => Err(Fault::Unavailable(why)),
+                fault => Err(fault),
+            },
+        }
+    }
+
+    /// The time in the signature of an answer; without a key nobody tells.
+    async fn server_time(&self, zone: &Zone) -> Result<Option<u64>, Fault> {
+        let replies = self.ask(vec![(zone.name.clone(), Rtype::SOA)]).await?;
+        Ok(replies[0].signed_at())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Builds the real world from a configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use providers::mock::MockProvider;
 use providers::{BuildError, DomainName, Provider, ProviderConfig, ReadProvider};
 
-use super::{Hands, State, World};
+use super::{Fresh, Hands, State, World};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::decision::ProviderId;
@@ -36,28 +37,77 @@ pub enum AssembleError {
 /// # Errors
 /// [`AssembleError`], which a person must put right. A state file that cannot be used is none: see [`State::Broken`].
 pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, AssembleError> {
-    let mut writers: BTreeMap<ProviderId, Arc<dyn Provider>> = BTreeMap::new();
+    let mut hands = Hands::default();
+    for (id, settings) in &config.providers {
+        let (writer, dns) = writer(settings, serve_dns).await.map_err(|error| failed(id, error))?;
+        hands.add(id.clone(), writer, dns);
+    }
+    let nameservers = nameservers(config, &hands);
+    let senders = senders(&config.notify)?;
+    Ok(World { senders, state: open_state(&config.agent.state), ..world(hands, nameservers) })
+}
+
+/// The parts of the world that another configuration changes. A provider whose settings are the same goes on as it is.
+///
+/// # Errors
+/// As [`assemble`]; nothing was changed then.
+pub(super) async fn reassemble(
+    config: &Arc<Config>,
+    old: &Config,
+    known: &Hands,
+) -> Result<Fresh, AssembleError> {
+    let mut hands = Hands::default();
+    let mut renewed = BTreeSet::new();
+    for (id, settings) in &config.providers {
+        let same = |before: &ProviderConfig| {
+            let same = old.marks.same(&config.marks, "providers", id.as_str());
+            same && format!("{before:?}") == format!("{settings:?}")
+        };
+        let kept = known.writer(id).filter(|_| old.providers.get(id).is_some_and(same));
+        if let Some(writer) = kept {
+            hands.add(id.clone(), Arc::clone(writer), known.dns(id));
+        } else {
+            let (writer, dns) = writer(settings, true).await.map_err(|error| failed(id, error))?;
+            hands.add(id.clone(), writer, dns);
+            if old.providers.contains_key(id) {
+                renewed.insert(id.clone());
+            }
+        }
+    }
+    let nameservers = nameservers(config, &hands);
+    let senders = senders(&config.notify)?;
+    Ok(Fresh { config: Arc::clone(config), hands, renewed, senders, nameservers })
+}
+
+fn failed(id: &ProviderId, error: BuildError) -> AssembleError {
+    AssembleError::Provider(id.clone(), error)
+}
+
+/// A provider, and where a mock's own DNS server listens.
+async fn writer(
+    settings: &ProviderConfig,
+    serve_dns: bool,
+) -> Result<(Arc<dyn Provider>, Option<SocketAddr>), BuildError> {
+    match settings {
+        ProviderConfig::Mock(mock) => {
+            let dns = mock.dns.filter(|_| serve_dns);
+            let mock = MockProvider::open(&providers::MockConfig { dns, ..mock.clone() }).await?;
+            let dns = mock.dns_address();
+            Ok((Arc::new(mock), dns))
+        }
+        other => Ok((providers::build(other).await?, None)),
+    }
+}
+
+/// The authoritative servers that are known without asking: configured ones, and a mock's own.
+fn nameservers(config: &Config, hands: &Hands) -> BTreeMap<DomainName, Vec<Server>> {
     let mut nameservers = configured_nameservers(config);
     for (id, settings) in &config.providers {
-        let failed = |error| AssembleError::Provider(id.clone(), error);
-        let writer: Arc<dyn Provider> = match settings {
-            ProviderConfig::Mock(mock) => {
-                let dns = mock.dns.filter(|_| serve_dns);
-                let mock = providers::MockConfig { dns, ..mock.clone() };
-                let mock = MockProvider::open(&mock).await.map_err(failed)?;
-                own_nameservers(config, id, mock.dns_address(), &mut nameservers);
-                Arc::new(mock)
-            }
-            other => providers::build(other).await.map_err(failed)?,
-        };
-        writers.insert(id.clone(), writer);
+        if let ProviderConfig::Mock(_) = settings {
+            own_nameservers(config, id, hands.dns(id), &mut nameservers);
+        }
     }
-    let senders = senders(&config.notify)?;
-    Ok(World {
-        senders,
-        state: open_state(&config.agent.state),
-        ..world(Hands::writing(writers), nameservers)
-    })
+    nameservers
 }
 
 /// The real world, for a dry run: nothing in it can write.
@@ -66,14 +116,12 @@ pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, Assembl
 /// As [`assemble`].
 pub async fn assemble_dry(config: &Config) -> Result<World, AssembleError> {
     let mut readers: BTreeMap<ProviderId, Arc<dyn ReadProvider>> = BTreeMap::new();
-    let mut nameservers = configured_nameservers(config);
     for (id, settings) in &config.providers {
         let reader = providers::build_reader(settings).await;
-        readers.insert(id.clone(), reader.map_err(|error| AssembleError::Provider(id.clone(), error))?);
-        if let ProviderConfig::Mock(_) = settings {
-            own_nameservers(config, id, None, &mut nameservers);
-        }
+        readers.insert(id.clone(), reader.map_err(|error| failed(id, error))?);
     }
+    let hands = Hands::reading(readers);
+    let nameservers = nameservers(config, &hands);
     let state = match Store::open_read_only(&config.agent.state) {
         Ok(store) => State::File(store),
         Err(StoreError::Missing { .. }) => State::Nowhere,
@@ -82,7 +130,7 @@ pub async fn assemble_dry(config: &Config) -> Result<World, AssembleError> {
             State::Nowhere
         }
     };
-    Ok(World { state, ..world(Hands::reading(readers), nameservers) })
+    Ok(World { state, ..world(hands, nameservers) })
 }
 
 fn world(hands: Hands, nameservers: BTreeMap<DomainName, Vec<Server>>) -> World {
@@ -109,8 +157,7 @@ fn open_state(path: &Path) -> State {
 fn configured_nameservers(config: &Config) -> BTreeMap<DomainName, Vec<Server>> {
     let with = config.records.iter().filter(|(_, record)| !record.nameservers.is_empty());
     with.map(|(name, record)| {
-        let server =
-            |address: &std::net::SocketAddr| Server { name: address.ip().to_string(), address: *address };
+        let server = |address: &SocketAddr| Server { name: address.ip().to_string(), address: *address };
         (name.clone(), record.nameservers.iter().map(server).collect())
     })
     .collect()
@@ -120,7 +167,7 @@ fn configured_nameservers(config: &Config) -> BTreeMap<DomainName, Vec<Server>> 
 fn own_nameservers(
     config: &Config,
     id: &ProviderId,
-    address: Option<std::net::SocketAddr>,
+    address: Option<SocketAddr>,
     nameservers: &mut BTreeMap<DomainName, Vec<Server>>,
 ) {
     for (name, _) in config.records.iter().filter(|(_, record)| record.policy.provider == *id) {

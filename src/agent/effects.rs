@@ -103,6 +103,15 @@ impl Agent {
         batch.events.push((recorded, channels));
     }
 
+    /// Tells one event that is the agent's own.
+    pub(super) async fn tell(&mut self, event: Event) {
+        let now = self.clock.now();
+        let recorded = self.ledger.record(event, None);
+        let mut batch = Batch::default();
+        self.say(recorded, &mut batch);
+        self.keep(batch, &now).await;
+    }
+
     pub(super) async fn keep(&mut self, batch: Batch, now: &Now) {
         let nothing = batch.trackers.is_empty()
             && batch.records.is_empty()
@@ -133,7 +142,13 @@ impl Agent {
         };
         self.keep(batch, now).await;
         if !matches!(self.mode, Mode::Plan { .. }) {
-            self.ledger.prune(now).await;
+            let latency = self.decision.fetch_latency();
+            // Nothing waits for it: a change that is due in the meantime waits for the disk as ever, and no longer.
+            let (kept, pruned) = (self.ledger.keep_latency(latency), self.ledger.prune(now.wall));
+            self.tasks.spawn(async move {
+                kept.await;
+                pruned.await;
+            });
         }
     }
 

@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::ledger::Ledger;
+use super::reload::{Reload, Waiting};
 use super::restore::{jobs, saved};
 use super::servers::Servers;
 use super::zones::Zones;
 use super::{World, systemd};
-use crate::api::{Command, Source, Status};
+use crate::api::{Command, Explained, Source, Status};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decision::{ChannelId, Decision, Event, EventKind, Input, Moment, Now, Options, Report};
@@ -105,6 +106,19 @@ pub struct Agent {
     pub(super) next_keep: Moment,
     /// Does some channel write to the log already?
     pub(super) log_channels: BTreeSet<ChannelId>,
+    /// Word of the files of the configuration.
+    reloads: mpsc::Receiver<Reload>,
+    /// A configuration that is taken over as soon as nothing stands in its way.
+    pub(super) waiting: Option<Waiting>,
+}
+
+/// The channels that write to the program's own log.
+pub(super) fn log_channels(config: &Config) -> BTreeSet<ChannelId> {
+    let channels = config.notify.channels.iter();
+    channels
+        .filter(|(_, channel)| matches!(channel.kind, ChannelKind::Log))
+        .map(|(id, _)| id.clone())
+        .collect()
 }
 
 impl Agent {
@@ -141,13 +155,7 @@ impl Agent {
             Decision::new(config.policy(), hands.faces(), options, saved(loaded, &now, options), &now);
         let scheduler = Scheduler::start(jobs(&config), prober, Arc::clone(&clock), findings_in, seed);
         let (stop_outbox, _) = watch::channel(false);
-        let log_channels = config
-            .notify
-            .channels
-            .iter()
-            .filter(|(_, channel)| matches!(channel.kind, ChannelKind::Log))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let log_channels = log_channels(&config);
         let zones = Zones::new(hands, results_in.clone());
         let servers =
             Servers { live, clock: Arc::clone(&clock), known: Arc::new(nameservers), out: results_in };
@@ -173,8 +181,16 @@ impl Agent {
             next_looks,
             next_keep: now.moment + KEEP_ALL,
             log_channels,
+            // Until somebody watches them: see `Agent::reloads`.
+            reloads: mpsc::channel(1).1,
+            waiting: None,
             clock,
         })
+    }
+
+    /// Has word of the files of the configuration come from here: see [`super::Reloader`].
+    pub fn reloads(&mut self, reloads: mpsc::Receiver<Reload>) {
+        self.reloads = reloads;
     }
 
     /// Where commands are sent while the agent runs.
@@ -241,7 +257,11 @@ impl Agent {
                     self.take(inputs).await;
                 }
                 Some(command) = self.commands.recv() => self.obey(command).await,
+                Some(reload) = self.reloads.recv() => self.hear_of_files(reload).await,
                 () = sleep(pause) => self.wake().await,
+            }
+            if self.waiting.is_some() {
+                self.take_over().await;
             }
         }
     }
@@ -252,7 +272,7 @@ impl Agent {
 
     fn next_wakeup(&self, now: Moment, deadline: Option<Moment>, alive: Option<Moment>) -> Moment {
         let look = self.next_looks.values().copied().min();
-        [look, deadline, alive, Some(self.next_keep)]
+        [look, deadline, alive, self.waits_until(), Some(self.next_keep)]
             .into_iter()
             .flatten()
             .fold(self.decision.next_wakeup(now), Moment::min)
@@ -310,6 +330,17 @@ impl Agent {
                     pending_deliveries: pending,
                     report: self.decision.report(&self.clock.now()),
                 });
+            }
+            Command::Explain(record, answer) => {
+                let explanation = self.decision.explain(&self.clock.now(), &record);
+                let agent = self.config.agent.id.clone();
+                // Whoever asked may have gone.
+                let _ = answer.send(explanation.map(|explanation| Explained {
+                    source: Source::Agent,
+                    agent,
+                    age_s: 0,
+                    explanation,
+                }));
             }
             Command::Failback(record, answer) => {
                 let known = self.config.records.contains_key(&record);

@@ -1,14 +1,16 @@
 //! What must outlive the process is kept here before its effect. A file that cannot be written does not stop a
 //! failover: the agent goes on from memory, says so loudly, and the file is written again as soon as it can be.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::State;
-use crate::decision::{ChannelId, Event, EventKind, Now, Recorded};
-use crate::notify::{NotifySettings, Outbox};
+use crate::decision::{ChannelId, Event, EventKind, LatencyRow, Now, Recorded};
+use crate::notify::{NotifySettings, Outbox, Sender};
 use crate::store::{Batch, Loaded, Store, StoreError};
 
 /// The longest the agent waits for the disk before it goes on from memory.
@@ -59,15 +61,41 @@ impl Ledger {
     }
 
     /// Forgets old history.
-    pub(super) async fn prune(&self, now: &Now) {
-        if self.trouble.is_some() {
-            return;
+    pub(super) fn prune(&self, now: Timestamp) -> impl Future<Output = ()> + Send + use<> {
+        let store = self.trouble.is_none().then(|| self.store.clone());
+        async move {
+            let Some(store) = store else { return };
+            match timeout(DISK_LIMIT, store.prune(now)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "old history could not be dropped"),
+                Err(_) => tracing::debug!("the disk took too long to drop old history"),
+            }
         }
-        match timeout(DISK_LIMIT, self.store.prune(now.wall)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "old history could not be dropped"),
-            Err(_) => tracing::debug!("the disk took too long to drop old history"),
+    }
+
+    /// Keeps how long probes took. While the state cannot be written it is lost: nothing depends on it.
+    pub(super) fn keep_latency(&self, rows: Vec<LatencyRow>) -> impl Future<Output = ()> + Send + use<> {
+        let store = (self.trouble.is_none() && !rows.is_empty()).then(|| self.store.clone());
+        async move {
+            let Some(store) = store else { return };
+            match timeout(DISK_LIMIT, store.add_latency(rows)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "latency could not be kept"),
+                Err(_) => tracing::debug!("the disk took too long to keep latency"),
+            }
         }
+    }
+
+    /// Other channels and routes from now on.
+    pub(super) fn reconfigure(
+        &mut self,
+        senders: BTreeMap<ChannelId, Arc<dyn Sender>>,
+        notify: NotifySettings,
+    ) {
+        if let Some(outbox) = &self.outbox {
+            outbox.reconfigure(senders, notify.clone());
+        }
+        self.notify = notify;
     }
 
     /// The outbox over it.

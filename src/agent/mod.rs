@@ -2,10 +2,13 @@
 //! It makes no choices of its own.
 
 mod assemble;
+mod differences;
 mod effects;
 mod event_loop;
 mod ledger;
 mod log;
+mod reload;
+mod reloader;
 mod restore;
 mod servers;
 mod systemd;
@@ -14,4 +17,6 @@ mod zones;
 
 pub use assemble::{AssembleError, assemble, assemble_dry};
 pub use event_loop::{Agent, Ending, Mode, StartError};
+pub use reload::{Fresh, Refused, Reload};
+pub use reloader::Reloader;
 pub use world::{Hands, State, World};

@@ -41,7 +41,12 @@ pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
     // A dry run has no business with somebody else's open change: it reads what is there.
     let open = if options.dry { Vec::new() } else { loaded.open_changes };
     let unconfirmed = open.into_iter().map(|row| (row.record.clone(), work_of(row, now)));
-    Saved { trackers: loaded.trackers, records: records.collect(), unconfirmed: unconfirmed.collect() }
+    Saved {
+        trackers: loaded.trackers,
+        records: records.collect(),
+        unconfirmed: unconfirmed.collect(),
+        certificates: loaded.certificates,
+    }
 }
 
 /// A change that was begun by an earlier run, to be proved by a reading.

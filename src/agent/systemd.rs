@@ -9,6 +9,14 @@ pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
+/// The configuration is being read again; [`ready`] follows.
+pub(super) fn reloading() {
+    // systemd compares the time with its own and takes a message without one for an old one (sd_notify(3)).
+    if let Ok(time) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, time]);
+    }
+}
+
 /// The event loop turns.
 pub(super) fn alive() {
     tell(&[NotifyState::Watchdog]);

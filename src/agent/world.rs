@@ -1,6 +1,7 @@
 //! Everything that touches the world, as the agent is handed it: real, scripted, or a stage of our own.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use providers::{DomainName, Provider, ReadProvider};
@@ -48,12 +49,14 @@ pub enum State {
 pub struct Hands {
     readers: BTreeMap<ProviderId, Arc<dyn ReadProvider>>,
     writers: BTreeMap<ProviderId, Arc<dyn Provider>>,
+    /// Where the DNS servers of mocks listen.
+    dns: BTreeMap<ProviderId, SocketAddr>,
 }
 
 impl Hands {
     /// Hands that can only read.
     pub fn reading(readers: BTreeMap<ProviderId, Arc<dyn ReadProvider>>) -> Self {
-        Hands { readers, writers: BTreeMap::new() }
+        Hands { readers, ..Hands::default() }
     }
 
     /// Hands that can read and write.
@@ -61,7 +64,21 @@ impl Hands {
         let reader = |(id, writer): (&ProviderId, &Arc<dyn Provider>)| {
             (id.clone(), Arc::clone(writer) as Arc<dyn ReadProvider>)
         };
-        Hands { readers: writers.iter().map(reader).collect(), writers }
+        Hands { readers: writers.iter().map(reader).collect(), writers, dns: BTreeMap::new() }
+    }
+
+    /// Adds a provider that can be read and written, and where its own DNS server listens, if it has one.
+    pub(super) fn add(&mut self, id: ProviderId, writer: Arc<dyn Provider>, dns: Option<SocketAddr>) {
+        self.readers.insert(id.clone(), Arc::clone(&writer) as Arc<dyn ReadProvider>);
+        if let Some(address) = dns {
+            self.dns.insert(id.clone(), address);
+        }
+        self.writers.insert(id, writer);
+    }
+
+    /// Where a provider's own DNS server listens, if it has one.
+    pub(super) fn dns(&self, id: &ProviderId) -> Option<SocketAddr> {
+        self.dns.get(id).copied()
     }
 
     /// The reading hand for a provider.

@@ -37,6 +37,18 @@ impl Zones {
         Zones { hands, found: Arc::default(), turns, out }
     }
 
+    /// Other hands from now on; what is under way ends with the old ones. Zones that are `moved` are found anew.
+    pub(super) fn renew(&mut self, hands: Hands, moved: impl Fn(&DomainName) -> bool) {
+        for id in hands.faces().into_keys() {
+            self.turns.entry(id).or_insert_with(|| Arc::new(Semaphore::new(CALLS_AT_ONCE)));
+        }
+        // A reading under way must not put back what it found at another provider.
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        found.retain(|record, _| !moved(record));
+        self.found = Arc::new(Mutex::new(found));
+        self.hands = hands;
+    }
+
     /// The zone of a record, if it has been found.
     pub(super) fn zone_of(&self, record: &DomainName) -> Option<Zone> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).get(record).cloned()

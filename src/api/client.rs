@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{ApiError, Status};
+use super::{ApiError, Explained, Status};
 
 /// The longest a call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(6);
@@ -36,6 +36,16 @@ impl Client {
         let body = self.call("GET", "/v1/status").await?;
         serde_json::from_slice(&body)
             .map_err(|error| self.nobody(format!("its answer is no status: {error}")))
+    }
+
+    /// Why a record is where it is.
+    ///
+    /// # Errors
+    /// [`ApiError::Nobody`] when no agent answers, [`ApiError::Refused`] when it knows no such record.
+    pub async fn explain(&self, record: &DomainName) -> Result<Explained, ApiError> {
+        let body = self.call("GET", &format!("/v1/records/{record}/explain")).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| self.nobody(format!("its answer explains nothing: {error}")))
     }
 
     /// Takes a record back to its best target now.

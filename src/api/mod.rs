@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/records/NAME/explain` | [`Explained`], or 404 when there is no such record |
 //! | `POST /v1/records/NAME/failback` | 202, or 404 when there is no such record |
 
 mod client;
@@ -15,7 +16,7 @@ use providers::DomainName;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::decision::Report;
+use crate::decision::{Explanation, Report};
 
 pub use client::Client;
 pub use server::serve;
@@ -25,6 +26,8 @@ pub use server::serve;
 pub enum Command {
     /// What is known now.
     Status(oneshot::Sender<Status>),
+    /// Why is this record where it is? Answers nothing when there is no such record.
+    Explain(DomainName, oneshot::Sender<Option<Explained>>),
     /// Take a record back to its best target now; answers whether there is such a record.
     Failback(DomainName, oneshot::Sender<bool>),
 }
@@ -51,6 +54,20 @@ pub struct Status {
     /// Everything else.
     #[serde(flatten)]
     pub report: Report,
+}
+
+/// Why a record is where it is, and who says so. The form of `explain -o json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// `agent` when a running agent told it, `state` when it was read from the state file.
+    pub source: Source,
+    /// Who.
+    pub agent: String,
+    /// How old this knowledge is, seconds.
+    pub age_s: u64,
+    /// Everything else.
+    #[serde(flatten)]
+    pub explanation: Explanation,
 }
 
 /// Where a [`Status`] comes from.

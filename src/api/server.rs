@@ -45,6 +45,7 @@ pub async fn serve(
         .map_err(|error| listen(error.to_string()))?;
     let router = Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/records/{name}/explain", get(explain))
         .route("/v1/records/{name}/failback", post(failback))
         .with_state(commander);
     let guard = SocketFile(path.to_owned());
@@ -68,6 +69,17 @@ impl Drop for SocketFile {
 async fn status(State(commander): State<mpsc::Sender<Command>>) -> Response {
     match ask(&commander, Command::Status).await {
         Some(status) => axum::Json(status).into_response(),
+        None => busy(),
+    }
+}
+
+async fn explain(State(commander): State<mpsc::Sender<Command>>, Segment(name): Segment<String>) -> Response {
+    let Ok(name) = name.parse::<DomainName>() else {
+        return (StatusCode::BAD_REQUEST, "this is no domain name").into_response();
+    };
+    match ask(&commander, |answer| Command::Explain(name.clone(), answer)).await {
+        Some(Some(explained)) => axum::Json(explained).into_response(),
+        Some(None) => (StatusCode::NOT_FOUND, format!("no record {name} is configured")).into_response(),
         None => busy(),
     }
 }

@@ -19,6 +19,10 @@ pub enum Exit {
     Change,
     /// `--detailed-exitcode`: holding.
     Holding,
+    /// `probe`: it cannot be known whether the target passes.
+    Unknown,
+    /// `probe --nagios`: a state of the plugin guidelines, 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    Plugin(u8),
 }
 
 impl Exit {
@@ -28,10 +32,11 @@ impl Exit {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
-            Exit::Config => 3,
+            Exit::Config | Exit::Unknown => 3,
             Exit::Refused => 4,
             Exit::Change => 5,
             Exit::Holding => 6,
+            Exit::Plugin(state) => state,
         }
     }
 }

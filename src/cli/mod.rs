@@ -1,19 +1,27 @@
 //! The command line: one file per command, no logic of its own.
 
+mod completions;
 mod config;
 mod deliveries;
+mod doctor;
 mod exit;
+mod explain;
 mod failback;
+mod history;
+mod man;
 mod notify;
 mod once;
 mod output;
 mod plan;
 mod playbill;
+mod probe;
 mod rehearse;
 mod run;
 mod schema;
 mod setup;
 mod status;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use std::path::PathBuf;
@@ -39,10 +47,12 @@ Examples:
   failover plan -c failover.yaml         what would be done now, and why; writes nothing
   failover run -c failover.yaml          the agent
   failover once -c failover.yaml         one look and at most one change, for cron
+  failover doctor                        is everything in place for the day it matters?
+  failover probe montreal                one target now, with where the time goes
 
 Exit codes: 0 done, in the desired state, or holding; 1 failed; 2 usage; 3 configuration invalid;
 4 refused by a guard. plan and once with --detailed-exitcode: 5 a change is pending (plan) or was
-made (once), 6 holding.";
+made (once), 6 holding. probe has its own: see failover probe --help.";
 
 /// What every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -103,6 +113,10 @@ enum Command {
     Once(once::Args),
     Plan(plan::Args),
     Status(status::Args),
+    Probe(probe::Args),
+    Doctor(doctor::Args),
+    Explain(explain::Args),
+    History(history::Args),
     Validate(validate::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -113,12 +127,19 @@ enum Command {
     #[command(subcommand)]
     Deliveries(deliveries::Command),
     Rehearse(rehearse::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn main() -> Exit {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
+        // Who runs a plugin reads its first line on standard output and its exit code, whatever went wrong.
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--nagios") => {
+            output::print(&probe::excuse(&error.to_string()));
+            return Exit::Plugin(probe::State::Unknown.code());
+        }
         Err(error) => {
             // Help and version are no errors; a closed pipe is nobody's fault.
             let _ = error.print();
@@ -130,6 +151,10 @@ pub fn main() -> Exit {
         Command::Once(args) => once::main(&global, &args),
         Command::Plan(args) => plan::main(&global, &args),
         Command::Status(args) => status::main(&global, &args),
+        Command::Doctor(args) => doctor::main(&global, &args),
+        Command::Probe(args) => probe::main(&global, &args),
+        Command::Explain(args) => explain::main(&global, &args),
+        Command::History(args) => history::main(&global, &args),
         Command::Validate(args) => validate::main(&global, &args),
         Command::Config(command) => config::main(&global, &command),
         Command::Schema(args) => schema::main(&global, &args),
@@ -137,5 +162,7 @@ pub fn main() -> Exit {
         Command::Notify(command) => notify::main(&global, &command),
         Command::Deliveries(command) => deliveries::main(&global, &command),
         Command::Rehearse(args) => rehearse::main(&global, &args),
+        Command::Completions(args) => completions::main(&args),
+        Command::Man(args) => man::main(&args),
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Limits {
 }
 
 /// `50s`, `2m 30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let signed: jiff::SignedDuration =
         text.parse().map_err(|_| format!("{text:?} is no duration; write 50s or 2m 30s"))?;
     Duration::try_from(signed).map_err(|_| "a duration cannot be negative".into())

@@ -7,9 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Global, Output, setup};
-use crate::decision::{
-    ChangeReport, RecordReport, RecordStatus, Report, TargetId, TargetReport, Verdict, counted,
-};
+use crate::decision::{ChangeReport, RecordReport, RecordStatus, Report, TargetId, Verdict, counted};
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) {
@@ -114,7 +112,7 @@ pub(super) fn records(report: &Report, paint: Paint) -> String {
     text
 }
 
-fn row(text: &mut String, label: &str, value: &str) {
+pub(super) fn row(text: &mut String, label: &str, value: &str) {
     let _ = writeln!(text, "{}", wrapped(&format!("  {label:<9} {value}"), 12));
 }
 
@@ -143,14 +141,14 @@ fn wrapped_at(text: &str, indent: usize, columns: usize) -> String {
     lines
 }
 
-fn reason_label(status: RecordStatus) -> &'static str {
+pub(super) fn reason_label(status: RecordStatus) -> &'static str {
     match status {
         RecordStatus::InSync | RecordStatus::Pending | RecordStatus::Changing => "because",
         RecordStatus::Holding | RecordStatus::Refused | RecordStatus::Failed | RecordStatus::Unread => "why",
     }
 }
 
-fn standing(record: &RecordReport, paint: Paint) -> String {
+pub(super) fn standing(record: &RecordReport, paint: Paint) -> String {
     match record.status {
         RecordStatus::InSync => paint.good("in the desired state"),
         RecordStatus::Pending => paint.doubtful("a change is due"),
@@ -162,7 +160,7 @@ fn standing(record: &RecordReport, paint: Paint) -> String {
     }
 }
 
-fn published(record: &RecordReport) -> String {
+pub(super) fn published(record: &RecordReport) -> String {
     let ttl = record.ttl.map_or_else(String::new, |ttl| format!(", TTL {ttl} s"));
     match (record.values.is_empty(), record.targets.is_empty()) {
         (true, true) if matches!(record.status, RecordStatus::Unread | RecordStatus::Failed) => {
@@ -205,7 +203,7 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
     for target in &report.targets {
         let since =
             target.since.map_or_else(String::new, |since| format!(" since {}", clock(since, report.time)));
-        let verdict = verdict(target, paint);
+        let verdict = verdict(target.verdict, paint);
         let _ = writeln!(text, "  {:<width$}  {verdict}{since}", target.name.as_str());
         for endpoint in &target.endpoints {
             let Some(outcome) = &endpoint.outcome else { continue };
@@ -233,8 +231,8 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
     text
 }
 
-fn verdict(target: &TargetReport, paint: Paint) -> String {
-    match target.verdict {
+pub(super) fn verdict(verdict: Verdict, paint: Paint) -> String {
+    match verdict {
         Verdict::Up => paint.good("up"),
         Verdict::Down => paint.bad("down"),
         Verdict::Unknown => paint.doubtful("unknown"),

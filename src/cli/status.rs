@@ -10,7 +10,7 @@ use super::{Exit, Global, Output, setup};
 use crate::api::{Client, Source, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::decision::{Decision, Options, Policy, Saved, SavedRecord, counted, human};
+use crate::decision::{Decision, Now, Options, Policy, Saved, SavedRecord, counted, human};
 use crate::store::{Store, StoreError};
 
 /// What the running agent knows; without one, what the last run left behind.
@@ -58,20 +58,7 @@ async fn find(config: &Config) -> Result<(Status, String), Exit> {
 
 /// What the state file says. Nothing is probed and nothing is read from DNS.
 async fn from_state(config: &Config) -> Result<Status, StoreError> {
-    let store = Store::open_read_only(&config.agent.state)?;
-    let now = SystemClock::start().now();
-    let loaded = store.load(None, now.wall).await?;
-    let age = loaded.saved.map(|saved| now.moment.since(now.moment_of(saved))).unwrap_or_default();
-    let records = loaded.records.into_iter().map(|(name, row)| {
-        let last_change = row.last_change.map(|time| now.moment_of(time));
-        (name, SavedRecord { current: row.current, last_change, incident: row.incident, said: row.said })
-    });
-    let saved = Saved { trackers: loaded.trackers, records: records.collect(), unconfirmed: BTreeMap::new() };
-    // The verdicts as they were found, with their age: nobody is asked now, so no silence ends them, and no witness
-    // has to vouch again.
-    let options = Options { stale_floor: Duration::MAX, ..Options::default() };
-    let policy = Policy { witnesses: BTreeSet::new(), ..config.policy() };
-    let decision = Decision::new(policy, BTreeMap::new(), options, saved, &now);
+    let Remembered { decision, now, age, store } = remembered(config).await?;
     Ok(Status {
         source: Source::State,
         agent: config.agent.id.clone(),
@@ -82,6 +69,34 @@ async fn from_state(config: &Config) -> Result<Status, StoreError> {
         pending_deliveries: store.pending().await?,
         report: decision.report(&now),
     })
+}
+
+/// What the last run left, as a decision that can be asked.
+pub(super) struct Remembered {
+    pub(super) decision: Decision,
+    pub(super) now: Now,
+    /// How old it is.
+    pub(super) age: Duration,
+    store: Store,
+}
+
+/// Reads what the last run left.
+pub(super) async fn remembered(config: &Config) -> Result<Remembered, StoreError> {
+    let store = Store::open_read_only(&config.agent.state)?;
+    let now = SystemClock::start().now();
+    let loaded = store.load(None, now.wall).await?;
+    let age = loaded.saved.map(|saved| now.moment.since(now.moment_of(saved))).unwrap_or_default();
+    let records = loaded.records.into_iter().map(|(name, row)| {
+        let last_change = row.last_change.map(|time| now.moment_of(time));
+        (name, SavedRecord { current: row.current, last_change, incident: row.incident, said: row.said })
+    });
+    let saved = Saved { trackers: loaded.trackers, records: records.collect(), ..Saved::default() };
+    // The verdicts as they were found, with their age: nobody is asked now, so no silence ends them, and no witness
+    // has to vouch again.
+    let options = Options { stale_floor: Duration::MAX, ..Options::default() };
+    let policy = Policy { witnesses: BTreeSet::new(), ..config.policy() };
+    let decision = Decision::new(policy, BTreeMap::new(), options, saved, &now);
+    Ok(Remembered { decision, now, age, store })
 }
 
 fn print(global: &Global, status: &Status, silence: &str) {

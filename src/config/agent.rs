@@ -1,11 +1,12 @@
 //! `agent:` and `api:`
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checks;
+use super::checks::{self, Proof};
 use super::keys;
 use super::limits;
 use super::model::{AgentSettings, Witness};
@@ -80,15 +81,42 @@ fn witnesses(item: Item<'_>) -> Read<BTreeMap<WitnessId, Witness>> {
 
 fn witness(item: Item<'_>) -> Read<(WitnessId, Witness, Span)> {
     let map = item.map(&keys::WITNESS)?;
-    if map.item("tcp").is_none() && !item.node.entries().is_empty() {
+    let written = |address: SocketAddr, id: String, proof, item: Item<'_>| {
+        let check = Arc::new(checks::witness(proof));
+        (WitnessId::from(id), Witness { address: address.ip(), check }, item.node.span)
+    };
+    let kinds = [
+        map.get("tcp", |item| {
+            let address = item.socket_address(1, 443)?;
+            Ok(written(address, address.to_string(), Proof::Tcp(address.port()), item))
+        }),
+        map.get("icmp", |item| {
+            let address = item.address("a witness")?;
+            Ok(written((address, 0).into(), format!("icmp:{address}"), Proof::Icmp, item))
+        }),
+        map.get("dns", |item| {
+            let address = dns_server(item)?;
+            Ok(written(address, format!("dns:{address}"), Proof::Dns(address.port()), item))
+        }),
+    ];
+    let mut kinds = kinds.into_iter().filter_map(Read::transpose);
+    match (kinds.next(), kinds.next()) {
+        (Some(kind), None) => kind,
+        (Some(_), Some(_)) => {
+            Err(map.fault("a witness is of one kind, and this has two", "make two witnesses of it"))
+        }
         // The kinds of later versions, and what is no kind, were noted already.
-        return Err(Noted);
+        (None, _) if !item.node.entries().is_empty() => Err(Noted),
+        (None, _) => Err(map.fault("a witness needs a kind", "write `tcp: 192.0.2.1:443`, or icmp, or dns")),
     }
-    map.need("tcp", |item| {
-        let address = item.socket_address(1, 443)?;
-        let check = Arc::new(checks::witness(address.port()));
-        Ok((WitnessId::from(address.to_string()), Witness { address: address.ip(), check }, item.node.span))
-    })
+}
+
+/// An address, with or without a port.
+fn dns_server(item: Item<'_>) -> Read<SocketAddr> {
+    if item.text()?.parse::<IpAddr>().is_ok() {
+        return Ok((item.address("a witness")?, 53).into());
+    }
+    item.socket_address(1, 53)
 }
 
 /// The machine's name, as the kernel has it.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use providers::{DomainName, ProviderConfig};
 
 use super::doubts::{self, Whole};
+use super::marks::Marks;
 use super::model::{Config, RecordSettings};
 use super::names::Names;
 use super::read::{Desk, Item, Optional};
@@ -68,6 +69,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         records: records.into_iter().map(|(name, (record, _))| (name, record)).collect(),
         notify: notify.ok()?,
         warnings: Vec::new(),
+        marks: Marks::of(root),
     })
 }
 

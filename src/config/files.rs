@@ -76,7 +76,7 @@ pub(super) fn read_all(cx: &Context<'_>, path: &Path) -> Result<Vec<Text>, Confi
 }
 
 /// The files to read: the one that is named, or those of a folder in the order of their names, byte by byte.
-fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
+pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

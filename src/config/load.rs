@@ -1,5 +1,6 @@
 //! From files to a [`Config`]: the order of the steps.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Fault};
@@ -39,9 +40,7 @@ impl Config {
     /// # Errors
     /// Every fault of all files.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
-        let cx = Context::new(env);
-        let texts = files::read_all(&cx, path)?;
-        build(cx, texts, |config, _, _| config)
+        Loading::of(path, env).result
     }
 
     /// The effective configuration of a file or folder: see [`Effective`]. With `defaults`, every default filled in.
@@ -55,7 +54,7 @@ impl Config {
     ) -> Result<Effective, ConfigErrors> {
         let cx = Context::new(env);
         let texts = files::read_all(&cx, path)?;
-        build(cx, texts, |_, root, words| Effective::new(root, words, defaults))
+        build(cx, texts, |_, root, words| Effective::new(root, words, defaults)).0
     }
 
     /// The effective configuration of the text of one file.
@@ -68,7 +67,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
         defaults: bool,
     ) -> Result<Effective, ConfigErrors> {
-        build(Context::new(env), one(name, text), |_, root, words| Effective::new(root, words, defaults))
+        build(Context::new(env), one(name, text), |_, root, words| Effective::new(root, words, defaults)).0
     }
 
     /// Reads the text of one file; `name` is its name in messages.
@@ -80,7 +79,30 @@ impl Config {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, ConfigErrors> {
-        build(Context::new(env), one(name, text), |config, _, _| config)
+        build(Context::new(env), one(name, text), |config, _, _| config).0
+    }
+}
+
+/// What came of loading, and what it depends on beside the files of the configuration.
+#[derive(Debug)]
+pub struct Loading {
+    /// The configuration, or every fault of all files.
+    pub result: Result<Config, ConfigErrors>,
+    /// The files that values were taken from (`${file:...}`), whether they could be read or not.
+    pub taken: BTreeSet<PathBuf>,
+}
+
+impl Loading {
+    /// As [`Config::load`].
+    pub fn of(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loading {
+        let cx = Context::new(env);
+        match files::read_all(&cx, path) {
+            Err(errors) => Loading { result: Err(errors), taken: BTreeSet::new() },
+            Ok(texts) => {
+                let (result, taken) = build(cx, texts, |config, _, _| config);
+                Loading { result, taken }
+            }
+        }
     }
 }
 
@@ -88,12 +110,13 @@ fn one(name: &str, text: &str) -> Vec<Text> {
     vec![Text { name: name.to_owned(), content: text.to_owned(), open: false }]
 }
 
-/// Reads the texts as one and makes something of the configuration, its tree and what must not be shown.
+/// Reads the texts as one and makes something of the configuration, its tree and what must not be shown; and the files
+/// that values were taken from.
 fn build<T>(
     cx: Context<'_>,
     texts: Vec<Text>,
     make: impl FnOnce(Config, &Node, &[String]) -> T,
-) -> Result<T, ConfigErrors> {
+) -> (Result<T, ConfigErrors>, BTreeSet<PathBuf>) {
     let mut sources = Sources::default();
     let whole = merged(&cx, &mut sources, texts);
     if whole.is_none() {
@@ -102,15 +125,17 @@ fn build<T>(
     }
     let desk = Desk { cx: &cx, sources: &sources };
     let config = whole.as_ref().and_then(|whole| document::read(desk, whole));
+    let taken = cx.files.borrow().keys().map(PathBuf::from).collect();
     let findings = cx.into_findings();
-    match (config, whole) {
+    let result = match (config, whole) {
         (Some(config), Some(whole)) if findings.faults.is_empty() => {
             let words = secret::words(findings.secrets.iter().cloned());
             let config = Config { warnings: fault::warnings(&sources, findings), ..config };
             Ok(make(config, &whole, &words))
         }
         _ => Err(ConfigErrors::new(&sources, findings)),
-    }
+    };
+    (result, taken)
 }
 
 /// All files as one tree, references resolved; `None` when there is nothing in them.

@@ -16,6 +16,7 @@
 //! | `read`, `scalar`, `names` | reading keys, values and names, noting what is wrong |
 //! | `agent`, `checks`, `targets`, `providers`, `records`, `channels` | one section each |
 //! | `document`, `doubts` | the sections together; what only the whole shows, and what is doubtful in it |
+//! | `marks`, `watch` | which parts of two configurations are the same; whether files changed |
 //! | `context`, `fault`, `excerpt`, `secret` | collecting faults, showing them, and what must never be shown |
 //!
 //! Deliberately absent: serde for these types. It stops at the first fault, and `tag`, `flatten` and `untagged`
@@ -34,6 +35,7 @@ mod interpolate;
 mod keys;
 mod limits;
 mod load;
+mod marks;
 mod merge;
 mod model;
 mod names;
@@ -47,8 +49,12 @@ mod show;
 mod source;
 mod targets;
 mod tree;
+mod watch;
 mod yaml;
 
 pub use fault::{ConfigErrors, Finding, render_warnings};
+pub use load::Loading;
+pub use marks::Marks;
 pub use model::{AgentSettings, Config, RecordSettings, Target, Witness};
 pub use show::Effective;
+pub use watch::Prints;

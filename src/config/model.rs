@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use providers::{DomainName, ProviderConfig};
 
+use super::Marks;
 use super::fault::Finding;
 use crate::decision::{
     CheckId, CheckPolicy, Policy, ProviderId, RecordPolicy, TargetId, TargetPolicy, Thresholds, WitnessId,
@@ -34,6 +35,8 @@ pub struct Config {
     pub notify: NotifySettings,
     /// What is no fault and yet deserves a word (no witnesses, for one).
     pub warnings: Vec<Finding>,
+    /// To tell which entries another configuration has changed.
+    pub marks: Marks,
 }
 
 /// See `agent:` in the YAML.
@@ -103,6 +106,7 @@ impl Config {
                 interval: check.interval,
                 fast_interval: check.fast_interval,
                 timeout: check.timeout,
+                min_tls_days: check.kind.tls().and_then(|tls| tls.min_days).map(|min| min.days),
             };
             Some((id.clone(), policy))
         });

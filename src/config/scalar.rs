@@ -118,15 +118,16 @@ impl Item<'_> {
         })
     }
 
-    /// A share from 0 to 50 percent.
-    pub(super) fn percent(self) -> Read<u8> {
+    /// A share from 0 to `most` percent.
+    pub(super) fn percent(self, most: u8) -> Read<u8> {
         let text = self.scalar("a percentage")?.text.trim();
         let (name, shown) = (self.name, self.shown());
         let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<u8>().ok());
         match number {
-            Some(number) if number <= 50 => Ok(number),
+            Some(number) if number <= most => Ok(number),
             Some(_) => {
-                Err(self.fault(format!("{name} {shown} is not between 0% and 50%"), "write at most 50%"))
+                let message = format!("{name} {shown} is not between 0% and {most}%");
+                Err(self.fault(message, format!("write at most {most}%")))
             }
             None => Err(self.fault(format!("{name} `{shown}` is not a percentage"), "write it like 10%")),
         }

@@ -129,6 +129,8 @@ fn value(form: &Form) -> Value {
         Form::Duration => text("[0-9]"),
         Form::Percent => text(r"^\s*\+?[0-9]+\s*%\s*$"),
         Form::Flag => either([json!({"type": "boolean"}), text("^(true|True|TRUE|false|False|FALSE)$")]),
+        Form::Decimal => either([json!({"type": "number"}), text("^-?[0-9.]+([eE][-+]?[0-9]+)?$")]),
+        Form::Scalar => json!({"type": ["string", "number", "boolean", "null"]}),
         Form::Port => number(1, 65535),
         Form::Number(least, most) => number(*least, *most),
         Form::Size => {

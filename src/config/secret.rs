@@ -28,6 +28,7 @@ pub(super) fn is_secret(key: &str) -> bool {
         "private",
         "credential",
         "auth",
+        "bearer",
         "headers",
     ];
     let key = key.to_ascii_lowercase().replace('-', "_");
@@ -52,8 +53,8 @@ pub(super) fn collect(cx: &Context<'_>, sources: &Sources, node: &Node) {
                 // A provider's URL is an address, a channel's is a capability.
                 let harmless =
                     entry.key == "url" && node.get("type").is_some_and(is_provider) && !has_user(entry);
-                if is_secret(&entry.key) && !harmless {
-                    hide(cx, sources, &entry.node, entry.key != "headers");
+                if is_secret(&entry.key) && !harmless && !is_key_file(node, entry) {
+                    hide(cx, sources, &entry.node, !matches!(entry.key.as_str(), "headers" | "auth"));
                 } else {
                     collect(cx, sources, &entry.node);
                 }
@@ -76,6 +77,18 @@ pub(super) fn collect(cx: &Context<'_>, sources: &Sources, node: &Node) {
         }
         Value::Null | Value::Lost => {}
     }
+}
+
+/// The path of a private key is no secret. What does not look like a path may be the key itself.
+fn is_key_file(node: &Node, entry: &super::tree::Entry) -> bool {
+    let ends = |path: &str| [".pem", ".key"].iter().any(|end| path.ends_with(end));
+    let is_path = |text: &str| {
+        text.len() < 256
+            && !text.contains(char::is_whitespace)
+            && (text.starts_with(['/', '.']) || ends(text))
+    };
+    let path = matches!(&entry.node.value, Value::Scalar(scalar) if is_path(&scalar.text));
+    path && entry.key == "key" && node.get("certificate").is_some()
 }
 
 fn is_provider(kind: &Node) -> bool {

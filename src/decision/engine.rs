@@ -22,6 +22,8 @@ pub struct Saved {
     pub records: BTreeMap<DomainName, SavedRecord>,
     /// Changes that were begun and never closed: they may have happened.
     pub unconfirmed: BTreeMap<DomainName, Work>,
+    /// The keys under which certificates were told of.
+    pub certificates: BTreeSet<String>,
 }
 
 /// What is kept of a record between two runs.
@@ -57,16 +59,18 @@ pub struct Decision {
     pub(super) targets: Targets,
     pub(super) sight: Sight,
     pub(super) records: BTreeMap<DomainName, RecordState>,
+    pub(super) certificates: super::certificates::Certificates,
+    pub(super) latency: super::latency::Latency,
     /// Providers that cannot be used.
     pub(super) troubles: BTreeMap<ProviderId, super::troubles::Trouble>,
     /// The running incident of each target that is not well.
     pub(super) incidents: BTreeMap<TargetId, String>,
     /// The verdict last told of each target.
-    told: BTreeMap<TargetId, Verdict>,
-    by_target: BTreeMap<TargetId, Vec<DomainName>>,
-    unsettled: BTreeSet<Endpoint>,
-    witness_pace: Pace,
-    settles_until: Moment,
+    pub(super) told: BTreeMap<TargetId, Verdict>,
+    pub(super) by_target: BTreeMap<TargetId, Vec<DomainName>>,
+    pub(super) unsettled: BTreeSet<Endpoint>,
+    pub(super) witness_pace: Pace,
+    pub(super) settles_until: Moment,
     settled_reviewed: bool,
     next_sweep: Moment,
 }
@@ -89,14 +93,9 @@ impl Decision {
         // What an earlier run found out too long ago is no verdict.
         targets.expire(now.moment, &policy, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
-        let mut by_target: BTreeMap<TargetId, Vec<DomainName>> = BTreeMap::new();
-        for record in policy.records.values() {
-            for target in record.targets() {
-                by_target.entry(target.clone()).or_default().push(record.name.clone());
-            }
-        }
+        let by_target = by_target(&policy);
         let told = saved_verdicts(&saved.trackers);
-        let Saved { records: mut kept, mut unconfirmed, .. } = saved;
+        let Saved { records: mut kept, mut unconfirmed, certificates, .. } = saved;
         let records = policy.records.keys().map(|name| {
             let SavedRecord { current, last_change, incident, said } = kept.remove(name).unwrap_or_default();
             let phase = unconfirmed.remove(name).map_or(Phase::Idle, |work| Phase::Confirming {
@@ -118,6 +117,8 @@ impl Decision {
             unsettled: targets.iter().filter(|(_, t)| !t.is_settled()).map(|(e, _)| e.clone()).collect(),
             incidents: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            certificates: super::certificates::Certificates::new(&certificates),
+            latency: super::latency::Latency::default(),
             policy,
             faces,
             options,
@@ -233,6 +234,8 @@ impl Decision {
             return;
         }
         let counted = self.targets.count(observation, &self.policy, self.options.stale_floor);
+        self.latency.count(observation, self.targets.last(&observation.endpoint), now);
+        self.saw_certificate(now, observation, out);
         let endpoint = &observation.endpoint;
         if counted.first_failure {
             if !self.policy.witnesses.is_empty() {
@@ -320,7 +323,7 @@ impl Decision {
     }
 
     /// What was counted may be our own trouble, or too old to act upon: every verdict is formed anew.
-    fn begin_anew(&mut self, now: &Now, event: Event, out: &mut Vec<Effect>) {
+    pub(super) fn begin_anew(&mut self, now: &Now, event: Event, out: &mut Vec<Effect>) {
         self.targets.forget();
         self.settles_until = now.moment + self.policy.startup_grace;
         self.settled_reviewed = false;
@@ -333,7 +336,7 @@ impl Decision {
         self.evaluate_all(now, out);
     }
 
-    fn review_witness_pace(&mut self, out: &mut Vec<Effect>) {
+    pub(super) fn review_witness_pace(&mut self, out: &mut Vec<Effect>) {
         let doubtful = self.sight.is_doubtful() || !self.unsettled.is_empty();
         let pace = if doubtful { Pace::Fast } else { Pace::Steady };
         if pace != self.witness_pace {
@@ -347,7 +350,13 @@ impl Decision {
     }
 
     /// Tells a target's new verdict, once, and looks at its records again.
-    fn review_target(&mut self, now: &Now, target: &TargetId, silent: bool, out: &mut Vec<Effect>) {
+    pub(super) fn review_target(
+        &mut self,
+        now: &Now,
+        target: &TargetId,
+        silent: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let verdict = self.verdict(target);
         let told = self.told.get(target).copied();
         let news = match (told, verdict) {
@@ -444,6 +453,17 @@ impl Decision {
     pub fn record_names(&self) -> impl Iterator<Item = &DomainName> {
         self.records.keys()
     }
+}
+
+/// The records of each target.
+pub(super) fn by_target(policy: &Policy) -> BTreeMap<TargetId, Vec<DomainName>> {
+    let mut by_target: BTreeMap<TargetId, Vec<DomainName>> = BTreeMap::new();
+    for record in policy.records.values() {
+        for target in record.targets() {
+            by_target.entry(target.clone()).or_default().push(record.name.clone());
+        }
+    }
+    by_target
 }
 
 /// The verdicts that an earlier run has told already: one for a target whose kept trackers agree.

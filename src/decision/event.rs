@@ -77,6 +77,12 @@ kinds! {
     AgentStarted = "agent.started", Info;
     /// The agent was asked to stop and stopped.
     AgentStopped = "agent.stopped", Info;
+    /// Another configuration was taken over; `reason` says what changed.
+    ConfigReloaded = "config.reloaded", Info;
+    /// A changed configuration was refused; the old one goes on.
+    ConfigRefused = "config.refused", Warning;
+    /// A certificate that a target shows ends soon, or has ended.
+    CertificateExpiring = "certificate.expiring", Warning;
     /// The state cannot be written; the agent goes on from memory.
     StateUnwritable = "state.unwritable", Critical;
     /// The state can be written again.

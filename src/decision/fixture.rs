@@ -47,6 +47,7 @@ pub(super) fn policy() -> Policy {
         interval: Duration::from_secs(10),
         fast_interval: Duration::from_secs(1),
         timeout: Duration::from_secs(3),
+        min_tls_days: None,
     };
     let target = |addresses: &[&str]| TargetPolicy {
         addresses: ips(addresses),

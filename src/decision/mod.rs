@@ -13,19 +13,25 @@
 //! | [`Decision`] | all of it as one state machine: [`Input`] -> [`Effect`]s |
 
 mod arrival;
+mod certificates;
 mod effect;
 mod engine;
 mod event;
+mod explain;
+mod explain_next;
 #[cfg(test)]
 mod fixture;
+mod glance;
 mod guard;
 mod health;
 mod ids;
+mod latency;
 mod observation;
 mod plan;
 mod policy;
 mod reconcile;
 mod record;
+mod reload;
 mod report;
 mod review;
 mod say;
@@ -37,12 +43,19 @@ mod time;
 mod troubles;
 mod writing;
 
+pub use certificates::CERTIFICATE_KEY;
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
+pub use explain::{
+    EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
+};
+pub use explain_next::NextStep;
+pub use glance::Glance;
 pub use guard::{Guard, Refusal, answer_sets, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
+pub use latency::{LatencyRow, Letter, Remembered, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};

@@ -42,6 +42,8 @@ pub struct CheckPolicy {
     pub fast_interval: Duration,
     /// The longest a probe may take.
     pub timeout: Duration,
+    /// So many days before its end, or fewer, a certificate is warned of; the usual times when `None`.
+    pub min_tls_days: Option<u32>,
 }
 
 impl CheckPolicy {

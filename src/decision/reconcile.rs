@@ -17,6 +17,10 @@ impl Decision {
         result: Result<Snapshot, Fault>,
         out: &mut Vec<Effect>,
     ) {
+        if std::mem::take(&mut self.state(name).reread) {
+            out.push(Effect::Read(name.clone()));
+            return;
+        }
         let provider = self.record(name).provider.clone();
         let phase = std::mem::take(&mut self.state(name).phase);
         match result {
@@ -33,6 +37,9 @@ impl Decision {
                 self.provider_works(now, &provider, out);
                 let state = self.state(name);
                 state.calm();
+                if state.snapshot.as_ref().is_some_and(|before| before.sets != snapshot.sets) {
+                    state.shown_since = Some(now.moment);
+                }
                 state.snapshot = Some(snapshot);
                 if let Phase::Confirming { work, word, tries } = phase
                     && self.proves(now, name, work, word, tries, out)

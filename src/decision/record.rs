@@ -62,6 +62,8 @@ pub(super) struct RecordState {
     pub(super) current: Vec<TargetId>,
     /// What the provider held when it was last read.
     pub(super) snapshot: Option<Snapshot>,
+    /// Since when the provider was seen to hold that; `None` when it held it already at the first reading.
+    pub(super) shown_since: Option<Moment>,
     /// What should be there as far as we know: our last confirmed change, or the first reading.
     pub(super) settled: Option<BTreeMap<RecordType, RecordSet>>,
     pub(super) phase: Phase,
@@ -78,6 +80,10 @@ pub(super) struct RecordState {
     /// When the record was last changed by us.
     pub(super) last_change: Option<Moment>,
     pub(super) failback_asked: bool,
+    /// The reading under way asks the old provider, or for the old settings: its result is worth nothing.
+    pub(super) reread: bool,
+    /// A record that joined a running agent is held this long while a target has no verdict.
+    pub(super) settles_until: Option<Moment>,
     pub(super) incident: Option<String>,
     /// What was said and must not be said twice, by topic.
     pub(super) said: BTreeMap<String, String>,

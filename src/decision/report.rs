@@ -183,7 +183,7 @@ impl Decision {
         }
     }
 
-    fn target_report(&self, now: &Now, id: &TargetId) -> TargetReport {
+    pub(super) fn target_report(&self, now: &Now, id: &TargetId) -> TargetReport {
         let endpoints = self.targets.endpoints(id).map(|(endpoint, tracker)| {
             let last = self.targets.last(endpoint);
             EndpointReport {
@@ -204,7 +204,7 @@ impl Decision {
         }
     }
 
-    fn record_report(&self, now: &Now, name: &DomainName) -> RecordReport {
+    pub(super) fn record_report(&self, now: &Now, name: &DomainName) -> RecordReport {
         let record = self.record(name);
         let state = &self.records[name];
         let (status, reason) = self.standing(now.moment, name);

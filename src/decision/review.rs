@@ -22,7 +22,10 @@ impl Decision {
         let addresses = state.addresses();
         let current =
             Current { targets: &state.current, addresses: &addresses, failback_asked: state.failback_asked };
-        select(&self.view(now), self.record(name), current)
+        let mut view = self.view(now);
+        view.settles_until =
+            state.settles_until.map_or(view.settles_until, |own| own.max(view.settles_until));
+        select(&view, self.record(name), current)
     }
 
     /// The record sets of a wish, as the provider would store them.

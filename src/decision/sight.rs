@@ -39,6 +39,22 @@ impl Sight {
         Sight { last: witnesses.iter().map(|w| (w.clone(), None)).collect(), ..Sight::default() }
     }
 
+    /// Other witnesses from now on; what those that stay said last goes on to count. While blind a new witness counts as
+    /// one that does not answer until it was seen: a line in a file gives nobody sight.
+    pub(super) fn reshape(&mut self, witnesses: &BTreeSet<WitnessId>, now: Moment) -> Option<SightChange> {
+        let unseen = self.blind_since.map(|_| false);
+        let word = |w: &WitnessId| (w.clone(), self.last.get(w).copied().unwrap_or(unseen));
+        self.last = witnesses.iter().map(word).collect();
+        if !self.last.is_empty() {
+            return None;
+        }
+        // Without witnesses nobody can say that we are blind.
+        self.last_seen = None;
+        let since = self.blind_since.take()?;
+        self.counts_from = Some(now);
+        Some(SightChange::Sighted { since })
+    }
+
     /// Counts one sighting.
     pub fn count(&mut self, sighting: &Sighting) -> Option<SightChange> {
         let seen = sighting.outcome == Outcome::Pass;

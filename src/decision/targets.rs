@@ -54,6 +54,20 @@ impl Targets {
         targets
     }
 
+    /// Takes over the endpoints of `fresh`, each with what is known of it already; all others are forgotten.
+    pub(super) fn reshape(&mut self, fresh: Targets) {
+        let mut known = std::mem::replace(self, fresh);
+        for (endpoint, tracker) in &mut self.trackers {
+            if let Some(kept) = known.trackers.remove(endpoint) {
+                *tracker = kept;
+            }
+        }
+        let stays = |endpoint: &Endpoint, _: &mut (Moment, Outcome)| self.trackers.contains_key(endpoint);
+        known.last.retain(stays);
+        known.failed.retain(stays);
+        (self.last, self.failed) = (known.last, known.failed);
+    }
+
     /// Counts one observation that [`Sight`] allows to count.
     ///
     /// One that took far longer than its check allows says more of us than of the target (a frozen process, a

@@ -7,7 +7,7 @@ use super::{Decision, Effect, Event, EventKind, Moment, Now, ProviderId, Severit
 /// A provider that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
-    since: Moment,
+    pub(super) since: Moment,
     /// When it last failed. Many records of one batch fail at once, and that is one failure.
     last: Moment,
     /// Failures in a row.

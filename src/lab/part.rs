@@ -30,15 +30,28 @@ pub(super) fn part(kind: &CheckKind) -> (CheckKind, Part, Option<String>) {
     match kind {
         CheckKind::Http(http) => of_http(http),
         CheckKind::Tcp(tcp) => of_tcp(tcp),
+        // Nothing is said after the handshake.
+        CheckKind::Tls(_) => (kind.clone(), Part::Answer { response: Vec::new(), tls: true }, None),
         CheckKind::Exec(exec) => {
             let program = exec.command.first().map_or("the program", String::as_str);
             let note = format!("{program} is not run; the stage says whether it passes");
             (kind.clone(), Part::Scripted, Some(note))
         }
+        CheckKind::Icmp(_) => scripted(kind, "no echo request is sent"),
+        CheckKind::Dns(_) => scripted(kind, "no DNS server is asked"),
     }
 }
 
+fn scripted(kind: &CheckKind, what: &str) -> (CheckKind, Part, Option<String>) {
+    (kind.clone(), Part::Scripted, Some(format!("{what}; the stage says whether it passes")))
+}
+
 fn of_tcp(tcp: &TcpCheck) -> (CheckKind, Part, Option<String>) {
+    if tcp.starttls.is_some() {
+        let note = "STARTTLS is not spoken; played as a plain connection".to_owned();
+        let plain = TcpCheck { port: tcp.port, ..TcpCheck::default() };
+        return (CheckKind::Tcp(plain), Part::Say(Vec::new()), Some(note));
+    }
     let played = CheckKind::Tcp(tcp.clone());
     match tcp.expect.as_ref().map(example) {
         None => (played, Part::Say(Vec::new()), None),
@@ -51,6 +64,7 @@ fn of_tcp(tcp: &TcpCheck) -> (CheckKind, Part, Option<String>) {
 }
 
 fn of_http(http: &HttpCheck) -> (CheckKind, Part, Option<String>) {
+    let json = || Err("JSON is not made up".to_owned());
     let wanted = http.body.as_ref().map(|wanted| {
         let text = example(wanted)?;
         if text.len() > http.max_body_bytes {
@@ -59,6 +73,7 @@ fn of_http(http: &HttpCheck) -> (CheckKind, Part, Option<String>) {
         let status = status(http, true).ok_or("no status that passes has a body")?;
         Ok((status, text))
     });
+    let wanted = if http.json.is_empty() { wanted } else { Some(json()) };
     let (status, text, note) = match (wanted, status(http, false)) {
         (Some(Ok((status, text))), _) => (status, text, None),
         (Some(Err(note)), Some(status)) => {
@@ -67,12 +82,12 @@ fn of_http(http: &HttpCheck) -> (CheckKind, Part, Option<String>) {
         (None, Some(status)) => (status, String::new(), None),
         (_, None) => {
             let note = "no final status passes; played as a plain connection".to_owned();
-            let plain = TcpCheck { port: http.port, send: None, expect: None };
+            let plain = TcpCheck { port: http.port, ..TcpCheck::default() };
             return (CheckKind::Tcp(plain), Part::Say(Vec::new()), Some(note));
         }
     };
     let body = if note.is_some() { None } else { http.body.clone() };
-    let played = CheckKind::Http(HttpCheck { body, ..http.clone() });
+    let played = CheckKind::Http(HttpCheck { body, json: Vec::new(), ..http.clone() });
     (played, Part::Answer { response: response(status, &text, &http.method), tls: http.tls }, note)
 }
 
@@ -112,7 +127,17 @@ pub(super) fn host_of(http: &HttpCheck, address: IpAddr) -> String {
 }
 
 /// The name that the certificate must be for: `sni`, else the host, else the address.
-pub(super) fn certificate_name(http: &HttpCheck, address: IpAddr) -> String {
+pub(super) fn certificate_name(kind: &CheckKind, address: IpAddr) -> String {
+    match kind {
+        CheckKind::Http(http) => name_of_http(http, address),
+        CheckKind::Tls(tls) => tls.sni.clone().unwrap_or_else(|| address.to_string()),
+        CheckKind::Tcp(_) | CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => {
+            address.to_string()
+        }
+    }
+}
+
+fn name_of_http(http: &HttpCheck, address: IpAddr) -> String {
     let host = || {
         let authority = http.host.as_deref()?.parse::<Authority>().ok()?;
         Some(authority.host().trim_matches(['[', ']']).to_owned())
@@ -132,7 +157,7 @@ mod tests {
     use regex::Regex;
 
     use super::*;
-    use crate::probe::{ExecCheck, StatusRange};
+    use crate::probe::{ExecCheck, JsonTest, JsonWish, StartTls, StartTlsProtocol, StatusRange, TlsSettings};
 
     fn http(first: u16, last: u16, body: Option<BodyMatch>) -> HttpCheck {
         HttpCheck {
@@ -140,11 +165,15 @@ mod tests {
             path: "/".into(),
             port: 443,
             tls: true,
+            tls_settings: TlsSettings::default(),
             host: None,
             sni: None,
             headers: Vec::new(),
+            auth: None,
+            send: None,
             status: vec![StatusRange { first, last }],
             body,
+            json: Vec::new(),
             max_body_bytes: 1024,
         }
     }
@@ -177,8 +206,17 @@ mod tests {
         let (kind, part_of_it, note) = part(&CheckKind::Http(http(100, 199, None)));
         assert!(matches!(kind, CheckKind::Tcp(TcpCheck { port: 443, .. })) && note.is_some());
         assert_eq!(part_of_it, Part::Say(Vec::new()));
-        let tcp = TcpCheck { port: 22, send: None, expect: Some(never) };
+        let tcp = TcpCheck { port: 22, expect: Some(never), ..TcpCheck::default() };
         assert!(part(&CheckKind::Tcp(tcp)).2.unwrap().contains("plain connection"));
+        let json = JsonWish { pointer: "/status".into(), tests: vec![JsonTest::Exists(true)] };
+        let (kind, _, note) = part(&CheckKind::Http(HttpCheck { json: vec![json], ..http(200, 200, None) }));
+        assert!(matches!(kind, CheckKind::Http(HttpCheck { json, .. }) if json.is_empty()));
+        assert_eq!(note.as_deref(), Some("JSON is not made up; only the status is played"));
+        let starttls =
+            StartTls { protocol: StartTlsProtocol::Smtp, sni: None, settings: TlsSettings::default() };
+        let smtp = TcpCheck { port: 25, starttls: Some(starttls), ..TcpCheck::default() };
+        let (kind, _, note) = part(&CheckKind::Tcp(smtp));
+        assert!(matches!(kind, CheckKind::Tcp(TcpCheck { starttls: None, .. })) && note.is_some());
         let exec = ExecCheck { command: vec!["/usr/lib/nagios/plugins/check_ssh".into()] };
         let (_, part_of_it, note) = part(&CheckKind::Exec(exec));
         assert_eq!(part_of_it, Part::Scripted);
@@ -190,9 +228,9 @@ mod tests {
         let check = http(200, 200, None);
         let six: IpAddr = "2001:db8::5".parse().unwrap();
         assert_eq!(host_of(&check, six), "[2001:db8::5]");
-        assert_eq!(certificate_name(&check, six), "2001:db8::5");
+        assert_eq!(certificate_name(&CheckKind::Http(check.clone()), six), "2001:db8::5");
         assert_eq!(host_of(&HttpCheck { port: 8443, ..check.clone() }, six), "[2001:db8::5]:8443");
         let named = HttpCheck { host: Some("www.workshopco.ca:8443".into()), ..check };
-        assert_eq!(certificate_name(&named, six), "www.workshopco.ca");
+        assert_eq!(certificate_name(&CheckKind::Http(named), six), "www.workshopco.ca");
     }
 }

@@ -13,7 +13,7 @@ use providers::{BuildError, DomainName, Fault, MockConfig, Provider, Ttl};
 use super::authority::Authority;
 use super::cast::Cast;
 use super::facts::Book;
-use super::part::{Part, certificate_name, host_of};
+use super::part::{Part, certificate_name, host_of, part};
 use super::prober::StageProber;
 use super::provider::WatchedProvider;
 use super::seat::{Act, Seat};
@@ -22,7 +22,7 @@ use crate::agent::{Hands, State, World};
 use crate::clock::Clock;
 use crate::live::{Server, SystemLiveDns};
 use crate::notify::Sender;
-use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck};
+use crate::probe::{Check, CheckKind, HttpCheck, Roots, SystemProber, TcpCheck, TlsCheck, TlsSettings};
 use crate::store::{Store, StoreError};
 
 /// How long the agent waits for the mock's DNS server.
@@ -219,7 +219,7 @@ fn places(cast: &Cast, authority: &Authority) -> Result<BTreeMap<(IpAddr, usize)
     }
     for witness in cast.config.agent.witnesses.values() {
         let key = (witness.address, Stage::key(&witness.check));
-        places.insert(key, place(witness.address, &witness.check, &Part::Say(Vec::new()), authority)?);
+        places.insert(key, place(witness.address, &witness.check, &part(&witness.check.kind).1, authority)?);
     }
     Ok(places)
 }
@@ -228,8 +228,8 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
     let act = match (part, &check.kind) {
         (Part::Scripted, _) => return Ok(Place::Scripted(AtomicBool::new(true))),
         (Part::Say(text), _) => Act::Say(text.clone()),
-        (Part::Answer { response, tls: true }, CheckKind::Http(http)) => {
-            let acceptor = authority.acceptor(&certificate_name(http, address));
+        (Part::Answer { response, tls: true }, kind) => {
+            let acceptor = authority.acceptor(&certificate_name(kind, address));
             Act::Answer(response.clone(), Some(acceptor.map_err(StageError::Certificate)?))
         }
         (Part::Answer { response, .. }, _) => Act::Answer(response.clone(), None),
@@ -239,10 +239,22 @@ fn place(address: IpAddr, check: &Check, part: &Part, authority: &Authority) -> 
     let (kind, own_port) = match &check.kind {
         CheckKind::Http(http) => {
             let host = Some(host_of(http, address));
-            (CheckKind::Http(HttpCheck { port, host, ..http.clone() }), http.port)
+            (
+                CheckKind::Http(HttpCheck {
+                    port,
+                    host,
+                    tls_settings: TlsSettings::default(),
+                    ..http.clone()
+                }),
+                http.port,
+            )
         }
         CheckKind::Tcp(tcp) => (CheckKind::Tcp(TcpCheck { port, ..tcp.clone() }), tcp.port),
-        CheckKind::Exec(_) => (check.kind.clone(), 0),
+        CheckKind::Tls(tls) => {
+            let sni = Some(certificate_name(&check.kind, address));
+            (CheckKind::Tls(TlsCheck { port, sni, settings: TlsSettings::default() }), tls.port)
+        }
+        CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => (check.kind.clone(), 0),
     };
     let check = Arc::new(Check { kind, ..check.clone() });
     Ok(Place::Listener { seat, check, plays: SocketAddr::new(address, own_port) })

@@ -1,21 +1,14 @@
 //! One question to one server: over UDP, then over TCP when the answer is cut short or does not come.
-//!
-//! Own sockets and not a resolver's: a connected socket hears that server alone, and tells a refused
-//! connection from silence at once.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use providers::RecordSet;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use hickory_proto::op::Message;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::message::{Question, Reply};
-
-/// Room for one UDP message; more than we ask for, so that a server that sends more is still read.
-const UDP_BUFFER: usize = 4096;
+use crate::dns::{self, Question, Reply};
 
 /// Why there is no answer; the caller adds the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,44 +35,49 @@ impl Limits {
 }
 
 /// What the UDP way came to.
-enum Udp {
-    Holds(Option<RecordSet>),
+enum Udp<T> {
+    Holds(T),
     Useless(String),
     /// TCP is next; the text says why, for the case that TCP fails too.
     TryTcp(String),
 }
 
-/// Asks `server` alone. What it answers for the one type of `question`.
-pub(super) async fn ask(
+/// What is read out of an answer; `Err`: nothing can be learned, and why.
+pub(super) type Reader<T> = fn(&Question, &Message) -> Result<T, String>;
+
+/// Asks `server` alone. What it answers to `question`, read by `read`.
+pub(super) async fn ask<T>(
     server: SocketAddr,
     question: &Question,
     limits: Limits,
-) -> Result<Option<RecordSet>, NoAnswer> {
-    let over_udp = match by_udp(server, question, limits.udp).await {
+    read: Reader<T>,
+) -> Result<T, NoAnswer> {
+    let over_udp = match by_udp(server, question, limits.udp, read).await {
         Udp::Holds(held) => return Ok(held),
         Udp::Useless(why) => return Err(NoAnswer::Useless(why)),
         Udp::TryTcp(why) => why,
     };
     let both = |over_tcp: String| NoAnswer::Silent(format!("{over_udp}; TCP: {over_tcp}"));
-    let octets = match timeout(limits.tcp, by_tcp(server, question)).await {
+    let reply = match timeout(limits.tcp, tcp_exchange(server, question)).await {
         Err(_) => return Err(both(format!("no answer within {:?}", limits.tcp))),
         Ok(Err(error)) => return Err(both(words(&error))),
-        Ok(Ok(octets)) => octets,
+        Ok(Ok(reply)) => reply,
     };
-    match question.read(&octets) {
-        Reply::Holds(held) => Ok(held),
-        Reply::Useless(why) => Err(NoAnswer::Useless(why)),
+    match reply {
+        Reply::Answer(message) => read(question, &message).map_err(NoAnswer::Useless),
         // Nobody else can write into our connection, so these are the server's own.
         Reply::NotOurs(what) => Err(NoAnswer::Useless(format!("it sends {what}"))),
         Reply::Truncated => Err(NoAnswer::Useless("it cuts its answer short over TCP".into())),
     }
 }
 
-async fn by_udp(server: SocketAddr, question: &Question, limit: Duration) -> Udp {
+async fn by_udp<T>(server: SocketAddr, question: &Question, limit: Duration, read: Reader<T>) -> Udp<T> {
     let mut ignored = None;
-    match timeout(limit, udp_exchange(server, question, &mut ignored)).await {
-        Ok(Ok(Reply::Holds(held))) => Udp::Holds(held),
-        Ok(Ok(Reply::Useless(why))) => Udp::Useless(why),
+    match timeout(limit, udp_exchange(server, question, |what| ignored = Some(what))).await {
+        Ok(Ok(Reply::Answer(message))) => match read(question, &message) {
+            Ok(held) => Udp::Holds(held),
+            Err(why) => Udp::Useless(why),
+        },
         Ok(Ok(Reply::Truncated)) => Udp::TryTcp("UDP: the answer is cut short".into()),
         Ok(Ok(Reply::NotOurs(what))) => Udp::TryTcp(format!("UDP: {what}")),
         Ok(Err(error)) => Udp::TryTcp(format!("UDP: {}", words(&error))),
@@ -90,51 +88,21 @@ async fn by_udp(server: SocketAddr, question: &Question, limit: Duration) -> Udp
     }
 }
 
-/// Waits for the answer; everything else that arrives is put into `ignored`, for the message.
 async fn udp_exchange(
     server: SocketAddr,
     question: &Question,
-    ignored: &mut Option<String>,
+    ignored: impl FnMut(String),
 ) -> io::Result<Reply> {
-    let socket = connected(server).await?;
-    socket.send(question.octets()).await?;
-    let mut buffer = [0; UDP_BUFFER];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        match question.read(&buffer[..length]) {
-            Reply::NotOurs(what) => *ignored = Some(what),
-            reply => return Ok(reply),
-        }
-    }
-}
-
-/// A socket on a port that the system draws at random (RFC 5452 section 9.2), which hears `server` only.
-async fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(server).await?;
-    Ok(socket)
+    dns::by_udp(&dns::connected(server).await?, question, ignored).await
 }
 
 /// Is there a way from this machine to `server`, as far as its routing table knows? Nothing is sent.
 pub(super) async fn has_route(server: SocketAddr) -> bool {
-    connected(server).await.is_ok()
+    dns::connected(server).await.is_ok()
 }
 
-/// One message each way, each behind its length in two octets (RFC 7766 section 8): 65535 octets at most.
-async fn by_tcp(server: SocketAddr, question: &Question) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(server).await?;
-    let length = u16::try_from(question.octets().len()).map_err(io::Error::other)?;
-    let mut message = length.to_be_bytes().to_vec();
-    message.extend_from_slice(question.octets());
-    stream.write_all(&message).await?;
-    let length = stream.read_u16().await?;
-    let mut answer = vec![0; usize::from(length)];
-    stream.read_exact(&mut answer).await?;
-    Ok(answer)
+async fn tcp_exchange(server: SocketAddr, question: &Question) -> io::Result<Reply> {
+    dns::by_tcp(&mut TcpStream::connect(server).await?, question).await
 }
 
 /// An error of the socket in the words of the message.

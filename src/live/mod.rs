@@ -7,8 +7,6 @@
 //! | [`watch()`] | after a write: asks every server until all serve the new answer |
 
 mod exchange;
-#[cfg(test)]
-mod fake;
 mod lookup;
 mod message;
 mod system;
@@ -21,7 +19,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use providers::{DomainName, RecordSet, RecordType};
+use providers::{DomainName, RecordSet, RecordType, Ttl};
 
 pub use system::SystemLiveDns;
 pub use watch::{Watched, serves, watch};
@@ -50,6 +48,16 @@ impl fmt::Display for Server {
         }
         write!(f, "{} ({address})", self.name)
     }
+}
+
+/// What a server says of a zone as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Soa {
+    /// The serial (RFC 1035 section 3.3.13): servers that agree on it have the same zone.
+    pub serial: u32,
+    /// How long caches keep "there is nothing": the SOA's own TTL or its last field, whichever is less (RFC 2308
+    /// section 5).
+    pub negative_ttl: Ttl,
 }
 
 /// Asks authoritative servers. The real one opens sockets; tests script one.

@@ -6,11 +6,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join3;
+use hickory_proto::rr::RecordType as WireType;
 use providers::{DomainName, RecordSet, RecordType};
 
-use super::exchange::{self, Limits, NoAnswer};
-use super::message::{Question, wire_type};
-use super::{LiveDns, LiveFault, Server, lookup};
+use super::exchange::{self, Limits, NoAnswer, Reader};
+use super::message::{self, question, wire_type};
+use super::{LiveDns, LiveFault, Server, Soa, lookup};
+
+/// What is found beside an address in practice.
+const COMPANY: [WireType; 7] = [
+    WireType::NS,
+    WireType::MX,
+    WireType::TXT,
+    WireType::SRV,
+    WireType::CAA,
+    WireType::HTTPS,
+    WireType::TLSA,
+];
 
 /// Asks the authoritative servers themselves; their addresses come from the system's resolvers.
 ///
@@ -43,16 +55,46 @@ impl SystemLiveDns {
         SystemLiveDns { limits: Limits::of(timeout), resolvers: Some(resolvers) }
     }
 
+    /// What `server` says of the zone as a whole.
+    ///
+    /// # Errors
+    /// As [`ask`](LiveDns::ask); a server that does not serve the zone is `Useless`.
+    pub async fn soa(&self, server: &Server, zone: &DomainName) -> Result<Soa, LiveFault> {
+        self.ask_with(server, zone, WireType::SOA, message::soa).await
+    }
+
+    /// The types besides A, AAAA and CNAME that `server` holds at `name` and that must not stand beside a CNAME (RFC
+    /// 1034 section 3.6.2), of those that are in use.
+    ///
+    /// # Errors
+    /// As [`ask`](LiveDns::ask).
+    pub async fn company(&self, server: &Server, name: &DomainName) -> Result<Vec<String>, LiveFault> {
+        let asks = COMPANY.map(|kind| self.ask_with(server, name, kind, message::count));
+        let found = futures_util::future::try_join_all(asks).await?;
+        let there = COMPANY.iter().zip(found).filter(|(_, count)| *count > 0);
+        Ok(there.map(|(kind, _)| kind.to_string()).collect())
+    }
+
     async fn ask_one(
         &self,
         server: &Server,
         name: &DomainName,
         kind: RecordType,
     ) -> Result<Option<RecordSet>, LiveFault> {
-        let question = Question::new(name, wire_type(kind)).map_err(|why| {
+        self.ask_with(server, name, wire_type(kind), message::held).await
+    }
+
+    async fn ask_with<T>(
+        &self,
+        server: &Server,
+        name: &DomainName,
+        kind: WireType,
+        read: Reader<T>,
+    ) -> Result<T, LiveFault> {
+        let question = question(name, kind).map_err(|why| {
             LiveFault::Useless(server.to_string(), format!("{name} cannot be asked for: {why}"))
         })?;
-        exchange::ask(server.address, &question, self.limits).await.map_err(|fault| match fault {
+        exchange::ask(server.address, &question, self.limits, read).await.map_err(|fault| match fault {
             NoAnswer::Silent(why) => LiveFault::Silent(server.to_string(), why),
             NoAnswer::Useless(why) => LiveFault::Useless(server.to_string(), why),
         })

@@ -7,8 +7,8 @@ use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType as WireType};
 use providers::{DomainName, NonEmpty, RecordSet, RecordType, Ttl, Values};
 
-use super::fake::{Fake, Way, closed_port};
 use super::{LiveDns, LiveFault, Server, SystemLiveDns};
+use crate::dns::fake::{Fake, Habits, Way, closed_port};
 
 const PATIENT: Duration = Duration::from_secs(6);
 const HASTY: Duration = Duration::from_millis(300);
@@ -18,7 +18,8 @@ fn www() -> DomainName {
 }
 
 async fn ask(fake: &Fake, timeout: Duration) -> Result<BTreeMap<RecordType, RecordSet>, LiveFault> {
-    SystemLiveDns::new(timeout).ask(&fake.server, &www()).await
+    let server = Server { name: "fake".into(), address: fake.address };
+    SystemLiveDns::new(timeout).ask(&server, &www()).await
 }
 
 /// The honest answer to a question: one address of its family.
@@ -76,6 +77,7 @@ async fn an_honest_server_is_believed() {
     assert_eq!(ask(&fake, PATIENT).await, Ok(truth()));
 }
 
+/// bad day: name servers: one sends answers with a wrong id or a wrong question | ignored; the true one is waited for
 #[tokio::test]
 async fn forged_answers_before_the_true_one_are_ignored() {
     let fake = Fake::start(|question, _| {
@@ -92,6 +94,7 @@ async fn forged_answers_before_the_true_one_are_ignored() {
     assert_eq!(ask(&fake, PATIENT).await, Ok(truth()));
 }
 
+/// bad day: name servers: an answer is truncated | asked again over TCP
 #[tokio::test]
 async fn an_answer_cut_short_is_asked_for_again_over_tcp() {
     let fake = Fake::start(|question, way| match way {
@@ -108,6 +111,7 @@ async fn an_answer_cut_short_is_asked_for_again_over_tcp() {
     assert_eq!(told(ask(&fake, PATIENT).await), useless("it cuts its answer short over TCP"));
 }
 
+/// bad day: name servers: a datagram is lost | asked again over TCP
 #[tokio::test]
 async fn a_lost_datagram_is_made_good_over_tcp() {
     let fake = Fake::start(|question, way| match way {
@@ -118,13 +122,70 @@ async fn a_lost_datagram_is_made_good_over_tcp() {
     assert_eq!(ask(&fake, Duration::from_secs(2)).await, Ok(truth()));
 }
 
+/// bad day: name servers: an answer comes from another address | not heard
 #[tokio::test]
 async fn an_answer_from_another_address_is_not_heard() {
-    let fake = Fake::answering_from_elsewhere(|question, _| vec![wire(&honest(question))]).await;
+    let fake = Fake::with(Habits { from_elsewhere: true, ..Habits::default() }, |question, _| {
+        vec![wire(&honest(question))]
+    })
+    .await;
     let why = told(ask(&fake, HASTY).await).expect_err("nobody answered");
     assert_eq!(why, "Silent: UDP: no answer within 100ms; TCP: no answer within 200ms");
 }
 
+/// bad day: name servers: an answer is truncated and TCP is refused | no answer: what it serves is unknown
+#[tokio::test]
+async fn an_answer_cut_short_by_a_server_without_tcp_is_no_answer() {
+    let no_tcp = Habits { no_tcp: true, ..Habits::default() };
+    let fake =
+        Fake::with(no_tcp, |question, _| vec![with(question, |answer| answer.metadata.truncation = true)])
+            .await;
+    let why = told(ask(&fake, PATIENT).await).expect_err("it was cut short");
+    assert_eq!(why, "Silent: UDP: the answer is cut short; TCP: connection refused");
+}
+
+/// bad day: name servers: half a message | no answer: what it serves is unknown
+#[tokio::test]
+async fn half_a_message_is_no_answer_over_either_way() {
+    let half = Habits { half: true, ..Habits::default() };
+    let fake = Fake::with(half, |question, way| {
+        let whole = wire(&honest(question));
+        vec![if way == Way::Udp { whole[..whole.len() / 2].to_vec() } else { whole }]
+    })
+    .await;
+    let why = told(ask(&fake, HASTY).await).expect_err("half of it");
+    assert!(why.starts_with("Silent: UDP: no answer within 100ms, only an unreadable message"), "{why}");
+    assert!(why.ends_with("TCP: connection closed before the answer was complete"), "{why}");
+}
+
+/// bad day: name servers: an answer after the deadline | no answer; the next question does not get it
+#[tokio::test]
+async fn an_answer_after_the_deadline_is_none_and_the_next_question_does_not_get_it() {
+    let late = Habits { delay: HASTY * 2, ..Habits::default() };
+    let fake = Fake::with(late, |question, _| vec![wire(&honest(question))]).await;
+    let why = told(ask(&fake, HASTY).await).expect_err("too late");
+    assert_eq!(why, "Silent: UDP: no answer within 100ms; TCP: no answer within 200ms");
+    assert_eq!(ask(&fake, Duration::from_mins(1)).await, Ok(truth()), "it was only slow");
+}
+
+/// bad day: name servers: a wrong id or a wrong question over TCP | no usable answer, at once, and named
+#[tokio::test]
+async fn a_wrong_id_and_a_wrong_question_over_tcp_are_the_server_s_own_doing() {
+    type Lie = fn(&mut Message);
+    let wrong: [(Lie, &str); 2] = [
+        (|answer| answer.metadata.id = answer.metadata.id.wrapping_add(1), "a message with another id"),
+        (
+            |answer| answer.queries[0].name = Name::from_ascii("mail.example.test.").expect("a name"),
+            "an answer to another question",
+        ),
+    ];
+    for (change, what) in wrong {
+        let fake = Fake::start(move |question, _| vec![with(question, change)]).await;
+        assert_eq!(told(ask(&fake, HASTY).await), useless(&format!("it sends {what}")));
+    }
+}
+
+/// bad day: name servers: one is silent | waited for 3 s, and named
 #[tokio::test]
 async fn silence_ends_in_time_and_names_the_server() {
     let fake = Fake::start(|_, _| Vec::new()).await;
@@ -144,6 +205,7 @@ async fn a_closed_port_is_known_at_once() {
     );
 }
 
+/// bad day: name servers: one sends garbage | what it serves is unknown, not different
 #[tokio::test]
 async fn garbage_alone_is_told_as_garbage() {
     let fake = Fake::start(|_, _| vec![b"HTTP/1.1 400 Bad Request".to_vec()]).await;
@@ -151,6 +213,7 @@ async fn garbage_alone_is_told_as_garbage() {
     assert!(why.starts_with("Useless: it sends an unreadable message"), "{why}");
 }
 
+/// bad day: name servers: one answers for A and not for AAAA | its whole answer is unknown
 #[tokio::test]
 async fn one_family_that_fails_makes_the_whole_answer_unknown() {
     for (code, name) in [(ResponseCode::ServFail, "SERVFAIL"), (ResponseCode::Refused, "REFUSED")] {
@@ -186,6 +249,7 @@ async fn nothing_is_an_answer() {
     assert_eq!(ask(&fake, PATIENT).await, Ok(BTreeMap::new()));
 }
 
+/// bad day: name servers: an alias to itself | one alias; nothing is walked
 #[tokio::test]
 async fn an_alias_to_itself_is_one_alias_and_no_endless_walk() {
     let fake = Fake::start(|question, _| {
@@ -198,6 +262,50 @@ async fn an_alias_to_itself_is_one_alias_and_no_endless_walk() {
     .await;
     let alias = RecordSet::new(Ttl(60), Values::Cname(www()));
     assert_eq!(ask(&fake, PATIENT).await, Ok(BTreeMap::from([(RecordType::Cname, alias)])));
+}
+
+/// The records of other names in the answer are hints and never become part of the record.
+/// bad day: name servers: an alias out of the zone | the alias is the answer; it is not followed
+#[tokio::test]
+async fn an_alias_that_leads_out_of_the_zone_is_reported_and_not_followed() {
+    let fake = Fake::start(|question, _| {
+        vec![with(question, |answer| {
+            let name = answer.queries[0].name.clone();
+            let target = RData::try_from_str(WireType::CNAME, "cdn.example.net.").expect("a name");
+            let address = RData::try_from_str(WireType::A, "203.0.113.9").expect("an address");
+            answer.answers = vec![
+                Record::from_rdata(name, 60, target),
+                Record::from_rdata(Name::from_ascii("cdn.example.net.").expect("a name"), 60, address),
+            ];
+        })]
+    })
+    .await;
+    let alias = RecordSet::new(Ttl(60), Values::Cname("cdn.example.net".parse().expect("a name")));
+    assert_eq!(ask(&fake, PATIENT).await, Ok(BTreeMap::from([(RecordType::Cname, alias)])));
+}
+
+/// bad day: name servers: one is lame: it refuses or refers to others | no usable answer: nothing is written for it
+#[tokio::test]
+async fn a_lame_server_that_refuses_or_refers_is_no_answer() {
+    let refusing = Fake::start(|question, _| {
+        vec![with(question, |answer| {
+            answer.metadata.authoritative = false;
+            answer.answers.clear();
+            answer.metadata.response_code = ResponseCode::Refused;
+        })]
+    })
+    .await;
+    assert_eq!(told(ask(&refusing, PATIENT).await), useless("it answers REFUSED"));
+    let referring = Fake::start(|question, _| {
+        vec![with(question, |answer| {
+            answer.metadata.authoritative = false;
+            answer.answers.clear();
+            let data = RData::try_from_str(WireType::NS, "ns1.example.net.").expect("a name");
+            answer.add_authority(Record::from_rdata(Name::root(), 60, data));
+        })]
+    })
+    .await;
+    assert_eq!(told(ask(&referring, PATIENT).await), useless("it answers without authority"));
 }
 
 #[tokio::test]

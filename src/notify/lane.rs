@@ -1,7 +1,8 @@
 //! One channel's deliveries, one after the other.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +25,9 @@ const TELL_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 pub(super) struct Lane {
     pub(super) channel: ChannelId,
     pub(super) wake: Notify,
-    sender: Arc<dyn Sender>,
+    sender: std::sync::Mutex<Arc<dyn Sender>>,
+    /// Its channel is no longer configured: no attempt is begun any more.
+    retired: AtomicBool,
     store: Store,
     /// Whether the store outlives the process, and others may write to it.
     pub(super) kept: bool,
@@ -82,7 +85,34 @@ impl Stop {
 
 impl Lane {
     pub(super) fn new(channel: ChannelId, sender: Arc<dyn Sender>, store: Store, kept: bool) -> Self {
-        Lane { channel, wake: Notify::new(), sender, store, kept, memory: Mutex::default() }
+        Lane {
+            channel,
+            wake: Notify::new(),
+            sender: std::sync::Mutex::new(sender),
+            retired: AtomicBool::new(false),
+            store,
+            kept,
+            memory: Mutex::default(),
+        }
+    }
+
+    pub(super) fn sender(&self) -> Arc<dyn Sender> {
+        Arc::clone(&self.sender.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The next attempt is made with this sender; one in flight goes on with the old one.
+    pub(super) fn set_sender(&self, sender: Arc<dyn Sender>) {
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+    }
+
+    /// The attempt in flight is the last one.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Makes at most one attempt.
@@ -131,8 +161,9 @@ impl Lane {
         stop: &mut Stop,
     ) -> Outcome {
         let begun = world.clock.now();
+        let sender = self.sender();
         let result = tokio::select! {
-            result = self.sender.send(delivery, begun.wall) => result,
+            result = sender.send(delivery, begun.wall) => result,
             () = tokio::time::sleep(ATTEMPT_LIMIT) => too_slow("no end of the attempt within 15 s"),
             () = cut_off(stop) => too_slow("cut off: the program had to stop before there was an answer"),
         };
@@ -222,7 +253,7 @@ impl Lane {
                 self.channel, delivery.id
             )
         });
-        let mut channels = world.settings.channels_for(event.kind, event.severity);
+        let mut channels = world.channels_for(event.kind, event.severity);
         channels.retain(|channel| *channel != self.channel);
         let id = format!("{}-given-up-{}-{}", delivery.event.id, delivery.id, delivery.attempts + 1);
         vec![(Recorded { id, agent: world.agent.clone(), event }, channels)]

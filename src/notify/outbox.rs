@@ -1,17 +1,18 @@
 //! The outbox worker: takes every delivery to its end, and delays nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use super::lane::{Lane, Step, Stop};
 use super::{NotifySettings, SendResult, Sender};
 use crate::clock::Clock;
-use crate::decision::{ChannelId, Event, EventKind, Recorded};
+use crate::decision::{ChannelId, Event, EventKind, Recorded, Severity};
 use crate::store::{Batch, Delivery, DeliveryState, Store, StoreError};
 
 /// How often the store is looked at when nobody calls [`Outbox::wake`]: another process may have put a delivery back.
@@ -38,8 +39,10 @@ pub struct Outbox {
 }
 
 struct Inner {
-    lanes: Vec<Lane>,
-    senders: BTreeMap<ChannelId, Arc<dyn Sender>>,
+    /// By channel, and by whether their store outlives the process.
+    lanes: Mutex<BTreeMap<(bool, ChannelId), Arc<Lane>>>,
+    /// There are other lanes now.
+    changed: Notify,
     store: Store,
     /// Holds what could not be put into the store.
     unsaved: Store,
@@ -49,9 +52,16 @@ struct Inner {
 /// What every lane needs to know.
 pub(super) struct World {
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) settings: NotifySettings,
+    pub(super) settings: Mutex<NotifySettings>,
     pub(super) agent: String,
     pub(super) seed: u64,
+}
+
+impl World {
+    /// The channels that hear of such an event.
+    pub(super) fn channels_for(&self, kind: EventKind, severity: Severity) -> Vec<ChannelId> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).channels_for(kind, severity)
+    }
 }
 
 /// What [`Outbox::drain`] did.
@@ -85,28 +95,76 @@ impl Outbox {
         seed: u64,
     ) -> Result<Self, StoreError> {
         let unsaved = Store::in_memory()?;
-        let lanes = [(&store, true), (&unsaved, false)]
-            .into_iter()
-            .flat_map(|(store, kept)| {
-                senders.iter().map(move |(channel, sender)| {
-                    Lane::new(channel.clone(), sender.clone(), store.clone(), kept)
-                })
-            })
-            .collect();
-        let world = World { clock, settings, agent: agent.into(), seed };
-        Ok(Outbox { inner: Arc::new(Inner { lanes, senders, store, unsaved, world }) })
+        let world = World { clock, settings: Mutex::new(settings), agent: agent.into(), seed };
+        let inner = Inner { lanes: Mutex::default(), changed: Notify::new(), store, unsaved, world };
+        let outbox = Outbox { inner: Arc::new(inner) };
+        outbox.set_senders(senders);
+        Ok(outbox)
+    }
+
+    /// Other channels and routes from now on. A lane whose channel stays goes on, with its memory and with the attempt
+    /// in flight, and sends the next one by the new sender; what waits for a channel that is gone is given up.
+    pub fn reconfigure(&self, senders: BTreeMap<ChannelId, Arc<dyn Sender>>, settings: NotifySettings) {
+        *self.inner.world.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.set_senders(senders);
+        self.inner.changed.notify_one();
+    }
+
+    fn set_senders(&self, mut senders: BTreeMap<ChannelId, Arc<dyn Sender>>) {
+        let mut lanes = self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|(_, channel), lane| {
+            match senders.get(channel) {
+                Some(sender) => lane.set_sender(Arc::clone(sender)),
+                None => lane.retire(),
+            }
+            senders.contains_key(channel)
+        });
+        senders.retain(|channel, _| !lanes.contains_key(&(true, channel.clone())));
+        for (store, kept) in [(&self.inner.store, true), (&self.inner.unsaved, false)] {
+            for (channel, sender) in &senders {
+                let lane = Lane::new(channel.clone(), Arc::clone(sender), store.clone(), kept);
+                lanes.insert((kept, channel.clone()), Arc::new(lane));
+            }
+        }
+    }
+
+    /// The lanes, those over the store that outlives the process first.
+    fn lanes(&self) -> Vec<Arc<Lane>> {
+        let lanes = self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.values().rev().cloned().collect()
     }
 
     /// Delivers until `shutdown` becomes true (or its sender is gone). An attempt in flight then gets 1.5 s more, and
     /// is recorded as failed if that is not enough; what waits stays in the store for the next start.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
-        self.abandon_unknown().await;
-        let stop = Stop { signal: shutdown, grace: GRACE };
-        join_all(self.inner.lanes.iter().map(|lane| self.run_lane(lane, stop.clone()))).await;
+        let mut stop = Stop { signal: shutdown, grace: GRACE };
+        let mut running = JoinSet::new();
+        let mut begun: Vec<Arc<Lane>> = Vec::new();
+        loop {
+            self.abandon_unknown().await;
+            let lanes = self.lanes();
+            for lane in lanes.iter().filter(|lane| !begun.iter().any(|begun| Arc::ptr_eq(begun, lane))) {
+                let (outbox, lane, stop) = (self.clone(), Arc::clone(lane), stop.clone());
+                running.spawn(async move {
+                    outbox.run_lane(&lane, stop).await;
+                    if lane.is_retired() {
+                        // Its last attempt may have failed, and then the message waits for a channel that is gone.
+                        outbox.inner.changed.notify_one();
+                    }
+                });
+            }
+            begun = lanes;
+            tokio::select! {
+                () = self.inner.changed.notified() => {}
+                () = stop.set() => break,
+            }
+            while running.try_join_next().is_some() {}
+        }
+        while running.join_next().await.is_some() {}
     }
 
     async fn run_lane(&self, lane: &Lane, mut stop: Stop) {
-        while !stop.is_set() {
+        while !stop.is_set() && !lane.is_retired() {
             let sleep = match lane.step(&self.inner.world, &mut stop).await {
                 Ok(Step::Delivered | Step::Failed) => continue,
                 Ok(Step::GivenUp) => {
@@ -136,7 +194,7 @@ impl Outbox {
 
     /// Says that something was put into the store: the next attempt is made at once.
     pub fn wake(&self) {
-        for lane in &self.inner.lanes {
+        for lane in self.lanes() {
             lane.wake.notify_one();
         }
     }
@@ -170,8 +228,9 @@ impl Outbox {
     async fn drain_lanes(&self, stop: &Stop) -> Result<Vec<Step>, StoreError> {
         let mut steps = Vec::new();
         loop {
-            let lanes = self.inner.lanes.iter().map(|lane| self.drain_lane(lane, stop.clone()));
-            let round: Vec<Vec<Step>> = join_all(lanes).await.into_iter().collect::<Result<_, _>>()?;
+            let lanes = self.lanes();
+            let drains = lanes.iter().map(|lane| self.drain_lane(lane, stop.clone()));
+            let round: Vec<Vec<Step>> = join_all(drains).await.into_iter().collect::<Result<_, _>>()?;
             let round = round.concat();
             let again = round.contains(&Step::GivenUp) && !stop.is_set();
             steps.extend(round);
@@ -207,7 +266,7 @@ impl Outbox {
     /// Sends one test message to a channel, rendered and judged as any other, and returns what came of it; `None` when
     /// there is no such channel. Nothing is kept and nothing is retried.
     pub async fn send_test(&self, channel: &ChannelId) -> Option<SendResult> {
-        let sender = self.inner.senders.get(channel)?;
+        let sender = self.lanes().into_iter().find(|lane| lane.channel == *channel)?.sender();
         let World { clock, agent, .. } = &self.inner.world;
         let now = clock.now().wall;
         let mut event = Event::new(
@@ -238,7 +297,7 @@ impl Outbox {
     }
 
     async fn abandon_unknown(&self) {
-        let known: BTreeSet<ChannelId> = self.inner.senders.keys().cloned().collect();
+        let known: BTreeSet<ChannelId> = self.lanes().iter().map(|lane| lane.channel.clone()).collect();
         match self.inner.store.abandon_unknown(known).await {
             Ok(0) => {}
             Ok(count) => {

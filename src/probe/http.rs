@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::body::{Body, Flow};
 use super::progress::{Phase, Progress};
 use super::response::{Garbled, Head, HeadReader, is_end};
-use super::tls::{Tls, server_name};
-use super::{BodyMatch, HttpCheck, StatusRange, Step, connect, request, search, tls};
+use super::tls::{Alpn, Hello, Tls, server_name};
+use super::{BodyMatch, HttpCheck, StatusRange, Step, connect, json, request, search, tls};
 use crate::decision::Outcome;
 
 /// Passes when the status is one of the check's and, where it asks for it, the body holds what it should.
@@ -28,7 +28,8 @@ pub(super) async fn probe(
     if check.tls {
         let name = server_name(check, peer)?;
         let stream = connect::tcp(peer, progress).await?;
-        let stream = tls.handshake(stream, peer, name, progress).await?;
+        let hello = Hello { peer, name, alpn: Alpn::Http1, settings: &check.tls_settings };
+        let stream = tls.handshake(stream, hello, progress).await?;
         Exchange { stream, peer, progress }.run(check, &request).await
     } else {
         let stream = connect::tcp(peer, progress).await?;
@@ -48,13 +49,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, '_, S> {
         let mut reader = HeadReader::new();
         let head = self.head(&mut reader, check.method == "HEAD").await?;
         judge_status(&head, &check.status)?;
-        match &check.body {
-            Some(wanted) => {
-                let body = Body::new(head.framing, check.max_body_bytes);
-                self.body(body, reader.buffer, wanted).await
-            }
-            None => Ok(()),
+        if check.body.is_none() && check.json.is_empty() {
+            return Ok(());
         }
+        let (text, flow) = self.body(Body::new(head.framing, check.max_body_bytes), reader.buffer).await?;
+        judge_body(&text, flow, check)
     }
 
     async fn send(&mut self, request: &[u8]) -> Step<()> {
@@ -63,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, '_, S> {
             self.stream.write_all(request).await?;
             self.stream.flush().await
         };
-        sent.await.map_err(|error| tls::trouble(&error, self.peer))?;
+        sent.await.map_err(|error| tls::trouble(&error, "TLS", self.peer))?;
         self.progress.sent();
         Ok(())
     }
@@ -84,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, '_, S> {
         }
     }
 
-    async fn body(&mut self, mut body: Body, mut buffer: Vec<u8>, wanted: &BodyMatch) -> Step<()> {
+    async fn body(&mut self, mut body: Body, mut buffer: Vec<u8>) -> Step<(Vec<u8>, Flow)> {
         self.progress.phase = Phase::Body;
         self.progress.received = buffer.len();
         let mut flow = body.feed(&buffer).map_err(garbled)?;
@@ -96,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, '_, S> {
             }
             .map_err(garbled)?;
         }
-        judge_body(&body.text, flow, wanted)
+        Ok((body.text, flow))
     }
 
     /// Reads what is there, at most a few KiB; 0 at the end of the stream.
@@ -113,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, '_, S> {
     }
 
     fn read_trouble(&self, error: &io::Error) -> Outcome {
-        match tls::trouble(error, self.peer) {
+        match tls::trouble(error, "TLS", self.peer) {
             Outcome::Fail(reason) => Outcome::Fail(format!("while waiting for the answer: {reason}")),
             other => other,
         }
@@ -141,7 +140,15 @@ fn judge_status(head: &Head, wanted: &[StatusRange]) -> Step<()> {
     Err(Outcome::Fail(format!("{reason}, wanted {}", ranges.join(", "))))
 }
 
-fn judge_body(text: &[u8], flow: Flow, wanted: &BodyMatch) -> Step<()> {
+/// Whether a body holds what the check wants. `flow` says whether it is whole.
+fn judge_body(text: &[u8], flow: Flow, check: &HttpCheck) -> Step<()> {
+    if let Some(wanted) = &check.body {
+        judge_text(text, flow, wanted)?;
+    }
+    if check.json.is_empty() { Ok(()) } else { json::judge(text, flow, &check.json) }
+}
+
+fn judge_text(text: &[u8], flow: Flow, wanted: &BodyMatch) -> Step<()> {
     if search::found(wanted, text) {
         return Ok(());
     }

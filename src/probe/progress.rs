@@ -1,6 +1,6 @@
 //! How far a probe came, where its time went, and what is said when its time is up.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,17 @@ pub(super) enum Phase {
     Body,
     /// What was expected, in whatever a server sends.
     Expected,
+    /// What is said before the handshake: this part of it.
+    Said(&'static str),
+    /// Echo replies: as many as are wanted of the requests that are sent.
+    Echo {
+        /// Who is to reply.
+        address: IpAddr,
+        /// How many requests are sent.
+        count: u8,
+        /// How many must be answered.
+        wanted: u8,
+    },
     /// A program's result.
     Program,
 }
@@ -41,10 +52,14 @@ pub(super) struct Progress<'a> {
     timings: Timings,
     /// What is waited for now.
     pub(super) phase: Phase,
-    /// Bytes of the answer, or of its body, seen so far.
+    /// Bytes of the answer, or of its body, seen so far; of an ICMP check, replies.
     pub(super) received: usize,
+    /// What came and was no answer.
+    ignored: Option<String>,
     /// The certificate that was shown.
     pub(super) certificate: Option<Arc<Certificate>>,
+    /// Whether the server asked for a client certificate.
+    pub(super) asked: bool,
 }
 
 impl<'a> Progress<'a> {
@@ -58,7 +73,9 @@ impl<'a> Progress<'a> {
             timings,
             phase: Phase::Program,
             received: 0,
+            ignored: None,
             certificate: None,
+            asked: false,
         }
     }
 
@@ -80,8 +97,18 @@ impl<'a> Progress<'a> {
 
     /// The request is out: the time to the first byte counts from here.
     pub(super) fn sent(&mut self) {
-        self.lap();
+        self.begin_waiting();
         self.phase = Phase::Answer;
+    }
+
+    /// The time to the first byte counts from here.
+    pub(super) fn begin_waiting(&mut self) {
+        self.lap();
+    }
+
+    /// Something came that is no answer: it is told if nothing better comes.
+    pub(super) fn ignored(&mut self, what: String) {
+        self.ignored = Some(what);
     }
 
     /// Bytes came in.
@@ -99,7 +126,7 @@ impl<'a> Progress<'a> {
             Phase::Connect(peer) => format!("no TCP connection to {peer} within {timeout:?}"),
             Phase::Tls => format!("TLS handshake not finished within {timeout:?}{}", self.until_now()),
             Phase::Send => format!("what we sent was not taken within {timeout:?}{}", self.until_now()),
-            Phase::Answer => format!("no answer within {timeout:?}{}", self.until_now()),
+            Phase::Answer => format!("no answer within {timeout:?}{}{}", self.until_now(), self.only()),
             Phase::Head => {
                 format!("head of the answer not finished within {timeout:?} ({so_far} bytes came)")
             }
@@ -107,8 +134,19 @@ impl<'a> Progress<'a> {
             Phase::Expected => {
                 format!("what was expected did not come within {timeout:?} ({so_far} bytes came)")
             }
+            Phase::Said(what) => format!("SMTP: no {what} within {timeout:?}{}", self.until_now()),
+            Phase::Echo { address, count: 1, .. } => {
+                format!("no echo reply from {address} within {timeout:?}")
+            }
+            Phase::Echo { address, count, wanted } => format!(
+                "{address} answered {so_far} of {count} echo requests within {timeout:?}, wanted {wanted}"
+            ),
             Phase::Program => format!("no result within {timeout:?}"),
         })
+    }
+
+    fn only(&self) -> String {
+        self.ignored.as_ref().map_or_else(String::new, |what| format!(", only {what}"))
     }
 
     /// The parts that did succeed: they tell a dead host from a hanging service.

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{HttpCheck, Step};
+use super::{Auth, HttpCheck, Step};
 use crate::decision::Outcome;
 
 const USER_AGENT: &str = concat!("failover/", env!("CARGO_PKG_VERSION"));
@@ -12,7 +14,8 @@ const USER_AGENT: &str = concat!("failover/", env!("CARGO_PKG_VERSION"));
 /// The request, ready to be sent (RFC 9112 section 3).
 ///
 /// Host (the check's, else the address, with the port where it is not the scheme's own), User-Agent, Accept and
-/// `Connection: close`, each unless the check has a header of that name; then the check's headers in order. What
+/// `Connection: close`, each unless the check has a header of that name; then who asks, the check's headers in order, and
+/// the length of what is sent. What
 /// would break the message (a space in the path, CR, LF or NUL in a value) is refused: [`Outcome::Unknown`],
 /// which names the header and never its value.
 pub(super) fn encode(check: &HttpCheck, peer: SocketAddr) -> Step<Vec<u8>> {
@@ -34,10 +37,19 @@ pub(super) fn encode(check: &HttpCheck, peer: SocketAddr) -> Step<Vec<u8>> {
             push(&mut request, name, value)?;
         }
     }
+    if let Some(value) = authorization(check)? {
+        push_secret(&mut request, "Authorization", &value)?;
+    }
     for (name, value) in &check.headers {
         push_secret(&mut request, name, value)?;
     }
+    let content = check.send.as_ref().map(|send| send.expose_secret().as_bytes()).unwrap_or_default();
+    // A POST without content says so: some servers insist (RFC 9110 section 8.6).
+    if !content.is_empty() || check.method == "POST" {
+        push(&mut request, "Content-Length", &content.len().to_string())?;
+    }
     request.extend_from_slice(b"\r\n");
+    request.extend_from_slice(content);
     Ok(request)
 }
 
@@ -49,6 +61,19 @@ fn host(check: &HttpCheck, peer: SocketAddr) -> String {
         None if peer.is_ipv6() => format!("[{}]", peer.ip()),
         None => peer.ip().to_string(),
     }
+}
+
+/// The value of the Authorization header.
+pub(super) fn authorization(check: &HttpCheck) -> Step<Option<SecretString>> {
+    Ok(match &check.auth {
+        None => None,
+        Some(Auth::Bearer(token)) => Some(format!("Bearer {}", token.expose_secret()).into()),
+        Some(Auth::Basic { username, password }) => {
+            require(!username.contains(':'), || "the username of basic auth holds a colon".to_owned())?;
+            let pair = format!("{username}:{}", password.expose_secret());
+            Some(format!("Basic {}", STANDARD.encode(pair)).into())
+        }
+    })
 }
 
 fn push_secret(request: &mut Vec<u8>, name: &str, value: &SecretString) -> Step<()> {
@@ -116,9 +141,29 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_and_what_is_sent() {
+        // The example of RFC 7617 section 2.
+        let basic = Auth::Basic { username: "Aladdin".into(), password: "open sesame".into() };
+        let check = HttpCheck {
+            method: "POST".into(),
+            auth: Some(basic),
+            send: Some("{\"é\":1}".into()),
+            ..http_check(80)
+        };
+        let sent = text(&check, "203.0.113.10:80");
+        let end = "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\nContent-Length: 8\r\n\r\n{\"é\":1}";
+        assert!(sent.ends_with(end), "{sent}");
+        let check = HttpCheck { auth: Some(Auth::Bearer("hush".into())), send: None, ..check };
+        let sent = text(&check, "203.0.113.10:80");
+        assert!(sent.ends_with("Authorization: Bearer hush\r\nContent-Length: 0\r\n\r\n"), "{sent}");
+        assert!(!format!("{check:?}").contains("hush"), "{check:?}");
+    }
+
+    #[test]
     fn a_message_cannot_be_broken_and_a_secret_is_not_told() {
         let broken = [
             HttpCheck { headers: vec![("X-Token".into(), "hush\r\nX: y".into())], ..http_check(80) },
+            HttpCheck { auth: Some(Auth::Bearer("hush\r\nX: y".into())), ..http_check(80) },
             HttpCheck { headers: vec![("X Token".into(), "hush".into())], ..http_check(80) },
             HttpCheck { host: Some("a\nb".into()), ..http_check(80) },
             HttpCheck { path: "/a b".into(), ..http_check(80) },

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::bounded::bounded;
 use super::cadence::{Cadence, spread};
-use super::progress::LATE;
 use super::{Check, Prober, Report};
 use crate::clock::Clock;
-use crate::decision::{Endpoint, Moment, Observation, Outcome, Sighting, Timings, WitnessId};
+use crate::decision::{Endpoint, Moment, Observation, Sighting, WitnessId};
 
 /// How many probes run at a time unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 512;
@@ -68,10 +68,21 @@ pub enum Finding {
 ///   a turn is no part of a probe's time.
 /// - No finding is dropped: while the channel is full, the jobs that have something to say wait.
 /// - A probe that does not end within its timeout and a second is cut off and says [`Outcome::Unknown`].
-#[derive(Debug)]
 pub struct Scheduler {
-    jobs: BTreeMap<JobKey, watch::Sender<Orders>>,
+    jobs: BTreeMap<JobKey, Handle>,
     tasks: JoinSet<()>,
+    shared: Arc<Shared>,
+    seed: u64,
+    /// How many jobs were ever started: each has a jitter of its own.
+    started: u64,
+}
+
+/// The scheduler's end of a job.
+struct Handle {
+    address: IpAddr,
+    check: Arc<Check>,
+    orders: watch::Sender<Orders>,
+    task: AbortHandle,
 }
 
 /// What a job was told last.
@@ -105,31 +116,61 @@ impl Scheduler {
         concurrency: usize,
     ) -> Scheduler {
         let turns = Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        let now = clock.now().moment;
         let shared = Arc::new(Shared { prober, clock, out, turns });
-        let jobs: BTreeMap<JobKey, Job> = jobs.into_iter().map(|job| (job.key.clone(), job)).collect();
+        let mut scheduler =
+            Scheduler { jobs: BTreeMap::new(), tasks: JoinSet::new(), shared, seed, started: 0 };
+        scheduler.begin(jobs.into_iter().map(|job| (job.key.clone(), job)).collect());
+        scheduler
+    }
+
+    /// Probes these jobs from now on. One whose key and address are among them goes on as it is where `same` says that
+    /// its check is the same; with another check it begins anew at the pace that it had. All others end, and what they
+    /// are probing is not told.
+    pub fn replace(&mut self, jobs: Vec<Job>, same: impl Fn(&JobKey, &Check, &Check) -> bool) {
+        let mut jobs: BTreeMap<JobKey, Job> = jobs.into_iter().map(|job| (job.key.clone(), job)).collect();
+        let mut paces = Vec::new();
+        self.jobs.retain(|key, handle| {
+            let stays = jobs
+                .get(key)
+                .is_some_and(|job| job.address == handle.address && same(key, &handle.check, &job.check));
+            if stays {
+                jobs.remove(key);
+            } else {
+                handle.task.abort();
+                paces.push((key.clone(), handle.orders.borrow().pace));
+            }
+            stays
+        });
+        self.begin(jobs);
+        for (key, pace) in paces {
+            self.set_pace(&key, pace);
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn begin(&mut self, jobs: BTreeMap<JobKey, Job>) {
+        let now = self.shared.clock.now().moment;
         let spread = spread(jobs.len());
-        let mut tasks = JoinSet::new();
-        let mut handles = BTreeMap::new();
-        for (job, number) in jobs.into_values().zip(0u64..) {
+        for (key, job) in jobs {
             let (sender, orders) = watch::channel(Orders::default());
-            handles.insert(job.key.clone(), sender);
+            let (address, check) = (job.address, Arc::clone(&job.check));
             let runner = Runner {
-                cadence: Cadence::new(&job.check, spread, now, seed.wrapping_add(number)),
+                cadence: Cadence::new(&job.check, spread, now, self.seed.wrapping_add(self.started)),
                 job,
                 orders,
                 obeyed: 0,
-                shared: Arc::clone(&shared),
+                shared: Arc::clone(&self.shared),
             };
-            tasks.spawn(runner.run());
+            self.started = self.started.wrapping_add(1);
+            let task = self.tasks.spawn(runner.run());
+            self.jobs.insert(key, Handle { address, check, orders: sender, task });
         }
-        Scheduler { jobs: handles, tasks }
     }
 
     /// Changes the pace of a job and never blocks. [`Pace::Fast`] plans the next probe one fast interval after the
     /// last start; [`Pace::Steady`] returns to the grid. Unknown keys, and the pace it has already, change nothing.
     pub fn set_pace(&self, key: &JobKey, pace: Pace) {
-        if let Some(orders) = self.jobs.get(key) {
+        if let Some(Handle { orders, .. }) = self.jobs.get(key) {
             orders.send_if_modified(|orders| {
                 let changes = orders.pace != pace;
                 orders.pace = pace;
@@ -141,7 +182,7 @@ impl Scheduler {
     /// Probes a job now, besides its plan, and never blocks. If a probe of it is running, another follows: the
     /// running one may have looked before whatever happened. Unknown keys change nothing.
     pub fn probe_now(&self, key: &JobKey) {
-        if let Some(orders) = self.jobs.get(key) {
+        if let Some(Handle { orders, .. }) = self.jobs.get(key) {
             orders.send_modify(|orders| orders.nudges = orders.nudges.wrapping_add(1));
         }
     }
@@ -178,7 +219,7 @@ impl Runner {
             let Ok(turn) = self.shared.turns.acquire().await else { return };
             let started = self.now();
             self.cadence.started(started);
-            let report = self.probe(started).await;
+            let report = self.probe().await;
             let ended = self.now();
             drop(turn);
             if self.shared.out.send(self.finding(started, ended, report)).await.is_err() {
@@ -213,17 +254,9 @@ impl Runner {
         }
     }
 
-    async fn probe(&self, started: Moment) -> Report {
+    async fn probe(&self) -> Report {
         let Job { address, check, .. } = &self.job;
-        let limit = check.timeout.saturating_add(LATE);
-        match timeout(limit, self.shared.prober.probe(*address, check)).await {
-            Ok(report) => report,
-            Err(_) => Report {
-                outcome: Outcome::Unknown(format!("the probe was cut off: it did not end within {limit:?}")),
-                timings: Timings { total: self.now().since(started), ..Timings::default() },
-                certificate: None,
-            },
-        }
+        bounded(&*self.shared.prober, &*self.shared.clock, *address, check).await
     }
 
     fn finding(&self, started: Moment, ended: Moment, report: Report) -> Finding {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::exec::Surroundings;
 use super::progress::Progress;
 use super::tls::{Roots, Tls};
-use super::{Check, CheckKind, Prober, Report, Step, exec, http, tcp};
+use super::{Check, CheckKind, Prober, Report, Step, dns, exec, http, icmp, tcp, tls_check};
 use crate::clock::Clock;
 use crate::decision::Outcome;
 
@@ -38,7 +38,10 @@ impl SystemProber {
     async fn run(&self, address: IpAddr, check: &Check, progress: &mut Progress<'_>) -> Step<()> {
         match &check.kind {
             CheckKind::Http(http) => http::probe(address, http, &self.tls, progress).await,
-            CheckKind::Tcp(tcp) => tcp::probe(address, tcp, progress).await,
+            CheckKind::Tcp(tcp) => tcp::probe(address, tcp, &self.tls, progress).await,
+            CheckKind::Tls(check) => tls_check::probe(address, check, &self.tls, progress).await,
+            CheckKind::Icmp(icmp) => icmp::probe(address, *icmp, check.timeout, progress).await,
+            CheckKind::Dns(dns) => dns::probe(address, dns, progress).await,
             CheckKind::Exec(exec) => exec::probe(address, exec, &self.surroundings, progress).await,
         }
     }

@@ -2,24 +2,55 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::progress::{Phase, Progress};
-use super::trouble::classify;
-use super::{Step, TcpCheck, connect, search};
+use super::response::is_end;
+use super::tls::{Alpn, Hello, Tls, name_or_address, trouble};
+use super::{StartTlsProtocol, Step, TcpCheck, connect, search, smtp};
 use crate::decision::Outcome;
 
 /// What is expected must come within so many bytes.
 pub(super) const MAX_EXPECT: usize = 64 * 1024;
 
-/// Passes when the connection stands, `send` was taken, and `expect` was found: at once when it is there, else
-/// when the server closes, 64 KiB have come or the time is up, the probe fails.
-pub(super) async fn probe(address: IpAddr, check: &TcpCheck, progress: &mut Progress<'_>) -> Step<()> {
+/// Passes when the connection stands, changed to TLS if that is asked for, `send` was taken, and `expect` was found:
+/// at once when it is there, else when the server closes, 64 KiB have come or the time is up, the probe fails.
+pub(super) async fn probe(
+    address: IpAddr,
+    check: &TcpCheck,
+    tls: &Tls,
+    progress: &mut Progress<'_>,
+) -> Step<()> {
     let peer = SocketAddr::new(address, check.port);
+    let Some(starttls) = &check.starttls else {
+        let mut stream = connect::tcp(peer, progress).await?;
+        return talk(&mut stream, peer, check, progress).await;
+    };
+    let name = name_or_address(starttls.sni.as_deref(), peer)?;
     let mut stream = connect::tcp(peer, progress).await?;
+    match starttls.protocol {
+        StartTlsProtocol::Smtp => smtp::starttls(&mut stream, peer, progress).await?,
+    }
+    let hello = Hello { peer, name, alpn: Alpn::None, settings: &starttls.settings };
+    let mut stream = tls.handshake(stream, hello, progress).await?;
+    // What was said before is no part of what is expected.
+    progress.received = 0;
+    talk(&mut stream, peer, check, progress).await
+}
+
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    peer: SocketAddr,
+    check: &TcpCheck,
+    progress: &mut Progress<'_>,
+) -> Step<()> {
     if let Some(bytes) = &check.send {
         progress.phase = Phase::Send;
-        stream.write_all(bytes).await.map_err(|error| classify(&error, "sending", peer))?;
+        let sent = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        sent.await.map_err(|error| trouble(&error, "sending", peer))?;
     }
     let Some(expected) = &check.expect else { return Ok(()) };
 
@@ -35,11 +66,10 @@ pub(super) async fn probe(address: IpAddr, check: &TcpCheck, progress: &mut Prog
         }
         text.reserve(1024.min(MAX_EXPECT - text.len()));
         let room = (MAX_EXPECT - text.len()) as u64;
-        new = (&mut stream)
-            .take(room)
-            .read_buf(&mut text)
-            .await
-            .map_err(|error| classify(&error, "waiting for what was expected", peer))?;
+        new = match (&mut *stream).take(room).read_buf(&mut text).await {
+            Err(error) if is_end(&error) => 0,
+            read => read.map_err(|error| trouble(&error, "waiting for what was expected", peer))?,
+        };
         if new == 0 {
             return missing(&text, "closed the connection", expected);
         }

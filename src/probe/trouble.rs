@@ -26,9 +26,10 @@ use crate::decision::Outcome;
 /// Linux reports an ICMP "network unreachable" from a router with the same error as a missing route (`icmp(7)`,
 /// `tcp(7)`); the two are told apart by asking the local routing table, which sends nothing.
 pub(super) fn classify(error: &io::Error, doing: &str, peer: SocketAddr) -> Outcome {
+    let shown = shown(peer);
     let Some(errno) = Errno::from_io_error(error) else {
         return match error.kind() {
-            io::ErrorKind::UnexpectedEof => Outcome::Fail(format!("{doing}: {peer} closed the connection")),
+            io::ErrorKind::UnexpectedEof => Outcome::Fail(format!("{doing}: {shown} closed the connection")),
             _ => Outcome::Unknown(format!("{doing}: {error}")),
         };
     };
@@ -37,13 +38,18 @@ pub(super) fn classify(error: &io::Error, doing: &str, peer: SocketAddr) -> Outc
             Outcome::Unknown(with_remedy(Errno::NETUNREACH, doing))
         }
         Errno::NETUNREACH => Outcome::Fail(format!(
-            "{doing}: a router on the way says that the network of {peer} is unreachable"
+            "{doing}: a router on the way says that the network of {shown} is unreachable"
         )),
         _ => match refusal(errno) {
-            Some(said) => Outcome::Fail(format!("{doing}: {peer} {said}")),
+            Some(said) => Outcome::Fail(format!("{doing}: {shown} {said}")),
             None => Outcome::Unknown(with_remedy(errno, doing)),
         },
     }
+}
+
+/// A peer without a port, as ICMP knows them, by its address alone.
+fn shown(peer: SocketAddr) -> String {
+    if peer.port() == 0 { peer.ip().to_string() } else { peer.to_string() }
 }
 
 /// What the target, or the way to it, did; `None` for an error that is not known to be theirs.

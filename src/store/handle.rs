@@ -32,10 +32,12 @@ pub(super) struct Bounds {
     pub(super) pending: i64,
     /// Events, and attempts.
     pub(super) rows: i64,
+    /// Rows of latency, by the minute and by the hour each.
+    pub(super) latency: i64,
 }
 
 impl Bounds {
-    const USUAL: Bounds = Bounds { pending: 10_000, rows: 100_000 };
+    const USUAL: Bounds = Bounds { pending: 10_000, rows: 100_000, latency: 1_000_000 };
 }
 
 impl std::fmt::Debug for Store {
@@ -122,6 +124,11 @@ impl Store {
     /// A state in memory that keeps less.
     pub(super) fn in_memory_with(bounds: Bounds) -> Store {
         Store::around(IN_MEMORY.into(), schema::open_in_memory().expect("memory"), bounds)
+    }
+
+    /// An empty file of an earlier version.
+    pub(super) fn make_old(path: &Path, version: usize) {
+        schema::make_old(path, version);
     }
 
     /// Runs SQL, to set a stage.

@@ -1,17 +1,42 @@
 //! What happened, and how long it is remembered.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::params;
+use providers::DomainName;
+use rusqlite::{OptionalExtension, params};
 
 use super::state::json;
-use super::{Store, StoreError};
-use crate::decision::Recorded;
+use super::{Store, StoreError, latency};
+use crate::decision::{Recorded, TargetId};
 
 /// Events and attempts older than this are forgotten.
 const AGE_LIMIT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Rows removed by one call at most, so that no call holds up the others for long.
 const STEP: i64 = 5_000;
+
+/// Which events are wanted: all of them when empty.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Those that happened at this time or later.
+    pub since: Option<Timestamp>,
+    /// Those of this record.
+    pub record: Option<DomainName>,
+    /// Those of this target, and the changes from it or to it.
+    pub target: Option<TargetId>,
+}
+
+impl EventFilter {
+    fn parameters(&self) -> (Option<i64>, Option<&str>, Option<&str>) {
+        let record = self.record.as_ref().map(DomainName::as_str);
+        (self.since.map(Timestamp::as_microsecond), record, self.target.as_ref().map(TargetId::as_str))
+    }
+}
+
+/// The parameters 1 to 3 are those of [`EventFilter`].
+const MATCHES: &str = "(?1 IS NULL OR time >= ?1) AND (?2 IS NULL OR json_extract(body, '$.record') = ?2) \
+    AND (?3 IS NULL OR json_extract(body, '$.target') = ?3 \
+    OR EXISTS (SELECT 1 FROM json_each(body, '$.before.targets') WHERE value = ?3) \
+    OR EXISTS (SELECT 1 FROM json_each(body, '$.after.targets') WHERE value = ?3))";
 
 impl Store {
     /// The newest `limit` events since `since`, in the order in which they became known.
@@ -30,6 +55,50 @@ impl Store {
             let mut events: Vec<Recorded> = rows.filter_map(Result::ok).collect();
             events.reverse();
             Ok(events)
+        })
+        .await
+    }
+
+    /// Events that match, in the order in which they became known, those after `after` and at most `limit` of them, each
+    /// with its number: for going through a long history piece by piece.
+    ///
+    /// An event that cannot be read (written by another version) is left out; the number of the last one that was looked
+    /// at is returned beside them, `None` at the end.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn events_after(
+        &self,
+        filter: EventFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<(Vec<Recorded>, Option<i64>), StoreError> {
+        self.read(move |transaction| {
+            let mut statement = transaction.prepare(&format!(
+                "SELECT seq, body FROM events WHERE {MATCHES} AND seq > ?4 ORDER BY seq LIMIT ?5"
+            ))?;
+            let (since, record, target) = filter.parameters();
+            let mut rows = statement.query(params![since, record, target, after, limit])?;
+            let (mut events, mut last) = (Vec::new(), None);
+            while let Some(row) = rows.next()? {
+                last = Some(row.get(0)?);
+                events.extend(json::<Recorded>(row, 1).ok());
+            }
+            Ok((events, last))
+        })
+        .await
+    }
+
+    /// The number before the newest `limit` events that match: where [`Store::events_after`] begins, to show those alone.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn before_newest(&self, filter: EventFilter, limit: u32) -> Result<i64, StoreError> {
+        self.read(move |transaction| {
+            let sql = format!("SELECT seq FROM events WHERE {MATCHES} ORDER BY seq DESC LIMIT 1 OFFSET ?4");
+            let (since, record, target) = filter.parameters();
+            let found = transaction.query_row(&sql, params![since, record, target, limit], |row| row.get(0));
+            found.optional().map(|seq| seq.unwrap_or(0))
         })
         .await
     }
@@ -62,6 +131,7 @@ impl Store {
             ] {
                 removed += transaction.execute(sql, params![oldest, STEP])?;
             }
+            removed += latency::prune(transaction, now, bounds.latency, STEP)?;
             Ok(removed)
         })
         .await

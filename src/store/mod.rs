@@ -10,6 +10,7 @@
 mod error;
 mod handle;
 mod history;
+mod latency;
 mod lock;
 mod outbox;
 mod rows;
@@ -23,6 +24,8 @@ pub use error::StoreError;
 use handle::Bounds;
 use handle::IN_MEMORY;
 pub use handle::Store;
+pub use history::EventFilter;
+pub use latency::{LatencyPoint, Span};
 pub use lock::{LockError, LockRole, StateLock};
 pub use rows::{
     Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, Next, RecordRow,

@@ -1,6 +1,6 @@
 //! What is kept, as values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use providers::{DomainName, RecordSet, RecordType};
@@ -85,6 +85,8 @@ pub struct Loaded {
     pub records: BTreeMap<DomainName, RecordRow>,
     /// Changes that were begun and never closed, oldest first.
     pub open_changes: Vec<ChangeRow>,
+    /// The ids of the events that told of certificates.
+    pub certificates: BTreeSet<String>,
 }
 
 /// Where a delivery stands.

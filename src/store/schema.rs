@@ -14,10 +14,10 @@ use super::StoreError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The version of a file that took every step.
-const NEWEST: u32 = 1;
+const NEWEST: u32 = 2;
 
 /// The steps from an empty file to the newest version; step N makes version N + 1. Only ever appended to.
-const MIGRATIONS: [&str; NEWEST as usize] = [V1];
+const MIGRATIONS: [&str; NEWEST as usize] = [V1, V2];
 
 /// Times are microseconds since 1970 (UTC), so that they sort and index; values are JSON, so that a field can be added
 /// without a migration. `seq` is the order in which this file heard of the events.
@@ -55,6 +55,17 @@ CREATE TABLE attempts (
 ) STRICT;
 CREATE INDEX attempts_by_delivery ON attempts (delivery);
 CREATE INDEX attempts_by_time ON attempts (at);
+";
+
+/// Latency, added up by the minute and by the hour: `span` is 60 or 3600, `start` is in seconds since 1970 (UTC), times are
+/// microseconds. An endpoint is written out once.
+const V2: &str = "
+CREATE TABLE endpoints (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE latency (
+  span INTEGER NOT NULL, start INTEGER NOT NULL, endpoint INTEGER NOT NULL REFERENCES endpoints (id) ON DELETE CASCADE,
+  body TEXT NOT NULL, PRIMARY KEY (span, start, endpoint)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX latency_by_endpoint ON latency (endpoint, span, start);
 ";
 
 /// Opens the file for reading and writing, makes it if need be, and brings it to the newest version.
@@ -149,4 +160,16 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// An empty file as an earlier version made it.
+#[cfg(test)]
+pub(super) fn make_old(path: &Path, version: usize) {
+    let connection = Connection::open(path).expect("a new file");
+    for step in &MIGRATIONS[..version] {
+        connection.execute_batch(step).expect("an old step");
+    }
+    connection
+        .pragma_update(None, "user_version", i64::try_from(version).expect("small"))
+        .expect("a version");
 }

@@ -1,5 +1,6 @@
 //! The agent's memory: written as one batch, read at the next start.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Batch, ChangeRow, ChangeState, Loaded, RecordRow, Store, StoreError, outbox};
-use crate::decision::SavedTracker;
+use crate::decision::{CERTIFICATE_KEY, SavedTracker};
 
 impl Store {
     /// Writes all of `batch` in one transaction, or nothing of it.
@@ -75,6 +76,7 @@ impl Store {
                     "SELECT body FROM changes WHERE state = ? ORDER BY started, id",
                     [change_state(ChangeState::Started)],
                 )?,
+                certificates: ids(transaction, CERTIFICATE_KEY)?,
             })
         })
         .await
@@ -134,6 +136,12 @@ fn trackers(
         }
     }
     Ok(trackers)
+}
+
+/// The ids of events that begin so.
+fn ids(transaction: &Transaction<'_>, start: &str) -> rusqlite::Result<BTreeSet<String>> {
+    let mut statement = transaction.prepare("SELECT id FROM events WHERE id >= ?1 AND id < ?1 || x'7f'")?;
+    statement.query_map([start], |row| row.get(0))?.collect()
 }
 
 fn bodies<T: DeserializeOwned>(

@@ -6,6 +6,7 @@
 //! | [`Backend`] | HTTP targets that can be made slow, broken or dead |
 //! | [`ChatSink`] | an HTTP server that records what it is sent |
 //! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
+//! | [`Service`] | any program that listens on a port |
 //! | [`FaultProxy`] | TCP between a client and a server, with faults |
 //! | [`ask`] | one question to one server, cache and resolver left out |
 //!
@@ -24,6 +25,7 @@ mod process;
 mod proxy;
 mod script;
 mod servers;
+mod service;
 mod wait;
 
 pub use backend::{Backend, Mode};
@@ -32,4 +34,5 @@ pub use dns::{Reply, ask, ask_over_tcp};
 pub use netns::Hosts;
 pub use proxy::FaultProxy;
 pub use servers::{Bind, DnsServer, Knot, Pdns, Tsig, ZONE};
+pub use service::Service;
 pub use wait::{free_port, wait_until};

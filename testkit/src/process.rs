@@ -1,6 +1,6 @@
 //! Processes that end with the test.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -50,23 +50,10 @@ impl Helper {
 
     /// The same behind these words, which run it elsewhere.
     pub(crate) fn python_at(place: &[String], program: &str, arguments: &[String]) -> Helper {
-        // The shell gives the program its own group, waits for the end of our pipe and stops it by its pid.
-        let text = r#"trap '' HUP INT TERM
-            "$@" </dev/null & p=$!
-            exec >/dev/null
-            cat >/dev/null
-            kill -TERM $p; for i in {1..40}; do kill -0 $p 2>/dev/null || exit 0; sleep 0.05; done; kill -KILL $p"#;
-        let mut child = Command::new("bash")
-            .args(["-c", text, "helper"])
-            .args(place)
-            .arg("python3")
-            .arg(servers_folder().join(program))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .expect("bash starts");
+        let mut words: Vec<OsString> = place.iter().map(OsString::from).collect();
+        words.extend(["python3".into(), servers_folder().join(program).into_os_string()]);
+        words.extend(arguments.iter().map(OsString::from));
+        let mut child = guarded(&words).stdout(Stdio::piped()).spawn().expect("bash starts");
         let stdout = child.stdout.take().expect("it was piped");
         let helper = Helper(child);
         let mut line = String::new();
@@ -74,6 +61,24 @@ impl Helper {
         assert_eq!(line.trim(), "ready", "{program} {arguments:?} did not start (is python3 installed?)");
         helper
     }
+
+    /// Starts any program; what it says is dropped.
+    pub(crate) fn program(words: &[OsString]) -> Helper {
+        let mut command = guarded(words);
+        Helper(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("bash starts"))
+    }
+}
+
+/// A shell that gives the program its own group, waits for the end of our pipe and stops it by its pid.
+fn guarded(words: &[OsString]) -> Command {
+    let text = r#"trap '' HUP INT TERM
+        "$@" </dev/null & p=$!
+        exec >/dev/null
+        cat >/dev/null
+        kill -TERM $p; for i in {1..40}; do kill -0 $p 2>/dev/null || exit 0; sleep 0.05; done; kill -KILL $p"#;
+    let mut command = Command::new("bash");
+    command.args(["-c", text, "helper"]).args(words).stdin(Stdio::piped()).process_group(0);
+    command
 }
 
 impl Drop for Helper {

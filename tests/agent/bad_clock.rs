@@ -33,6 +33,7 @@ async fn writes_with(steps: &[(u64, i64)]) -> Vec<i64> {
     writes
 }
 
+/// bad day: clock: the wall clock jumps by an hour, either way | no decision sees it: the same writes at the same moments
 #[tokio::test(start_paused = true)]
 async fn steps_of_the_wall_clock_change_no_decision() {
     let usual = writes_with(&[]).await;
@@ -42,6 +43,7 @@ async fn steps_of_the_wall_clock_change_no_decision() {
     }
 }
 
+/// bad day: agent: stands still for ten minutes (SIGSTOP, suspend) | verdicts are formed anew before anything is written
 #[tokio::test(start_paused = true)]
 async fn after_standing_still_verdicts_are_formed_anew_before_anything_is_written() {
     let stage = Stage::new().await;
@@ -58,6 +60,7 @@ async fn after_standing_still_verdicts_are_formed_anew_before_anything_is_writte
     stage.check();
 }
 
+/// bad day: agent: stands still while it reads the record | what it read is not acted upon
 #[tokio::test(start_paused = true)]
 async fn a_reading_that_was_under_way_while_standing_still_leads_to_no_write() {
     let stage = Stage::new().await;
@@ -75,6 +78,7 @@ async fn a_reading_that_was_under_way_while_standing_still_leads_to_no_write() {
     stage.check();
 }
 
+/// bad day: agent: stands still while all is well | told once, with how long; nobody is down for it
 #[tokio::test(start_paused = true)]
 async fn standing_still_is_told_once_and_is_nobodys_fault() {
     let stage = Stage::new().await;
@@ -89,6 +93,7 @@ async fn standing_still_is_told_once_and_is_nobodys_fault() {
     stage.check();
 }
 
+/// bad day: agent: stands still while the primary dies | it is found afterwards, and handled
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_began_while_standing_still_is_handled() {
     let stage = Stage::new().await;

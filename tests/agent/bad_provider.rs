@@ -33,6 +33,7 @@ async fn ends_well(stage: &Stage) {
     stage.check();
 }
 
+/// bad day: provider: writes and then answers with an error, or not at all | one write, one message
 #[tokio::test(start_paused = true)]
 async fn an_error_after_applying_and_a_lost_reply_are_one_write_and_one_message() {
     for trouble in [Trouble::ErrorAfter, Trouble::LoseReply] {
@@ -50,6 +51,7 @@ async fn an_error_before_applying_is_tried_again() {
     assert!(stage.heard("failover.failed").is_empty(), "once is no news");
 }
 
+/// bad day: provider: fails every write for an hour | told once; tried with pauses of up to 30 s; done when it works
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_fails_every_write_is_not_hammered_and_people_are_told_once() {
     for trouble in [Trouble::ErrorBefore, Trouble::Refuse, Trouble::Throttle(None)] {
@@ -67,6 +69,7 @@ async fn a_provider_that_fails_every_write_is_not_hammered_and_people_are_told_o
     }
 }
 
+/// bad day: provider: refuses the credentials of a write | told at once, and once; looked at again with pauses
 #[tokio::test(start_paused = true)]
 async fn wrong_credentials_are_told_at_once_and_once() {
     let stage = outage_with([FaultStep::on_swap(Trouble::Deny).times(20)]).await;
@@ -81,6 +84,7 @@ async fn wrong_credentials_are_told_at_once_and_once() {
     assert_eq!(stage.heard("failover.failed").len(), 1);
 }
 
+/// bad day: provider: refuses the credentials from the start | told at once as critical, and when it is over
 #[tokio::test(start_paused = true)]
 async fn wrong_credentials_for_reading_are_told_at_the_start() {
     let stage = Stage::new().await;
@@ -94,6 +98,7 @@ async fn wrong_credentials_for_reading_are_told_at_the_start() {
     ends_well(&stage).await;
 }
 
+/// bad day: provider: answers 429 with `Retry-After` | waited for as long as it asks
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_asks_for_patience_gets_it() {
     let wait = Duration::from_secs(45);
@@ -113,6 +118,7 @@ async fn without_a_time_the_usual_pauses() {
     assert_eq!(stage.heard("failover.failed").len(), 1, "told at the third");
 }
 
+/// bad day: provider: makes half of a write | the other half follows; one message
 #[tokio::test(start_paused = true)]
 async fn half_a_write_is_made_whole() {
     let both = "montreal: {address: [198.51.100.5, \"2001:db8::5\"], checks: [web]}";
@@ -133,6 +139,7 @@ async fn half_a_write_is_made_whole() {
     stage.check();
 }
 
+/// bad day: provider: its readers are late | no second write
 #[tokio::test(start_paused = true)]
 async fn readers_that_are_late_after_the_write_cause_no_second_one() {
     // The first reading of the outage is good, those after the write are not.
@@ -156,6 +163,7 @@ async fn a_lost_reply_and_late_readers_are_still_one_write_and_one_message() {
     }
 }
 
+/// bad day: provider: down at the start | `provider.unavailable` once; the change follows when it works
 #[tokio::test(start_paused = true)]
 async fn down_at_the_start() {
     let stage = Stage::new().await;
@@ -173,6 +181,7 @@ async fn down_at_the_start() {
     assert_eq!(stage.heard("provider.recovered").len(), 1);
 }
 
+/// bad day: provider: goes down in the middle of an outage | told once; the change follows when it works
 #[tokio::test(start_paused = true)]
 async fn down_in_the_middle_of_an_outage() {
     let stage = outage_with([FaultStep::on_read(Trouble::Refuse).times(6)]).await;
@@ -181,6 +190,7 @@ async fn down_in_the_middle_of_an_outage() {
     assert_eq!(stage.heard("provider.recovered").len(), 1);
 }
 
+/// bad day: provider: never answers | cut off, and tried again
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_never_answers_is_cut_off() {
     for step in [FaultStep::on_read(Trouble::Hang), FaultStep::on_swap(Trouble::Hang)] {
@@ -189,6 +199,7 @@ async fn a_provider_that_never_answers_is_cut_off() {
     }
 }
 
+/// bad day: provider: keeps a TTL of its own | not written for ever
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_keeps_a_ttl_of_its_own_is_not_written_for_ever() {
     let stage = Stage::new().await;

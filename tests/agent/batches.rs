@@ -40,6 +40,7 @@ async fn the_records_of_a_zone_move_in_one_call() {
     stage.check();
 }
 
+/// bad day: record: fought over while others of its zone must move | the others move
 #[tokio::test(start_paused = true)]
 async fn one_that_is_fought_over_does_not_hold_up_the_rest() {
     let stage = five_records().await;

@@ -15,6 +15,7 @@ async fn failover_with(mood: Mood) -> (Stage, jiff::Timestamp) {
     (stage, at)
 }
 
+/// bad day: chat: hangs or fails for an hour | nothing waits for it, nothing is lost; each message says how late it is
 #[tokio::test(start_paused = true)]
 async fn a_chat_that_hangs_or_fails_for_an_hour_delays_nothing_and_loses_nothing() {
     let (_, good) = failover_with(Mood::Takes).await;
@@ -40,6 +41,7 @@ async fn a_chat_that_hangs_or_fails_for_an_hour_delays_nothing_and_loses_nothing
     }
 }
 
+/// bad day: chat: down until the agent is restarted | the messages follow after the start
 #[tokio::test(start_paused = true)]
 async fn what_was_not_told_before_the_end_is_told_after_the_next_start() {
     let (stage, _) = failover_with(Mood::Hangs).await;

@@ -6,6 +6,7 @@ use providers::mock::{Call, Edit, FaultStep, Trouble};
 use crate::hosts::Host;
 use crate::stage::{MONTREAL, Stage, TORONTO, WWW, sets, www};
 
+/// bad day: record: somebody edits it between our reading and our write | a conflict: read again, nothing clobbered
 #[tokio::test(start_paused = true)]
 async fn an_edit_between_our_reading_and_our_write_is_not_clobbered() {
     let stage = Stage::new().await;
@@ -42,6 +43,7 @@ async fn an_edit_to_what_we_want_leaves_nothing_to_do() {
     stage.check();
 }
 
+/// bad day: record: set by hand to another of its targets | told, and put right
 #[tokio::test(start_paused = true)]
 async fn drift_is_told_and_put_right() {
     let stage = Stage::new().await;
@@ -62,6 +64,7 @@ async fn drift_is_told_and_put_right() {
     stage.check();
 }
 
+/// bad day: record: its TTL is changed by hand | put right; the message says how long caches hold the old answer
 #[tokio::test(start_paused = true)]
 async fn a_wrong_ttl_is_put_right() {
     let stage = Stage::new().await;
@@ -74,6 +77,7 @@ async fn a_wrong_ttl_is_put_right() {
     stage.check();
 }
 
+/// bad day: record: somebody writes it back again and again | one write per `hold_down`
 #[tokio::test(start_paused = true)]
 async fn two_who_fight_over_a_record_write_once_per_hold_down() {
     let stage = Stage::new().await;
@@ -86,6 +90,7 @@ async fn two_who_fight_over_a_record_write_once_per_hold_down() {
     stage.check();
 }
 
+/// bad day: record: edited right after our write | left for `hold_down`
 #[tokio::test(start_paused = true)]
 async fn an_edit_right_after_our_write_is_not_overwritten_within_hold_down() {
     let stage = Stage::new().await;
@@ -106,6 +111,7 @@ async fn an_edit_right_after_our_write_is_not_overwritten_within_hold_down() {
     stage.check();
 }
 
+/// bad day: record: deleted by hand | not made again without `create: true`; told with that line
 #[tokio::test(start_paused = true)]
 async fn a_deleted_record_is_not_made_again() {
     let stage = Stage::new().await;

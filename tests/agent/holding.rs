@@ -5,6 +5,7 @@ use failover::decision::{RecordStatus, Verdict};
 use crate::hosts::Host;
 use crate::stage::{MONTREAL, Stage, TORONTO, WORKSHOP, WWW};
 
+/// bad day: targets: all are down | the record stays; `all_down`, once
 #[tokio::test(start_paused = true)]
 async fn when_every_target_is_down_the_record_stays_and_one_message_says_so() {
     let stage = Stage::new().await;
@@ -33,6 +34,7 @@ async fn when_every_target_is_down_the_record_stays_and_one_message_says_so() {
     stage.check();
 }
 
+/// bad day: agent: cannot reach anything, its witnesses neither | blind: nothing counted, nothing written, told once
 #[tokio::test(start_paused = true)]
 async fn a_cut_uplink_is_not_a_dead_primary() {
     for cut in [Host::Hangs, Host::Refuses, Host::NoRoute] {
@@ -52,6 +54,7 @@ async fn a_cut_uplink_is_not_a_dead_primary() {
     }
 }
 
+/// bad day: agent: blind while the primary dies | handled once it sees again
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_while_the_witnesses_are_lost_and_a_real_outage_is_handled_afterwards() {
     let stage = Stage::new().await;
@@ -68,6 +71,7 @@ async fn nothing_is_written_while_the_witnesses_are_lost_and_a_real_outage_is_ha
     stage.check();
 }
 
+/// bad day: witnesses: one of two is lost | nobody is blind
 #[tokio::test(start_paused = true)]
 async fn one_lost_witness_of_two_blinds_nobody() {
     let stage = Stage::new().await;
@@ -80,6 +84,7 @@ async fn one_lost_witness_of_two_blinds_nobody() {
     stage.check();
 }
 
+/// bad day: record: holds a foreign value | never touched; told with the `adopt:` line to add
 #[tokio::test(start_paused = true)]
 async fn somebody_elses_value_is_never_touched_and_the_message_has_the_line_to_add() {
     let stage = Stage::new().await;
@@ -114,6 +119,7 @@ async fn with_the_line_added_the_value_is_replaced() {
     stage.check();
 }
 
+/// bad day: record: not there at the start | not made without `create: true`
 #[tokio::test(start_paused = true)]
 async fn a_missing_record_is_not_made_unless_the_configuration_says_so() {
     let stage = Stage::with(WORKSHOP).await;
@@ -130,6 +136,7 @@ async fn a_missing_record_is_not_made_unless_the_configuration_says_so() {
     assert_eq!((stage.writes(), stage.www().as_str()), (1, TORONTO));
 }
 
+/// bad day: agent: has no route to a target | unknown: nobody moves
 #[tokio::test(start_paused = true)]
 async fn our_own_trouble_with_a_target_moves_nobody() {
     let stage = Stage::new().await;
@@ -144,6 +151,7 @@ async fn our_own_trouble_with_a_target_moves_nobody() {
     stage.check();
 }
 
+/// bad day: targets: primary and stand-by die together | no move on an old verdict
 #[tokio::test(start_paused = true)]
 async fn nobody_moves_to_a_stand_by_that_died_at_the_same_time() {
     let stage = Stage::new().await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failover::decision::{Outcome, Timings};
+use failover::decision::{Certificate, Outcome, Timings};
 use failover::probe::{Check, Prober, Report};
 use tokio::time::sleep;
 
@@ -33,6 +33,8 @@ pub(crate) enum Host {
 pub(crate) struct Hosts {
     hosts: Mutex<BTreeMap<IpAddr, Host>>,
     probes: Mutex<BTreeMap<IpAddr, u64>>,
+    /// What each shows, if anything.
+    pub(crate) certificates: Mutex<BTreeMap<IpAddr, Arc<Certificate>>>,
 }
 
 impl Hosts {
@@ -67,6 +69,7 @@ impl Prober for Hosts {
             Host::NoRoute => (ROUND_TRIP, Outcome::Unknown("no route to host".into())),
         };
         sleep(takes).await;
-        Report { outcome, timings: Timings { total: takes, ..Timings::default() }, certificate: None }
+        let certificate = self.certificates.lock().unwrap().get(&address).cloned();
+        Report { outcome, timings: Timings { total: takes, ..Timings::default() }, certificate }
     }
 }

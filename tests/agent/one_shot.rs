@@ -111,6 +111,7 @@ async fn in_every_state_a_plan_writes_nothing_and_tells_nobody() {
     }
 }
 
+/// bad day: once: the provider is down | tried until the deadline, then exit code 1
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_down_is_tried_until_the_deadline() {
     let stage = Stage::new().await;
@@ -126,6 +127,7 @@ async fn a_provider_that_is_down_is_tried_until_the_deadline() {
     stage.check();
 }
 
+/// bad day: once: the chat hangs | the run ends in time, the next one delivers
 #[tokio::test(start_paused = true)]
 async fn a_hanging_chat_does_not_hold_up_a_run_and_the_next_one_delivers() {
     let stage = Stage::new().await;

@@ -3,6 +3,7 @@
 use crate::hosts::Host;
 use crate::stage::{MONTREAL, Stage, TORONTO, WORKSHOP, WWW};
 
+/// bad day: target: the primary dies and comes back | one change there, one back after `failback.after`, one message each
 #[tokio::test(start_paused = true)]
 async fn outage_and_return() {
     let stage = Stage::new().await;
@@ -58,6 +59,7 @@ async fn the_words_of_an_outage() {
     assert_eq!(words.join("\n\n"), expected.trim_end(), "\n{}\n", words.join("\n\n"));
 }
 
+/// bad day: target: passes and fails by turns | down with one change; not served again before it has settled
 #[tokio::test(start_paused = true)]
 async fn a_target_that_passes_and_fails_by_turns_goes_down_once() {
     let stage = Stage::new().await;
@@ -74,6 +76,7 @@ async fn a_target_that_passes_and_fails_by_turns_goes_down_once() {
     stage.check();
 }
 
+/// bad day: target: hangs | as dead as one that refuses
 #[tokio::test(start_paused = true)]
 async fn a_hanging_primary_is_as_dead_as_one_that_refuses() {
     let stage = Stage::new().await;
@@ -153,6 +156,7 @@ async fn both_families_move_in_one_transaction() {
     stage.check();
 }
 
+/// bad day: target: one of its families dies | that address leaves, and comes back
 #[tokio::test(start_paused = true)]
 async fn one_dead_family_leaves_and_comes_back_and_the_message_says_which() {
     let both = "toronto: {address: [203.0.113.10, \"2001:db8::10\"], checks: [web]}";

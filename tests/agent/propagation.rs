@@ -18,6 +18,7 @@ async fn outage_with(server: &str, manner: Option<Manner>) -> Stage {
     stage
 }
 
+/// bad day: name servers: one lags behind a change | `propagation.slow` names it, then that it has caught up
 #[tokio::test(start_paused = true)]
 async fn a_server_that_lags_is_told_of_and_then_that_it_has_caught_up() {
     let stage = outage_with("ns2", None).await;
@@ -41,6 +42,7 @@ async fn a_server_that_lags_is_told_of_and_then_that_it_has_caught_up() {
     stage.check();
 }
 
+/// bad day: name servers: one secondary is frozen | told as slow, then as drift; nothing is written for it
 #[tokio::test(start_paused = true)]
 async fn a_frozen_secondary_is_told_of_as_drift_in_the_end_and_nothing_is_written() {
     let stage = outage_with("ns2", None).await;
@@ -62,6 +64,7 @@ async fn a_frozen_secondary_is_told_of_as_drift_in_the_end_and_nothing_is_writte
     stage.check();
 }
 
+/// bad day: name servers: one serves something else out of the blue | told as drift of that server
 #[tokio::test(start_paused = true)]
 async fn a_server_that_lies_out_of_the_blue_is_told_of() {
     let stage = Stage::new().await;
@@ -76,6 +79,7 @@ async fn a_server_that_lies_out_of_the_blue_is_told_of() {
     stage.check();
 }
 
+/// bad day: name servers: one does not answer | delays nobody
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_delays_nobody() {
     let stage = outage_with("ns1", Some(Manner::Silent)).await;

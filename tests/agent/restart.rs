@@ -30,6 +30,7 @@ async fn ends_well(stage: &Stage, what: &str) {
     stage.check();
 }
 
+/// bad day: agent: kill -9 before the write | decided anew, one write, one message
 #[tokio::test(start_paused = true)]
 async fn before_the_write() {
     let slow = FaultStep::on_swap(Trouble::Nothing).delayed(Duration::from_secs(5));
@@ -41,6 +42,7 @@ async fn before_the_write() {
     ends_well(&stage, "before the write").await;
 }
 
+/// bad day: agent: kill -9 right after the write | the next start finds it, tells it once, writes nothing
 #[tokio::test(start_paused = true)]
 async fn right_after_the_write() {
     let slow = FaultStep::on_read(Trouble::Nothing).delayed(Duration::from_secs(5));
@@ -54,6 +56,7 @@ async fn right_after_the_write() {
     assert!(heard.event.event.reason.is_some() && heard.event.event.before.is_some(), "{}", heard.text());
 }
 
+/// bad day: agent: kill -9 before anybody was told | told after the start, once
 #[tokio::test(start_paused = true)]
 async fn after_the_proof_and_before_anybody_was_told() {
     let stage = Stage::new().await;
@@ -66,6 +69,7 @@ async fn after_the_proof_and_before_anybody_was_told() {
     ends_well(&stage, "before anybody was told").await;
 }
 
+/// bad day: agent: kill -9 at any instant of an outage | one write, one message
 #[tokio::test(start_paused = true)]
 async fn at_any_instant() {
     // Every call takes its time, so that there are many instants: from the first failure to long after the message.

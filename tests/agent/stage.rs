@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use failover::agent::{Agent, Ending, Hands, Mode, State, World};
+use failover::agent::{Agent, Ending, Fresh, Hands, Mode, Refused, Reload, State, World};
 use failover::api::Command;
 use failover::config::Config;
 use failover::decision::{RecordReport, Report, answer_sets};
@@ -68,6 +68,7 @@ struct Running {
     task: JoinHandle<Ending>,
     stop: oneshot::Sender<()>,
     commander: mpsc::Sender<Command>,
+    reloads: mpsc::Sender<Reload>,
 }
 
 pub(crate) struct Stage {
@@ -173,20 +174,50 @@ impl Stage {
     }
 
     fn hands(&self) -> Hands {
+        self.hands_of(&self.config)
+    }
+
+    fn hands_of(&self, config: &Config) -> Hands {
         let mock: Arc<dyn Provider> = Arc::new(self.mock.clone());
-        Hands::writing(self.config.providers.keys().map(|id| (id.clone(), Arc::clone(&mock))).collect())
+        Hands::writing(config.providers.keys().map(|id| (id.clone(), Arc::clone(&mock))).collect())
+    }
+
+    fn reloads(&self) -> mpsc::Sender<Reload> {
+        self.running.lock().unwrap().as_ref().expect("an agent is running").reloads.clone()
+    }
+
+    /// The running agent is given another configuration.
+    pub(crate) async fn reload(&self, yaml: &str) {
+        let config =
+            Config::parse("story.yaml", yaml, &|_| None).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        let fresh = Fresh {
+            hands: self.hands_of(&config),
+            config: Arc::new(config),
+            renewed: BTreeSet::new(),
+            senders: BTreeMap::from([("team".into(), self.chat.clone() as Arc<_>)]),
+            nameservers: BTreeMap::new(),
+        };
+        assert!(self.reloads().send(Reload::Take(Box::new(fresh))).await.is_ok());
+        tokio::task::yield_now().await;
+    }
+
+    /// The files of the running agent's configuration were changed, and cannot be used.
+    pub(crate) async fn refuse(&self, refused: Refused) {
+        assert!(self.reloads().send(Reload::Refuse(refused)).await.is_ok());
     }
 
     /// Starts `failover run`.
     pub(crate) async fn start(&self) {
-        let agent = Agent::new(self.config.clone(), self.world(self.hands()), Mode::Run).await.unwrap();
+        let mut agent = Agent::new(self.config.clone(), self.world(self.hands()), Mode::Run).await.unwrap();
         let commander = agent.commander();
+        let (reloads, word) = mpsc::channel(1);
+        agent.reloads(word);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(agent.run(async {
             // A stage that ends takes its agent with it.
             let _ = stopped.await;
         }));
-        let before = self.running.lock().unwrap().replace(Running { task, stop, commander });
+        let before = self.running.lock().unwrap().replace(Running { task, stop, commander, reloads });
         assert!(before.is_none(), "two agents on one stage");
     }
 

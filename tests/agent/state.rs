@@ -27,6 +27,7 @@ async fn a_state_that_cannot_be_opened_is_told_and_the_failover_happens() {
     stage.check();
 }
 
+/// bad day: state: the disk fills up and is freed | told once each; what happened meanwhile is kept in the end
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_fills_up_in_the_middle_is_told_and_told_again_when_it_is_over() {
     let folder = tempfile::tempdir().unwrap();

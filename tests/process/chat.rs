@@ -53,6 +53,7 @@ fn a_chat_that_was_down_gets_every_message() {
     agent.stop();
 }
 
+/// bad day: chat: says no with a 200 | not believed
 /// Rocket.Chat says 200 to everything; its body says whether it took the message.
 #[test]
 fn a_rocketchat_that_says_no_with_a_200_is_not_believed() {
@@ -100,6 +101,7 @@ fn notify_test_says_what_came_of_it() {
     assert!(!stage.path("failover.db").exists(), "a test leaves nothing behind");
 }
 
+/// bad day: chat: refuses a message for good | kept as dead, told in the other channels, sent again by hand
 #[test]
 fn a_dead_letter_is_shown_and_sent_again() {
     let stage = Stage::new();

@@ -22,6 +22,7 @@ enum Blow {
     AtTheWrite,
 }
 
+/// bad day: agent: killed again and again in an outage | one write, one message
 #[test]
 fn a_killed_agent_writes_once_and_tells_once() {
     // `CRASH_SEED=n` plays one run again.

@@ -30,6 +30,7 @@ fn flapping_primary(port: u16, well_for: u64) -> Arc<AtomicU64> {
     answered
 }
 
+/// bad day: target: alternates between 200 and 503 | one change, and no way back while it goes on
 #[test]
 fn a_target_that_alternates_goes_down_with_one_change() {
     let stage = Stage::new();

@@ -2,6 +2,7 @@
 
 use crate::stage::{PRIMARY, STANDBY, Stage};
 
+/// bad day: agent: a second one on the same state | refused; `once` beside it does nothing and ends with 0
 #[test]
 fn a_second_agent_is_refused_and_cron_beside_one_is_harmless() {
     let stage = Stage::new();
@@ -30,6 +31,7 @@ fn a_second_agent_is_refused_and_cron_beside_one_is_harmless() {
     agent.stop();
 }
 
+/// bad day: once: runs overlap | one change
 #[test]
 fn overlapping_one_shot_runs_make_one_change() {
     let stage = Stage::new();

@@ -8,10 +8,15 @@
 mod agent;
 mod chat;
 mod crash;
+mod doctor;
 mod flapping;
+mod history;
 mod lock;
 mod log;
+mod manual;
+mod probe;
 mod provider;
+mod reload;
 mod secrets;
 mod stage;
 mod state;

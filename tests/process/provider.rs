@@ -50,6 +50,7 @@ fn a_provider_that_is_down_at_the_start_is_tried_again() {
     agent.stop();
 }
 
+/// bad day: provider: takes connections and never answers | named with its address and the limit; told when it is over
 #[test]
 fn a_server_that_never_answers_is_named() {
     let server = Bind::start(0);

@@ -70,6 +70,7 @@ fn both_fail_over(stage: &Stage, disk: Option<&str>, says: &str) {
     assert_eq!(stage.told("failover.completed").len(), 2);
 }
 
+/// bad day: state: no folder, no database, or of a newer version | told with the remedy; the failover happens from memory
 #[test]
 fn a_state_that_cannot_be_opened_stops_no_failover() {
     type Break = fn(&Path);
@@ -109,6 +110,7 @@ fn a_state_that_cannot_be_opened_stops_no_failover() {
     });
 }
 
+/// bad day: state: the disk is read-only or full from the start | told with the remedy; the failover happens from memory
 #[test]
 fn a_disk_that_is_read_only_or_full_from_the_start_stops_no_failover() {
     need_mounts();
@@ -118,6 +120,7 @@ fn a_disk_that_is_read_only_or_full_from_the_start_stops_no_failover() {
     both_fail_over(&stage(), Some(full), "free some space on that disk");
 }
 
+/// bad day: state: a real disk fills up under the running agent | told once, the failover happens; told when it is over
 #[test]
 fn a_disk_that_fills_up_and_is_freed_again() {
     need_mounts();
@@ -148,6 +151,7 @@ fn a_disk_that_fills_up_and_is_freed_again() {
     assert_eq!(stage.told("failover.completed").len(), 1);
 }
 
+/// bad day: agent: its socket cannot be made | logged; the failover happens
 /// Only a living agent behind the socket is a reason not to start.
 #[test]
 fn a_socket_that_cannot_be_made_stops_no_failover() {

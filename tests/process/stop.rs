@@ -17,6 +17,7 @@ fn stops(mut agent: Agent, signal: &str, what: &str) {
     assert_eq!(stopped.len(), 1, "{what}, {signal}: told once: {}", agent.said());
 }
 
+/// bad day: agent: asked to stop while something hangs | ends within two seconds; nothing is lost
 #[test]
 fn a_stop_is_quick_whatever_hangs() {
     let stage = Stage::new();

@@ -45,6 +45,7 @@ fn systemd_hears_that_the_agent_is_ready_alive_and_stopping() {
     agent.stop();
 }
 
+/// bad day: agent: its loop stands | it no longer tells systemd that it is alive: the watchdog restarts it
 /// An agent whose loop stands must not go on telling that it is alive.
 #[test]
 fn a_frozen_agent_is_silent() {

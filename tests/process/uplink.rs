@@ -13,7 +13,7 @@ const MONTREAL: &str = "198.18.0.11";
 struct Cut {
     stage: Stage,
     hosts: Hosts,
-    _servers: Backend,
+    servers: Backend,
 }
 
 impl Cut {
@@ -26,7 +26,14 @@ impl Cut {
         stage.edit(&format!("port: {was}"), &format!("port: {is}"));
         stage.edit(PRIMARY, TORONTO).edit(STANDBY, MONTREAL);
         stage.publish(1, TORONTO);
-        Cut { stage, hosts, _servers: servers }
+        Cut { stage, hosts, servers: servers }
+    }
+
+    /// The witness proves that it is there by an echo reply.
+    fn with_an_echo(self) -> Cut {
+        let port = self.servers.port();
+        self.stage.edit(&format!("{{tcp: \"198.18.0.2:{port}\"}}"), "{icmp: 198.18.0.2}");
+        self
     }
 
     fn agent(&self) -> Agent {
@@ -45,6 +52,7 @@ impl Cut {
     }
 }
 
+/// bad day: agent: its wire is cut and comes back | blind, told once; no change
 #[test]
 fn a_cut_uplink_is_no_dead_primary() {
     let cut = Cut::new();
@@ -73,6 +81,7 @@ fn a_cut_uplink_is_no_dead_primary() {
     agent.stop();
 }
 
+/// bad day: target: the network drops or rejects it alone | left for the stand-by
 #[test]
 fn a_primary_that_is_cut_off_alone_is_left() {
     for fault in ["drop", "reject"] {
@@ -87,6 +96,7 @@ fn a_primary_that_is_cut_off_alone_is_left() {
     }
 }
 
+/// bad day: targets: all are cut off and the witness is not | one event, no change
 #[test]
 fn all_targets_cut_off_and_the_witness_not_is_one_event_and_no_change() {
     let cut = Cut::new();
@@ -103,4 +113,23 @@ fn all_targets_cut_off_and_the_witness_not_is_one_event_and_no_change() {
     cut.unchanged();
     assert_eq!(events(&said, "all_down").len(), 1, "{said}");
     assert_eq!(events(&said, "failover.completed").len(), 0, "{said}");
+}
+
+#[test]
+fn a_witness_that_replies_to_echo_requests_tells_a_dead_primary_from_a_cut_wire() {
+    let cut = Cut::new().with_an_echo();
+    let agent = cut.agent();
+    cut.hosts.set(&["linkdown"]);
+    agent.wait_logged("agent.blind");
+    let shown = cut.stage.run(&["status"]);
+    assert!(shown.stdout.contains("icmp:198.18.0.2"), "{shown:?}");
+    cut.hosts.set(&["linkup"]);
+    agent.wait_logged("agent.sighted");
+    cut.stage.in_sync();
+    cut.unchanged();
+
+    cut.hosts.set(&["drop", TORONTO]);
+    agent.wait_logged("failover.completed");
+    assert_eq!(cut.stage.zone(), (2, MONTREAL.into()));
+    agent.stop();
 }

@@ -61,6 +61,7 @@ fn the_version_and_what_is_no_command() {
     }
 }
 
+/// bad day: configuration: it is wrong | exit code 3 with the place, before anything is touched
 /// What every command that reads the configuration says of a bad one.
 #[test]
 fn a_bad_configuration_is_named_with_its_place() {

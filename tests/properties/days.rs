@@ -43,6 +43,8 @@ enum Step {
     Failback,
     /// kill -9 and a new start.
     Restart,
+    /// The configuration is read again, and says what it said.
+    Reload,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -62,6 +64,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Look),
         1 => Just(Step::Failback),
         1 => Just(Step::Restart),
+        1 => Just(Step::Reload),
     ];
     // Three of a kind now and then: verdicts are formed by repetition.
     let burst = (step, prop_oneof![3 => Just(1usize), 2 => Just(3usize)]);
@@ -280,6 +283,7 @@ impl Day {
             trackers: self.decision.saved_trackers(&now).into_iter().collect(),
             records: records.into_iter().collect(),
             unconfirmed: self.open.values().map(|work| (name(), work.clone())).collect(),
+            ..Saved::default()
         };
         assert!(self.open.len() <= 1, "two changes of one record are open: {:?}", self.open.keys());
         self.last.clear();
@@ -327,6 +331,12 @@ impl Day {
             Step::Look => drop(self.feed(Input::LookDue { record: name() })),
             Step::Failback => drop(self.feed(Input::Failback { record: name() })),
             Step::Restart => self.restart(),
+            Step::Reload => {
+                let (now, faces) = (self.now(), BTreeMap::from([("zone".into(), face())]));
+                let before = self.decision.report(&now);
+                assert_eq!(self.decision.reconfigure(&now, self.policy.clone(), faces), []);
+                assert_eq!(self.decision.report(&now), before, "the same policy changes nothing");
+            }
         }
     }
 

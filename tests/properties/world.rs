@@ -17,6 +17,7 @@ pub(crate) const CHECK: CheckPolicy = CheckPolicy {
     interval: Duration::from_secs(10),
     fast_interval: Duration::from_secs(1),
     timeout: Duration::from_secs(3),
+    min_tls_days: None,
 };
 /// Nobody's addresses; the second may be taken over.
 pub(crate) const FOREIGN: [&str; 2] = ["192.0.2.99", "192.0.2.77"];

@@ -41,6 +41,7 @@ fn serves(server: SocketAddr, value: &str) -> bool {
     ask(server, WWW, "A").is_ok_and(|reply| reply.values() == [value])
 }
 
+/// bad day: name servers: a real secondary is frozen | named as slow until it has caught up
 #[test]
 fn each_server_is_named_and_a_frozen_one_is_told_until_it_has_caught_up() {
     let bind = std::sync::Arc::new(Bind::start(2));
@@ -89,7 +90,7 @@ fn each_server_is_named_and_a_frozen_one_is_told_until_it_has_caught_up() {
 }
 
 /// The server of the stage, kept by the test as well for what only BIND can do.
-struct Shared(std::sync::Arc<Bind>);
+pub(crate) struct Shared(pub(crate) std::sync::Arc<Bind>);
 
 impl DnsServer for Shared {
     fn label(&self) -> &'static str {

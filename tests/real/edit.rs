@@ -46,6 +46,7 @@ fn to_a_stranger(way: Way) {
     agent.terminate();
 }
 
+/// bad day: record: a stranger's value is put in between | not overwritten; the line to adopt it is told
 #[test]
 fn a_strangers_value_put_in_between_is_not_overwritten() {
     on_each(to_a_stranger);
@@ -71,6 +72,7 @@ fn to_the_wish_itself(way: Way) {
     agent.terminate();
 }
 
+/// bad day: record: a person makes the same change first | no conflict, no second write
 #[test]
 fn a_person_who_does_the_same_is_no_conflict() {
     on_each(to_the_wish_itself);
@@ -96,6 +98,7 @@ fn half_of_it(way: Way) {
     assert_eq!(stage.serial(), serial + 1);
 }
 
+/// bad day: record: a value is added to one family within our write | both families stay as they are
 #[test]
 fn a_value_added_to_one_family_keeps_both() {
     on_each(half_of_it);

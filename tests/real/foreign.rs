@@ -49,6 +49,7 @@ fn story(way: Way) {
     stage.assert_told("adjust.completed", 3);
 }
 
+/// bad day: record: `plan` and `once` find a foreign address, an alias or a second value | exit code 4 with the `adopt:` line
 #[test]
 fn a_foreign_value_is_refused_with_the_line_that_adopts_it() {
     on_each(story);
@@ -70,6 +71,7 @@ fn a_missing_record(way: Way) {
     assert_eq!((stage.serial(), stage.answer()), (serial + 1, vec![ALPHA.to_owned()]));
 }
 
+/// bad day: record: `plan` and `once` find none | exit code 4 with `create: true`
 #[test]
 fn a_missing_record_is_made_only_when_the_configuration_says_so() {
     on_each(a_missing_record);

@@ -9,6 +9,7 @@
 mod agent;
 mod arrival;
 mod credentials;
+mod doctor;
 mod edit;
 mod families;
 mod foreign;

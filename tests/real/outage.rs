@@ -137,6 +137,7 @@ fn the_reply_is_lost(way: Way) {
     }
 }
 
+/// bad day: provider: a real server's answer to a write is lost | one write, one message
 #[test]
 fn a_lost_reply_is_one_write_and_one_message() {
     on_each(the_reply_is_lost);

@@ -27,6 +27,7 @@ fn stopped(way: Way) {
     agent.terminate();
 }
 
+/// bad day: provider: a real server is stopped in an outage | the change is made when it is back; told once each
 #[test]
 fn a_server_that_is_down_in_an_outage_gets_the_change_when_it_is_back() {
     on_each(stopped);
@@ -59,6 +60,7 @@ impl Drop for Thaw<'_> {
     }
 }
 
+/// bad day: provider: a real server hangs at the start | the change is made when it answers
 #[test]
 fn a_server_that_hangs_at_the_start_gets_the_change_when_it_answers() {
     on_each(frozen);

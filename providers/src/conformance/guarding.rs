@@ -1,9 +1,11 @@
 //! A swap that is based on an old picture writes nothing. Every check here is one after the other: an adapter
 //! without compare-and-swap at its server (T3) keeps these promises by reading again right before it writes.
 
+use std::collections::BTreeSet;
+
 use super::stage::{Stage, a, aaaa, answer, broken, must_conflict, nothing_written};
 use super::{Breach, Fixture, RawSet, Verdict};
-use crate::{Fault, Swap};
+use crate::{Fault, Permission, RecordType, Swap};
 
 fn v4(values: &[&str]) -> RawSet {
     RawSet::new(60, "A", values)
@@ -117,5 +119,35 @@ pub async fn more_names_than_the_card_says_are_refused(fixture: &dyn Fixture) ->
     match result {
         Err(Fault::Unsupported(_)) => Ok(()),
         other => Err(broken(format!("{} names at once must be refused, got {other:?}", swaps.len()))),
+    }
+}
+
+/// Whoever asks whether a swap would be taken changes nothing by it: not a name that is there, not one that is missing,
+/// and not one that somebody changes meanwhile, which is a conflict.
+pub async fn asking_for_permission_changes_nothing(fixture: &dyn Fixture) -> Verdict {
+    let sets = [v4(&["192.0.2.1", "192.0.2.2"]), v6(&["2001:db8::1"]), RawSet::new(60, "TXT", &["\"kept\""])];
+    let stage = Stage::set(fixture, "ask-there", &sets).await?;
+    let missing = stage.beside("ask-missing", &[]).await?;
+    let types = BTreeSet::from(RecordType::ANSWER);
+    for stage in [&stage, &missing] {
+        let (before, serial) = (stage.read().await?, fixture.serial().await);
+        let said = stage.client.permission(&stage.zone, &before, &types).await?;
+        nothing_written(fixture, serial).await?;
+        let now = stage.read().await?;
+        if now != before {
+            return Err(broken(format!("asking changed {} to {}", before.summary(), now.summary())));
+        }
+        if let Permission::NotTested(_) = said {
+            return Err(Breach::NotApplicable("this provider cannot be asked without a change"));
+        }
+    }
+    let before = stage.read().await?;
+    stage.arrange(&[v4(&["192.0.2.66"])]).await?;
+    let serial = fixture.serial().await;
+    let said = stage.client.permission(&stage.zone, &before, &types).await;
+    nothing_written(fixture, serial).await?;
+    match said {
+        Err(Fault::Conflict(_)) => Ok(()),
+        other => Err(broken(format!("the name changed meanwhile, and the answer is {other:?}"))),
     }
 }

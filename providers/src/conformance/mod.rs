@@ -242,6 +242,7 @@ checks! {
     guarding::an_alias_made_meanwhile_is_a_conflict,
     guarding::several_names_change_all_or_none,
     guarding::more_names_than_the_card_says_are_refused,
+    guarding::asking_for_permission_changes_nothing,
     race::writers_make_one_chain_and_readers_see_whole_answers,
 }
 

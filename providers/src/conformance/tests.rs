@@ -1,5 +1,6 @@
 //! The suite passes on the mock, and it bites: each of these broken providers is caught by the checks it deserves.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use async_trait::async_trait;
 use super::{Fixture, RaceSize, RawSet, run, run_matching};
 use crate::mock::{MockProvider, StoredSet};
 use crate::{
-    AnswerSets, Capabilities, DomainName, Fault, MockConfig, Provider, ReadProvider, Receipt, RecordSet,
-    RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Zone,
+    AnswerSets, Capabilities, DomainName, Fault, MockConfig, Permission, Provider, ReadProvider, Receipt,
+    RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Zone,
 };
 
 const ZONE: &str = "conformance.example";
@@ -131,6 +132,8 @@ enum How {
     KeepsTtls,
     /// Says an unknown name is missing, where it is in no zone.
     FindsEverything,
+    /// Finds out whether it may write by writing.
+    WritesToAsk,
 }
 
 impl Broken {
@@ -233,7 +236,7 @@ impl Broken {
                 let after = swap.after.clone().map(|set| RecordSet { ttl: old.unwrap_or(set.ttl), ..set });
                 self.replace(zone, swap, after).await
             }
-            How::NameByName | How::FindsEverything => self.inner.swap(zone, &one).await,
+            How::NameByName | How::FindsEverything | How::WritesToAsk => self.inner.swap(zone, &one).await,
         }
     }
 }
@@ -264,6 +267,19 @@ impl ReadProvider for Broken {
 
     async fn read(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Snapshot>, Fault> {
         self.inner.read(zone, names).await
+    }
+
+    async fn permission(
+        &self,
+        zone: &Zone,
+        now: &Snapshot,
+        types: &BTreeSet<RecordType>,
+    ) -> Result<Permission, Fault> {
+        if self.how == How::WritesToAsk {
+            self.force(&now.name, [])?;
+            self.force(&now.name, now.sets.values().cloned())?;
+        }
+        self.inner.permission(zone, now, types).await
     }
 }
 
@@ -324,6 +340,7 @@ must_be_caught! {
     who_sweeps_the_name_is_caught: SweepsTheName by "neighbours_are_left_alone";
     who_goes_name_by_name_is_caught: NameByName by "several_names_change_all_or_none";
     who_keeps_ttls_is_caught: KeepsTtls by "a_new_ttl_takes_effect";
+    who_writes_to_ask_is_caught: WritesToAsk by "asking_for_permission_changes_nothing";
     who_finds_everything_is_caught: FindsEverything by "a_name_in_no_zone_is_a_configuration_fault";
 }
 

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
@@ -235,6 +236,19 @@ impl ZoneFile {
         self.replace(&print(&next)).map_err(cannot)?;
         written(&now, &next);
         Ok(next)
+    }
+
+    /// Could the file be replaced? Nothing is opened for writing.
+    pub(super) fn may_replace(&self) -> Result<(), Fault> {
+        let (lock, new) = (self.beside(".lock"), self.beside(".new"));
+        let folder = new.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let existing = [&lock, &new].into_iter().filter(|path| path.exists()).map(PathBuf::as_path);
+        for path in std::iter::once(folder).chain(existing) {
+            access(path, Access::WRITE_OK).map_err(|error| {
+                Fault::Unavailable(format!("{} cannot be written: {error}", path.display()))
+            })?;
+        }
+        Ok(())
     }
 
     pub(super) fn fault(&self, error: &FileError) -> Fault {

@@ -53,6 +53,7 @@ mod state;
 mod tests;
 mod zone;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -64,8 +65,8 @@ pub use state::{Author, Write};
 pub use zone::StoredSet;
 
 use crate::{
-    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, MockConfig, Provider, ReadProvider,
-    Receipt, RecordSet, Settled, Snapshot, Swap, SwapTier, Ttl, Zone,
+    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, MockConfig, Permission, Provider,
+    ReadProvider, Receipt, RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Zone,
 };
 use file::ZoneFile;
 use state::{Extent, State};
@@ -315,6 +316,21 @@ impl ReadProvider for MockProvider {
             _ => self.state.look().await?,
         };
         names.iter().map(|name| zones.snapshot(&zone.name, name)).collect()
+    }
+
+    /// Memory takes every swap; a file does where it can be replaced.
+    async fn permission(
+        &self,
+        zone: &Zone,
+        now: &Snapshot,
+        _: &BTreeSet<RecordType>,
+    ) -> Result<Permission, Fault> {
+        let there = self.state.look().await?.snapshot(&zone.name, &now.name)?;
+        if there.sets != now.sets {
+            return Err(Fault::Conflict(format!("{} holds {} now", now.name, there.summary())));
+        }
+        self.state.blocking(State::may_write).await?;
+        Ok(Permission::Granted)
     }
 }
 

@@ -106,6 +106,14 @@ impl State {
         }
     }
 
+    /// Could a swap be stored?
+    pub(super) fn may_write(&self) -> Result<(), Fault> {
+        match &self.storage {
+            Storage::Memory(_) => Ok(()),
+            Storage::File(file) => file.may_replace(),
+        }
+    }
+
     /// The same without blocking the runtime.
     pub(super) async fn look(self: &Arc<Self>) -> Result<Zones, Fault> {
         self.blocking(State::zones).await

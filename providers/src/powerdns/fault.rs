@@ -1,12 +1,12 @@
 //! What an answer means for the caller, with the remedy in words.
 
 use reqwest::StatusCode;
-use reqwest::header::{DATE, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::api::{Answer, Api, Lost};
-use super::retry_after::retry_after;
+use super::retry_after::{retry_after, unix};
 use super::serial::Serials;
 use crate::{DomainName, Fault, Zone};
 
@@ -94,6 +94,11 @@ fn of_status(answer: &Answer, purpose: Purpose, api: &Api, zone: &DomainName) ->
         // 4.7.3 says no more than "Internal Server Error", whether its database was locked or a step after the commit failed.
         _ => Fault::Unknown(format!("{server} answers {status}: {said}")),
     }
+}
+
+/// The Date of an answer, Unix seconds.
+pub(super) fn date(headers: &HeaderMap) -> Option<u64> {
+    unix(headers.get(DATE)?.to_str().ok()?)?.try_into().ok()
 }
 
 /// What the server said about its refusal: `error` of its JSON, else the beginning of its text, in one line.

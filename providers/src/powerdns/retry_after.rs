@@ -19,7 +19,7 @@ pub(super) fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` in Unix seconds.
-fn unix(date: &str) -> Option<i64> {
+pub(super) fn unix(date: &str) -> Option<i64> {
     rfc2822::parse(date.trim()).ok().map(|date| date.timestamp().as_second())
 }
 

@@ -55,6 +55,12 @@ impl BadTimeCheck {
     }
 }
 
+/// When this message was signed, Unix seconds, as its TSIG record says; whether the signature is right is another question.
+pub(super) fn time_signed(message: &[u8]) -> Option<u64> {
+    let (_, _, tsig) = tsig_of(message)?;
+    Some(tsig.time_signed().into())
+}
+
 fn tsig_of(message: &[u8]) -> Option<Found<'_>> {
     let message = Message::from_octets(message).ok()?;
     let mut section = message.additional().ok()?;

@@ -7,6 +7,7 @@ use domain::base::iana::{Opcode, Rcode};
 use domain::base::{Message, Rtype};
 use domain::tsig::ValidationError;
 
+use super::badtime;
 use super::message::Request;
 use super::records;
 use super::sign::{Signer, Transaction};
@@ -24,6 +25,8 @@ pub(super) struct Client {
 pub(super) struct Reply {
     pub(super) message: Message<Vec<u8>>,
     unverified: bool,
+    /// When the server signed it, Unix seconds; only where the signature is right.
+    signed_at: Option<u64>,
 }
 
 impl Reply {
@@ -34,6 +37,11 @@ impl Reply {
     /// Was the request signed and the answer not? Then anybody may have written it.
     pub(super) fn is_unverified(&self) -> bool {
         self.unverified
+    }
+
+    /// What the server's clock showed when it signed this (RFC 8945 section 5.3), Unix seconds.
+    pub(super) fn signed_at(&self) -> Option<u64> {
+        self.signed_at
     }
 
     /// Is there a record of this name and type in the answer section?
@@ -111,10 +119,11 @@ impl Client {
     ) -> Result<Reply, Failure> {
         let nonsense = |why: &str| Failure::Nonsense(format!("{}: {why}", self.server));
         let mut message = Message::from_octets(answer).map_err(|_| nonsense("an answer without a header"))?;
-        let mut unverified = false;
+        let (mut unverified, mut signed_at) = (false, None);
         if let (Some(transaction), Some(signer)) = (transaction, &self.signer) {
+            let said = badtime::time_signed(message.as_slice());
             match transaction.answer(&mut message, signer.now()) {
-                Ok(()) => {}
+                Ok(()) => signed_at = said,
                 Err(ValidationError::ServerUnsigned) => unverified = true,
                 Err(ValidationError::ServerBadKey) => return Err(Failure::BadKey),
                 Err(ValidationError::ServerBadSig) => return Err(Failure::BadSig),
@@ -142,7 +151,7 @@ impl Client {
         if !same_question(&message, request) {
             return Err(nonsense("an answer to another question"));
         }
-        Ok(Reply { message, unverified })
+        Ok(Reply { message, unverified, signed_at })
     }
 }
 

@@ -1,5 +1,8 @@
 //! Questions and updates, unsigned. Pure but for the random id.
 
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use domain::base::iana::{Class, Opcode};
 use domain::base::message_builder::{
     AdditionalBuilder, AnswerBuilder, AuthorityBuilder, PushError, RecordSectionBuilder, TreeCompressor,
@@ -7,7 +10,7 @@ use domain::base::message_builder::{
 use domain::base::{MessageBuilder, Name, Record, Rtype, UnknownRecordData};
 use domain::rdata::{A, Aaaa, Cname};
 
-use crate::{DomainName, Fault, RecordSet, RecordType, Swap, Ttl, Values};
+use crate::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Snapshot, Swap, Ttl, Values};
 
 /// A message that can still be signed. Names are compressed, so that a hundred of them fit.
 pub(super) type Request = AdditionalBuilder<TreeCompressor<Vec<u8>>>;
@@ -90,7 +93,7 @@ fn build_update(zone: &DomainName, swaps: &[&Swap]) -> Result<Request, PushError
     // first 16 KiB (RFC 1035 section 4.1.4).
     for kind in [RecordType::Cname, RecordType::A, RecordType::Aaaa] {
         for swap in swaps {
-            require(&mut prerequisites, swap, kind)?;
+            require(&mut prerequisites, &swap.before, kind)?;
         }
     }
     for swap in swaps.iter().filter(|swap| becomes_alias(swap)) {
@@ -105,6 +108,59 @@ fn build_update(zone: &DomainName, swaps: &[&Swap]) -> Result<Request, PushError
     Ok(request)
 }
 
+/// An UPDATE that cannot change anything and needs the permission of one that could: that the name holds what was read
+/// is its prerequisite, and what it deletes is not there.
+///
+/// A record to be deleted that does not exist is ignored in silence (RFC 2136 section 3.4.2.4), so neither the zone nor
+/// its serial moves; it must be allowed all the same. An added record that is there already would do as well, but for
+/// one that came between the reading and this: its TTL would be put back (section 3.4.2.2).
+pub(super) fn question_of_permission(
+    zone: &DomainName,
+    now: &Snapshot,
+    types: &BTreeSet<RecordType>,
+) -> Request {
+    let build = || -> Result<Request, PushError> {
+        let mut message = builder();
+        message.header_mut().set_opcode(Opcode::UPDATE);
+        message.header_mut().set_random_id();
+        let mut question = message.question();
+        question.push((wire(zone), Rtype::SOA))?;
+        let mut prerequisites = question.answer();
+        for kind in [RecordType::Cname, RecordType::A, RecordType::Aaaa] {
+            require(&mut prerequisites, now, kind)?;
+        }
+        let mut updates = prerequisites.authority();
+        let owner = wire(&now.name);
+        for values in types.iter().filter_map(|kind| absent_from(now, *kind)) {
+            push_values(&mut updates, &owner, &values, Ttl(0), Class::NONE)?;
+        }
+        Ok(updates.additional())
+    };
+    build().expect("three small sets that one message held before, and three records, fit 64 KiB")
+}
+
+/// A value of this type that the name does not hold. Addresses for documentation (RFC 5737, RFC 3849).
+fn absent_from(now: &Snapshot, kind: RecordType) -> Option<Values> {
+    let held = now.addresses();
+    match kind {
+        RecordType::A => {
+            let mut free = (0..=255).map(|last| Ipv4Addr::new(192, 0, 2, last));
+            free.find(|address| !held.contains(&(*address).into())).map(|one| Values::A(NonEmpty::one(one)))
+        }
+        RecordType::Aaaa => {
+            let mut free = (0..=255).map(|last| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last));
+            free.find(|address| !held.contains(&(*address).into()))
+                .map(|one| Values::Aaaa(NonEmpty::one(one)))
+        }
+        RecordType::Cname => {
+            let mut free =
+                ["nothing.invalid", "nobody.invalid"].into_iter().filter_map(|name| name.parse().ok());
+            free.find(|name| now.cname() != Some(name)).map(Values::Cname)
+        }
+        RecordType::Txt => None,
+    }
+}
+
 fn builder() -> MessageBuilder<Target> {
     MessageBuilder::from_target(TreeCompressor::new(Vec::new())).expect("a header fits a vector")
 }
@@ -114,10 +170,14 @@ fn wire(name: &DomainName) -> Name<Vec<u8>> {
 }
 
 /// RFC 2136 sections 2.4.2 and 2.4.3: the set of this type is as it was read.
-fn require(section: &mut AnswerBuilder<Target>, swap: &Swap, kind: RecordType) -> Result<(), PushError> {
-    let owner = wire(swap.name());
-    match swap.before.sets.get(&kind) {
-        Some(set) => push_values(section, &owner, &set.values, Ttl(0)),
+fn require(
+    section: &mut AnswerBuilder<Target>,
+    before: &Snapshot,
+    kind: RecordType,
+) -> Result<(), PushError> {
+    let owner = wire(&before.name);
+    match before.sets.get(&kind) {
+        Some(set) => push_values(section, &owner, &set.values, Ttl(0), Class::IN),
         None => section.push(empty(&owner, Class::NONE, rtype(kind))),
     }
 }
@@ -136,7 +196,7 @@ fn rewrite(section: &mut AuthorityBuilder<Target>, swap: &Swap) -> Result<(), Pu
         section.push(empty(&owner, Class::ANY, rtype(change.record_type)))?;
     }
     for RecordSet { ttl, values } in changes.iter().filter_map(|change| change.after.as_ref()) {
-        push_values(section, &owner, values, *ttl)?;
+        push_values(section, &owner, values, *ttl, Class::IN)?;
     }
     Ok(())
 }
@@ -156,16 +216,17 @@ fn push_values(
     owner: &Name<Vec<u8>>,
     values: &Values,
     ttl: Ttl,
+    class: Class,
 ) -> Result<(), PushError> {
     let ttl = domain::base::Ttl::from_secs(ttl.seconds());
     match values {
         Values::A(set) => {
-            set.iter().try_for_each(|address| section.push((owner, Class::IN, ttl, A::new(*address))))
+            set.iter().try_for_each(|address| section.push((owner, class, ttl, A::new(*address))))
         }
         Values::Aaaa(set) => {
-            set.iter().try_for_each(|address| section.push((owner, Class::IN, ttl, Aaaa::new(*address))))
+            set.iter().try_for_each(|address| section.push((owner, class, ttl, Aaaa::new(*address))))
         }
-        Values::Cname(target) => section.push((owner, Class::IN, ttl, Cname::new(wire(target)))),
+        Values::Cname(target) => section.push((owner, class, ttl, Cname::new(wire(target)))),
         // Never part of an answer, and `Swap` compares answer types only.
         Values::Txt(_) => Ok(()),
     }

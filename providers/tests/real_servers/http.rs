@@ -125,6 +125,7 @@ async fn comments_alone_stay_when_their_family_goes() {
     assert_eq!(read(&provider, WWW).await.summary(), "198.51.100.5");
 }
 
+/// bad day: record: it is a LUA record of `PowerDNS` | left alone, and told
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_with_addresses_of_another_making_is_left_alone() {
     let server = Pdns::start();
@@ -178,6 +179,7 @@ async fn move_of_www(server: &Pdns) -> Swap {
     Swap { before, after: answer([a(60, "192.0.2.2")]) }
 }
 
+/// bad day: provider: `PowerDNS` loses the answer to a write | read again before anything else: it tells
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_reply_is_unknown_and_reading_again_tells() {
     let server = Pdns::start();
@@ -190,6 +192,7 @@ async fn a_lost_reply_is_unknown_and_reading_again_tells() {
     assert_eq!(read(&provider, WWW).await.summary(), "192.0.2.2", "it was applied");
 }
 
+/// bad day: provider: somebody writes to `PowerDNS` within our write | told from its serials, and read again
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_in_between_is_told() {
     let server = Arc::new(Pdns::start());
@@ -204,6 +207,7 @@ async fn a_write_in_between_is_told() {
     assert!(matches!(&fault, Fault::Unknown(why) if why.contains("somebody else")), "{fault}");
 }
 
+/// bad day: provider: `PowerDNS` is dead or hangs | nothing is written; after a hanging write it is read again
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_server_is_unavailable_and_a_hanging_patch_unknown() {
     let server = Pdns::start();

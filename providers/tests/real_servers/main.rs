@@ -5,9 +5,11 @@
 //! | `suite` | the conformance suite on BIND, Knot and PowerDNS (by DNS UPDATE and by HTTP) |
 //! | `update` | what is special about DNS UPDATE: keys, clocks, wrong zones, lost replies |
 //! | `http` | what is special about the PowerDNS API: comments, disabled records, broken answers |
+//! | `permission` | whether a swap would be allowed, asked without making one; the servers' clocks |
 //! | `fake` | servers that misbehave, for both |
 
 mod fake;
 mod http;
+mod permission;
 mod suite;
 mod update;

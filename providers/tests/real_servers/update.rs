@@ -71,6 +71,7 @@ fn all_are_auth(label: &str, config: &Rfc2136Config, faults: [Option<Fault>; 3],
     }
 }
 
+/// bad day: provider: the TSIG key is wrong | nothing is written; told as a matter for a person
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_key_is_a_matter_for_a_person() {
     async fn story(server: &impl DnsServer, says: [&str; 2]) {
@@ -107,6 +108,7 @@ async fn without_a_key_one_can_read_but_not_write() {
     story(&Pdns::start()).await;
 }
 
+/// bad day: clock: wrong by more than TSIG allows | the server's time is used, and told
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_clock_is_put_right_by_the_servers() {
     async fn story(server: &impl DnsServer) {
@@ -191,6 +193,7 @@ async fn a_zone_that_is_not_served_is_a_matter_of_configuration() {
     story(&Pdns::start()).await;
 }
 
+/// bad day: provider: the configured server is a secondary | nothing is written; told with the reason
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secondary_is_not_written() {
     let server = Bind::start(1);
@@ -205,6 +208,7 @@ async fn a_secondary_is_not_written() {
     assert!(matches!(&swapped, Some(Fault::Auth(why)) if why.contains("secondary")), "{swapped:?}");
 }
 
+/// bad day: provider: the answer to a DNS UPDATE is lost | read again before anything else: it tells
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_reply_is_unknown_and_reading_again_tells() {
     async fn story(server: &impl DnsServer) {

@@ -9,8 +9,8 @@ use super::super::keys;
 use super::super::limits;
 use super::super::read::{Item, Noted, Optional, Read};
 use super::super::tree::Entry;
-use super::body_match;
-use crate::probe::{HttpCheck, StatusRange};
+use super::{auth, body_match, json, tls};
+use crate::probe::{BodyMatch, HttpCheck, JsonWish, StatusRange};
 
 /// How much of a body is read unless the check says otherwise, bytes.
 const BODY: usize = 64 * 1024;
@@ -27,31 +27,51 @@ pub(super) fn read(item: Item<'_>) -> Read<HttpCheck> {
     let map = item.map(&keys::HTTP)?;
     let method = map.get("method", method).otherwise("GET".to_owned());
     let path = map.get("path", path).otherwise("/".to_owned());
-    let tls = map.get("tls", Item::flag).otherwise(false);
+    let with_tls = map.get("tls", Item::flag).otherwise(false);
     let port = map.get("port", Item::port);
     let host = map.get("host", host);
-    let sni = map.get("sni", sni);
+    let sni = map.get("sni", tls::sni);
+    let tls_settings = tls::settings(&map);
     let headers = map.get("headers", headers).otherwise(Vec::new());
     let status = map.get("status", statuses).otherwise(vec![StatusRange { first: 200, last: 299 }]);
-    let body = map.get("body", body_match);
+    let auth = map.get("auth", auth::read);
+    let send = map.get("send", Item::secret);
+    let body = map.get("body", body);
     let max_body_bytes = map.get("max_body", |item| item.size(MAX_BODY)).otherwise(BODY);
-    if let (Some(item), Ok(false)) = (map.item("sni"), tls) {
-        item.fault("`sni` without `tls: true`", "add `tls: true` or remove `sni`");
+    if let Ok(false) = with_tls {
+        tls::need(&map, "tls: true");
+        if let (Some(item), Ok(Some(_))) = (map.item("auth"), &auth) {
+            item.warn("`auth` without `tls: true`: everybody on the way can read it", "add `tls: true`");
+        }
+    }
+    let has_authorization = |headers: &Vec<(String, SecretString)>| {
+        headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    };
+    if let (Some(item), true) = (map.item("auth"), headers.as_ref().is_ok_and(has_authorization)) {
+        item.fault("`auth` and a header `Authorization` at once", "keep one of them");
+    }
+    if let (Some(item), Ok("GET" | "HEAD" | "OPTIONS")) = (map.item("send"), method.as_deref()) {
+        item.fault("`send` goes with `method: POST` only", "add `method: POST` or remove `send`");
     }
     if let (Some(item), Ok("HEAD")) = (map.item("body"), method.as_deref()) {
         item.fault("the answer to HEAD has no body to look into", "use `method: GET` or remove `body`");
     }
-    let tls = tls?;
+    let tls = with_tls?;
+    let (body, json) = body?.unwrap_or_default();
     Ok(HttpCheck {
         method: method?,
         path: path?,
         port: port?.unwrap_or(if tls { 443 } else { 80 }),
         tls,
+        tls_settings: tls_settings?,
         host: host?,
         sni: sni?,
         headers: headers?,
+        auth: auth?,
+        send: send?,
         status: status?,
-        body: body?,
+        body,
+        json,
         max_body_bytes: max_body_bytes?,
     })
 }
@@ -85,12 +105,17 @@ fn host(item: Item<'_>) -> Read<String> {
     ))
 }
 
-fn sni(item: Item<'_>) -> Read<String> {
-    let text = item.text()?;
-    if rustls::pki_types::ServerName::try_from(text.as_str()).is_ok() {
-        return Ok(text);
+/// Text, an expression, or JSON.
+fn body(item: Item<'_>) -> Read<(Option<BodyMatch>, Vec<JsonWish>)> {
+    let map = item.map(&keys::BODY)?;
+    let Some(json) = map.get("json", json::wishes).transpose() else {
+        return body_match(item, &map).map(|wanted| (Some(wanted), Vec::new()));
+    };
+    for other in ["contains", "regex"].into_iter().filter_map(|key| map.item(key)) {
+        let remedy = "keep one of them; `json` has a `regex` for texts, too";
+        other.fault(format!("`json` and `{}` at once", other.name), remedy);
     }
-    Err(item.fault(format!("sni `{}` is no host name", item.shown()), "write the name in the certificate"))
+    json.map(|wishes| (None, wishes))
 }
 
 fn headers(item: Item<'_>) -> Read<Vec<(String, SecretString)>> {

@@ -1,8 +1,13 @@
 //! `checks:`: what all kinds share, and one file per kind.
 
+mod auth;
+mod dns;
 mod exec;
 mod http;
+mod icmp;
+mod json;
 mod tcp;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +20,10 @@ use super::read::{Item, Map, Noted, Optional, Read};
 use super::scalar::words;
 use super::tree::Entry;
 use crate::decision::{CheckId, Thresholds};
-use crate::probe::{BodyMatch, Check, CheckKind, TcpCheck};
+use crate::probe::{BodyMatch, Check, CheckKind, DnsCheck, IcmpCheck, TcpCheck};
 
 /// The kinds of check of this version.
-const KINDS: &[&str] = &["http", "tcp", "exec"];
+const KINDS: &[&str] = &["http", "tcp", "tls", "icmp", "dns", "exec"];
 /// Defaults of DESIGN section 5.
 const INTERVAL: Duration = Duration::from_secs(10);
 const FAST_INTERVAL: Duration = Duration::from_secs(1);
@@ -43,10 +48,25 @@ pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<CheckId, (Arc<Check>, Thresh
     Ok(checks)
 }
 
-/// A check of a witness: a connection, with the usual times.
-pub(super) fn witness(port: u16) -> Check {
+/// What proves that a witness is there.
+#[derive(Clone, Copy)]
+pub(super) enum Proof {
+    /// A connection to this port.
+    Tcp(u16),
+    /// An echo reply.
+    Icmp,
+    /// Any answer of a DNS server at this port.
+    Dns(u16),
+}
+
+/// A check of a witness, with the usual times.
+pub(super) fn witness(proof: Proof) -> Check {
     Check {
-        kind: CheckKind::Tcp(TcpCheck { port, send: None, expect: None }),
+        kind: match proof {
+            Proof::Tcp(port) => CheckKind::Tcp(TcpCheck { port, ..TcpCheck::default() }),
+            Proof::Icmp => CheckKind::Icmp(IcmpCheck::default()),
+            Proof::Dns(port) => CheckKind::Dns(DnsCheck::any_answer(port)),
+        },
         interval: INTERVAL,
         fast_interval: FAST_INTERVAL,
         timeout: TIMEOUT,
@@ -60,7 +80,7 @@ fn check(item: Item<'_>) -> Read<(Check, Thresholds)> {
     let interval = map.get("interval", |item| item.duration(SHORTEST)).otherwise(INTERVAL);
     let fast_interval = map.get("fast_interval", |item| item.duration(SHORTEST));
     let timeout = map.get("timeout", |item| item.duration(SHORTEST));
-    let jitter_percent = map.get("jitter", Item::percent).otherwise(JITTER_PERCENT);
+    let jitter_percent = map.get("jitter", |item| item.percent(50)).otherwise(JITTER_PERCENT);
     let count = |item: Item<'_>| item.number(1..=MAX_COUNT);
     let (fall, rise) = (
         map.get("fall", count).otherwise(THRESHOLDS.fall),
@@ -97,6 +117,9 @@ fn kind(item: Item<'_>, map: &Map<'_>) -> Read<CheckKind> {
     let kinds = [
         map.get("http", |item| http::read(item).map(CheckKind::Http)).transpose(),
         map.get("tcp", |item| tcp::read(item).map(CheckKind::Tcp)).transpose(),
+        map.get("tls", |item| tls::read(item).map(CheckKind::Tls)).transpose(),
+        map.get("icmp", |item| icmp::read(item).map(CheckKind::Icmp)).transpose(),
+        map.get("dns", |item| dns::read(item).map(CheckKind::Dns)).transpose(),
         map.get("exec", |item| exec::read(item).map(CheckKind::Exec)).transpose(),
     ];
     let mut kinds = kinds.into_iter().flatten();
@@ -119,8 +142,7 @@ fn asks_for_a_later_kind(entry: &Entry) -> bool {
 }
 
 /// `{contains: text}` or `{regex: text}`.
-fn body_match(item: Item<'_>) -> Read<BodyMatch> {
-    let map = item.map(&keys::BODY)?;
+fn body_match(item: Item<'_>, map: &Map<'_>) -> Read<BodyMatch> {
     let (contains, regex) = (map.get("contains", Item::text)?, map.get("regex", Item::regex)?);
     match (contains, regex) {
         (Some(text), None) => Ok(BodyMatch::Contains(text)),
@@ -128,9 +150,10 @@ fn body_match(item: Item<'_>) -> Read<BodyMatch> {
         (Some(_), Some(_)) => {
             Err(map.fault("`contains` and `regex` at once", "keep one of them; a regex can do both"))
         }
-        (None, None) if item.node.entries().is_empty() => Err(
-            map.fault(format!("`{}` asks for nothing", item.name), "write {contains: text} or {regex: text}")
-        ),
+        (None, None) if item.node.entries().is_empty() => Err(map.fault(
+            format!("`{}` asks for nothing", item.name),
+            "write {contains: text} or {regex: expression}",
+        )),
         (None, None) => Err(Noted),
     }
 }

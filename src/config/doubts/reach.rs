@@ -7,7 +7,7 @@ use providers::{DomainName, ProviderConfig};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::super::tree::Value;
+use super::super::tree::{Node, Value};
 use super::Whole;
 use crate::decision::TargetId;
 use crate::notify::ChannelKind;
@@ -33,9 +33,11 @@ fn witnesses(whole: &Whole<'_>) {
     };
     for (id, witness) in &agent.witnesses {
         let Some(target) = target_at(whole, witness.address) else { continue };
-        let node = written.iter().find(|node| {
-            matches!(node.get("tcp").map(|node| &node.value), Some(Value::Scalar(text)) if text.text == id.as_str())
-        });
+        let is_it = |node: &&Node| {
+            let proof = node.entries().first().map(|entry| &entry.node.value);
+            matches!(proof, Some(Value::Scalar(scalar)) if id.as_str().ends_with(&scalar.text))
+        };
+        let node = written.iter().find(is_it);
         let at = node.map_or_else(|| whole.key(&["agent", "witnesses"]), |node| node.span);
         let message = format!(
             "the witness {} is an address of the target `{target}` and proves nothing",

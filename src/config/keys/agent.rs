@@ -1,8 +1,8 @@
 //! Keys of `agent:` and `api:`.
 
-use super::Form::{Duration, List, Map, Name, Path, SocketAddress};
+use super::Form::{Address, Duration, Either, List, Map, Name, Path, SocketAddress};
 use super::Harmless::{Empty, False, Never, Word};
-use super::{Section, key, need};
+use super::{Section, key};
 
 pub(in crate::config) const AGENT: Section = Section {
     what: "`agent`",
@@ -25,8 +25,12 @@ pub(in crate::config) const AGENT: Section = Section {
 
 pub(in crate::config) const WITNESS: Section = Section {
     what: "a witness",
-    keys: &[need("tcp", SocketAddress, "A connection to it is the proof")],
-    later: &[("http", Never), ("tls", Never), ("icmp", Never), ("dns", Never)],
+    keys: &[
+        key("tcp", SocketAddress, "A connection to it is the proof"),
+        key("icmp", Address, "An echo reply from it is the proof"),
+        key("dns", Either(&[Address, SocketAddress]), "Any answer to `. NS` is the proof; port: 53"),
+    ],
+    later: &[("http", Never), ("tls", Never)],
 };
 
 pub(in crate::config) const API: Section = Section {

@@ -106,6 +106,10 @@ pub(super) enum Form {
     Port,
     /// A whole number in this range.
     Number(u32, u32),
+    /// Any number.
+    Decimal,
+    /// Text, a number, `true`, `false` or `null`.
+    Scalar,
     /// A length of time with its unit.
     Duration,
     /// A number of bytes, with or without a unit.

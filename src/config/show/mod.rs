@@ -43,6 +43,8 @@ enum Shown {
     Flag(bool),
     Number(u64),
     Text(String),
+    /// A number, `true`, `false` or `null` where text would mean something else.
+    Plain(String),
     List(Vec<Shown>),
     Map(Vec<(String, Shown)>),
 }
@@ -53,6 +55,7 @@ impl Shown {
             Shown::Flag(flag) => (*flag).into(),
             Shown::Number(number) => (*number).into(),
             Shown::Text(text) => text.as_str().into(),
+            Shown::Plain(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
             Shown::List(items) => items.iter().map(Shown::json).collect(),
             Shown::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), value.json())).collect(),
         }
@@ -81,6 +84,7 @@ impl Stage<'_> {
             (Form::List(_) | Form::OneOrMore(_), Value::Null) => Shown::List(Vec::new()),
             (Form::OneOrMore(form), _) => self.value(form, node),
             (Form::Either(forms), _) => self.value(fitting(forms, node), node),
+            (Form::Scalar, Value::Null) => Shown::Plain("null".into()),
             (form, Value::Scalar(scalar)) => self.scalar(form, scalar),
             // Checked before: there is nothing here, or something that nobody reads.
             _ => Shown::Text(String::new()),
@@ -124,7 +128,11 @@ impl Stage<'_> {
             Form::Port | Form::Number(..) => {
                 text.parse().map_or_else(|_| Shown::Text(self.clean(text)), Shown::Number)
             }
-            Form::Text | Form::Regex | Form::Url => {
+            // What a reference gave is text, or so it is read.
+            Form::Scalar | Form::Decimal if scalar.plain && !scalar.is_referred() && is_no_text(text) => {
+                Shown::Plain(self.clean(text))
+            }
+            Form::Text | Form::Regex | Form::Url | Form::Scalar => {
                 let mut veiled = scalar.text.clone();
                 for range in scalar.referred.iter().rev().filter(|range| !range.is_empty()) {
                     veiled.replace_range(range.clone(), MASK);
@@ -138,6 +146,12 @@ impl Stage<'_> {
     fn clean(&self, text: &str) -> String {
         secret::redact(text, self.words)
     }
+}
+
+/// A number or a word that YAML takes for something else than text.
+fn is_no_text(text: &str) -> bool {
+    text.parse::<f64>().is_ok()
+        || matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "~")
 }
 
 /// The text of a scalar.

@@ -54,6 +54,7 @@ fn inline(value: &Shown) -> String {
         Shown::Flag(flag) => flag.to_string(),
         Shown::Number(number) => number.to_string(),
         Shown::Text(text) => scalar(text),
+        Shown::Plain(text) => text.clone(),
         Shown::List(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
         Shown::Map(entries) => {
             let entries = entries.iter().map(|(key, value)| format!("{}: {}", scalar(key), inline(value)));

@@ -313,6 +313,30 @@ async fn a_message_for_a_channel_that_is_gone_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn other_channels_while_it_runs() {
+    let store = Store::in_memory().unwrap();
+    let [chat, old, new] = [Mood::Fine, Mood::Hanging, Mood::Fine].map(Scripted::new);
+    let outbox = outbox(&store, virtual_clock(), &[("chat", chat.clone()), ("old", old.clone())]);
+    commit(&store, &["a"], &["chat", "old"]).await;
+    let (stop, signal) = watch::channel(false);
+    tokio::join!(outbox.run(signal), async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let senders = [("chat", chat.clone()), ("new", new.clone())];
+        let senders = senders.map(|(name, sender)| (ChannelId::from(name), sender as Arc<dyn Sender>));
+        outbox.reconfigure(BTreeMap::from(senders), everything_to(&["chat", "new"]));
+        commit(&store, &["b"], &["chat", "new"]).await;
+        outbox.wake();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        stop.send_replace(true);
+    });
+    assert_eq!((chat.seen(), new.seen()), (vec!["a".to_owned(), "b".into()], vec!["b".to_owned()]));
+    assert_eq!(old.seen(), ["a"], "the attempt in flight was the last one");
+    let states = states(&store).await;
+    assert!(states.contains(&("a".into(), "old".into(), DeliveryState::Dead)), "{states:?}");
+    assert_eq!(store.pending().await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_test_message_goes_the_same_way_and_is_not_kept() {
     let (store, chat) = (Store::in_memory().unwrap(), Scripted::new(Mood::Refusing));
     let outbox = outbox(&store, virtual_clock(), &[("chat", chat.clone())]);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use super::BodyMatch;
+use super::{BodyMatch, JsonWish, TlsSettings};
 
 /// An HTTP/1.1 request. A redirect is judged by its status, never followed.
 #[derive(Clone)]
@@ -17,18 +17,40 @@ pub struct HttpCheck {
     pub port: u16,
     /// TLS, with the certificate verified.
     pub tls: bool,
+    /// How TLS is spoken, where it is.
+    pub tls_settings: TlsSettings,
     /// The Host header; the address itself when `None`.
     pub host: Option<String>,
     /// The name for SNI and for the certificate; `host` (without port) when `None`, else the address.
     pub sni: Option<String>,
     /// More headers, in order. Values may be secrets.
     pub headers: Vec<(String, SecretString)>,
+    /// Who asks, in an Authorization header.
+    pub auth: Option<Auth>,
+    /// The body of the request. It may be a secret.
+    pub send: Option<SecretString>,
     /// Which status codes pass.
     pub status: Vec<StatusRange>,
     /// What the body must hold.
     pub body: Option<BodyMatch>,
+    /// What the body must hold as JSON, all of it.
+    pub json: Vec<JsonWish>,
     /// How much of the body is read at most, bytes. Where a body match is asked for, it is looked for in this part.
     pub max_body_bytes: usize,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// A user and a password (RFC 7617).
+    Basic {
+        /// The user; no colon in it.
+        username: String,
+        /// The password.
+        password: SecretString,
+    },
+    /// A token (RFC 6750).
+    Bearer(SecretString),
 }
 
 /// Status codes from `first` to `last`, both included.

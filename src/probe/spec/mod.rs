@@ -1,16 +1,27 @@
 //! What is probed and how: checked settings, no YAML.
 
+mod dns;
 mod exec;
 mod http;
+mod icmp;
+mod json;
 mod tcp;
+mod tls;
+mod tls_check;
 
 use std::time::Duration;
 
 use regex::Regex;
 
+pub use dns::{DnsCheck, Transport, Wanted};
 pub use exec::ExecCheck;
-pub use http::{HttpCheck, StatusRange};
-pub use tcp::TcpCheck;
+pub use http::{Auth, HttpCheck, StatusRange};
+pub use icmp::IcmpCheck;
+pub use json::{Comparison, JsonTest, JsonWish};
+pub use tcp::{StartTls, StartTlsProtocol, TcpCheck};
+pub(super) use tls::Fingerprint;
+pub use tls::{Authorities, Identity, IdentityFault, MinDays, PemFault, TlsSettings};
+pub use tls_check::TlsCheck;
 
 /// One check: how a target is probed, and how often.
 #[derive(Clone, Debug)]
@@ -34,8 +45,26 @@ pub enum CheckKind {
     Http(HttpCheck),
     /// A TCP connection, with something to send and something to expect.
     Tcp(TcpCheck),
+    /// A TLS handshake.
+    Tls(TlsCheck),
+    /// ICMP echo requests.
+    Icmp(IcmpCheck),
+    /// A question to a DNS server.
+    Dns(DnsCheck),
     /// A program that obeys the rules of Nagios plugins.
     Exec(ExecCheck),
+}
+
+impl CheckKind {
+    /// How it speaks TLS, if it does.
+    pub fn tls(&self) -> Option<&TlsSettings> {
+        match self {
+            CheckKind::Http(http) => http.tls.then_some(&http.tls_settings),
+            CheckKind::Tcp(tcp) => tcp.starttls.as_ref().map(|starttls| &starttls.settings),
+            CheckKind::Tls(tls) => Some(&tls.settings),
+            CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => None,
+        }
+    }
 }
 
 /// What must be found in a body or in what a server sends.

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use super::BodyMatch;
+use super::{BodyMatch, TlsSettings};
 
 /// A TCP connection.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct TcpCheck {
     /// The port.
     pub port: u16,
+    /// Changes to TLS before anything is sent or expected.
+    pub starttls: Option<StartTls>,
     /// What to send once connected.
     pub send: Option<Vec<u8>>,
     /// What must come back, within 64 KiB.
@@ -20,4 +22,22 @@ impl fmt::Debug for TcpCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpCheck").field("port", &self.port).finish_non_exhaustive()
     }
+}
+
+/// The change from plain text to TLS within a connection.
+#[derive(Clone, Debug)]
+pub struct StartTls {
+    /// How it is asked for.
+    pub protocol: StartTlsProtocol,
+    /// The name for SNI and for the certificate; the address when `None`.
+    pub sni: Option<String>,
+    /// Whom to believe and what to show.
+    pub settings: TlsSettings,
+}
+
+/// Protocols in which TLS can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartTlsProtocol {
+    /// SMTP (RFC 3207).
+    Smtp,
 }

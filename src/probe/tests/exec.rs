@@ -69,6 +69,7 @@ async fn it_is_told_the_address_and_nothing_of_us() {
     assert!(names.contains("PATH") && !names.contains("CARGO") && !names.contains("HOME"), "{names}");
 }
 
+/// bad day: check: a program prints megabytes | read away; only the beginning is kept
 #[tokio::test]
 async fn ten_megabytes_of_output_neither_block_nor_stay() {
     let report = run("head -c 10485760 /dev/zero; head -c 10485760 /dev/zero >&2; echo END; exit 2").await;
@@ -107,6 +108,7 @@ async fn dies(pid: Pid) {
 const HANGS: &str =
     r#"cd "$(dirname "$0")"; sleep 1000 & echo $! >grandchild; echo $$ >child; : >ready; wait"#;
 
+/// bad day: check: a program hangs | killed at the time-out with all its children; a failure
 #[tokio::test]
 async fn one_that_hangs_fails_at_the_deadline_and_its_grandchildren_die_with_it() {
     let script = Script::new(HANGS);
@@ -140,6 +142,7 @@ async fn one_that_leaves_a_grandchild_is_not_waited_for() {
     dies(pid(&script.file("grandchild"))).await;
 }
 
+/// bad day: check: a program cannot be started | unknown, nobody is down for it
 #[tokio::test]
 async fn what_cannot_be_started_is_our_trouble() {
     let start =

@@ -76,6 +76,7 @@ async fn a_wrong_status_says_what_was_seen_and_what_was_wanted() {
     assert_eq!(failure(&report), "answered 503 Service Unavailable, wanted 200-299, 301");
 }
 
+/// bad day: target: redirects to a healthy host | judged by its status, never followed: down unless the check wants that status
 #[tokio::test]
 async fn a_redirect_to_a_healthy_host_is_a_failure_and_is_not_followed() {
     let visits = Arc::new(AtomicUsize::new(0));
@@ -132,6 +133,7 @@ async fn an_answer_without_a_body_does_not_hold_anything() {
     assert_eq!(failure(&report), "the body is empty, wanted \"ok\"");
 }
 
+/// bad day: target: its answer is cut off | a failure, even if the wanted text was there already
 #[tokio::test]
 async fn a_body_cut_off_is_a_failure_even_if_the_text_was_there() {
     let server = answers("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok").await;
@@ -140,6 +142,7 @@ async fn a_body_cut_off_is_a_failure_even_if_the_text_was_there() {
     assert_eq!(get(&server).await.outcome, Outcome::Pass, "nobody asked for the body");
 }
 
+/// bad day: target: answers with 1 GB and the check looks at the body | no more than `max_body_bytes` is read
 #[tokio::test]
 async fn of_a_gigabyte_no_more_is_read_than_asked_for() {
     let written = Arc::new(AtomicU64::new(0));
@@ -175,6 +178,7 @@ async fn nobody_there() {
     assert_eq!(report.timings.connect, None);
 }
 
+/// bad day: target: accepts and never answers | a failure at the time-out, with the limit and the phase in the reason
 #[tokio::test]
 async fn a_server_that_hangs_after_accepting() {
     let server = serve(|mut stream| async move { until_closed(&mut stream).await }).await;
@@ -185,6 +189,7 @@ async fn a_server_that_hangs_after_accepting() {
     assert!((SHORT..SHORT * 3).contains(&report.timings.total), "{report:?}");
 }
 
+/// bad day: target: stops in the middle of its answer | a failure at the time-out
 #[tokio::test]
 async fn a_server_that_stops_in_the_head_or_in_the_body() {
     let server = answers_and_stays(b"HTTP/1.1 200 OK\r\n").await;
@@ -195,6 +200,7 @@ async fn a_server_that_stops_in_the_head_or_in_the_body() {
     assert_eq!(failure(&report), "body not finished within 300ms (2 bytes came)");
 }
 
+/// bad day: target: sends a byte at a time | one deadline over all of it: a failure at the time-out
 /// Each byte in time, the whole never: a limit on each read alone would wait for ever.
 #[tokio::test]
 async fn a_byte_at_a_time_does_not_stretch_the_deadline() {
@@ -211,6 +217,7 @@ async fn a_byte_at_a_time_does_not_stretch_the_deadline() {
     assert!(report.timings.total < SHORT * 3, "{report:?}");
 }
 
+/// bad day: target: resets or closes after it accepted | a failure at once, with what it did in the reason
 #[tokio::test]
 async fn a_server_that_closes_or_resets() {
     let closes = serve(|mut stream| async move {
@@ -224,6 +231,7 @@ async fn a_server_that_closes_or_resets() {
     assert!(failure(&report).ends_with("reset the connection"), "{report:?}");
 }
 
+/// bad day: target: speaks something else than HTTP | a failure that quotes the first bytes
 #[tokio::test]
 async fn something_else_than_http() {
     let server = answers("220 mail.workshopco.ca ESMTP\r\n").await;

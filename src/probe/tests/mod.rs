@@ -4,17 +4,25 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Check, CheckKind, HttpCheck, Prober, Report, Roots, StatusRange, SystemProber, TcpCheck};
+use super::{
+    Check, CheckKind, HttpCheck, Prober, Report, Roots, StatusRange, SystemProber, TcpCheck, TlsSettings,
+};
 use crate::clock::SystemClock;
 use crate::decision::Outcome;
 
+mod authority;
+mod dns;
 mod exec;
 mod http;
+mod icmp;
+mod json;
 mod random;
 mod scheduler;
 mod server;
+mod smtp;
 mod tcp;
 mod tls;
+mod tls_check;
 
 pub(super) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -25,11 +33,15 @@ pub(super) fn http_check(port: u16) -> HttpCheck {
         path: "/".into(),
         port,
         tls: false,
+        tls_settings: TlsSettings::default(),
         host: None,
         sni: None,
         headers: Vec::new(),
+        auth: None,
+        send: None,
         status: vec![StatusRange { first: 200, last: 299 }],
         body: None,
+        json: Vec::new(),
         max_body_bytes: 64 * 1024,
     }
 }
@@ -47,7 +59,7 @@ pub(super) fn check(kind: CheckKind) -> Check {
 
 /// Is there somebody at this port?
 pub(super) fn tcp_only(port: u16) -> Check {
-    check(CheckKind::Tcp(TcpCheck { port, send: None, expect: None }))
+    check(CheckKind::Tcp(TcpCheck { port, ..TcpCheck::default() }))
 }
 
 /// One probe of loopback, by a prober that trusts nobody.

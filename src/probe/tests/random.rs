@@ -54,6 +54,7 @@ fn wire() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    /// bad day: target: speaks garbage | one verdict within the time-out and the limits, whatever the bytes
     #[test]
     fn any_bytes_in_any_pieces_give_one_answer_within_the_limits(wire in wire(), size in 1..50usize) {
         let at_once = read(std::iter::once(&wire[..]));
@@ -64,6 +65,7 @@ proptest! {
         prop_assert!(at_once == in_pieces || nameless(&at_once) && nameless(&in_pieces), "{at_once:?} {in_pieces:?}");
     }
 
+    /// bad day: target: sends headers without end | a failure at the limit of 16 KiB
     #[test]
     fn an_endless_head_ends(line in "[a-zA-Z: ]{1,40}\r\n") {
         let mut reader = HeadReader::new();

@@ -159,6 +159,7 @@ async fn fast_and_back_to_the_grid() {
     assert_at(fourth + Duration::from_millis(2), first + 10 * SECOND);
 }
 
+/// bad day: target: takes longer than its interval | skips its own slots and delays no other
 #[tokio::test(start_paused = true)]
 async fn a_slow_one_delays_nobody_and_skips_its_own_slots() {
     // Timeouts of 3 s are the prober's business; the scheduler cuts at 4 s.
@@ -214,6 +215,7 @@ async fn no_more_run_at_a_time_than_allowed_and_waiting_is_no_probe_time() {
     assert_eq!(stage.prober.most.load(Ordering::SeqCst), 7);
 }
 
+/// bad day: agent: falls behind its own probes | probes wait; no finding is lost
 #[tokio::test(start_paused = true)]
 async fn a_full_channel_makes_probes_wait_and_loses_none() {
     let mut stage = stage(40, 0, 1, 512, &[]);
@@ -227,6 +229,7 @@ async fn a_full_channel_makes_probes_wait_and_loses_none() {
     assert!(seen.len() == 40 && seen.values().all(|&n| n == 1), "each first finding once: {seen:?}");
 }
 
+/// bad day: check: a probe never returns | cut off a second after its time-out: unknown
 #[tokio::test(start_paused = true)]
 async fn a_prober_that_never_returns_is_cut_off() {
     let mut stage = stage(1, 0, 1, 8, &[(0, 1000 * SECOND)]);
@@ -262,4 +265,31 @@ async fn stopping_drops_what_runs() {
         while findings.recv().await.is_some() {}
         assert_eq!(prober.running.load(Ordering::SeqCst), 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_stay_keep_their_cadence_and_others_begin_and_end() {
+    let mut stage = stage(3, 0, 7, 10, &[]);
+    let mut first = BTreeMap::new();
+    for _ in 0..3 {
+        let (number, started, ..) = stage.next().await;
+        first.insert(number, started);
+    }
+    sleep(3 * SECOND).await;
+    // 0 stays, 1 has another check, 2 is gone, 3 is new.
+    let check = Arc::new(Check { jitter_percent: 0, timeout: 3 * SECOND, ..tcp_only(1) });
+    let other = Arc::new(Check { interval: 5 * SECOND, ..(*check).clone() });
+    let job = |n: u16, check: &Arc<Check>| Job { key: key(n), address: host(n), check: Arc::clone(check) };
+    let jobs = vec![job(0, &check), job(1, &other), job(3, &check)];
+    stage.scheduler.replace(jobs, |_, before, after| before.interval == after.interval);
+    let replaced = stage.now();
+    let mut begun = BTreeMap::new();
+    while begun.len() < 3 {
+        let (number, started, ..) = stage.next().await;
+        begun.entry(number).or_insert(started);
+    }
+    assert_eq!(begun.keys().copied().collect::<Vec<_>>(), [0, 1, 3]);
+    assert_at(begun[&0], first[&0] + 10 * SECOND);
+    assert!(begun[&1].since(replaced) < SECOND && begun[&3].since(replaced) < SECOND, "{begun:?}");
+    assert!(timeout(60 * SECOND, async { while stage.next().await.0 != 2 {} }).await.is_err(), "2 is gone");
 }

@@ -78,3 +78,9 @@ pub(super) async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) {
 pub(super) async fn closed_port() -> u16 {
     TcpListener::bind((LOOPBACK, 0)).await.unwrap().local_addr().unwrap().port()
 }
+
+/// Takes something and closes.
+pub(super) async fn some(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = [0; 1024];
+    let _ = stream.read(&mut rest).await;
+}

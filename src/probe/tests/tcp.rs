@@ -25,7 +25,7 @@ async fn redis() -> Server {
 }
 
 async fn ask(server: &Server, send: &str, expect: BodyMatch, timeout: Duration) -> Report {
-    let kind = TcpCheck { port: server.port, send: Some(send.into()), expect: Some(expect) };
+    let kind = TcpCheck { port: server.port, starttls: None, send: Some(send.into()), expect: Some(expect) };
     let mut check = check(CheckKind::Tcp(kind));
     check.timeout = timeout;
     probe(check).await
@@ -74,6 +74,7 @@ async fn something_else_and_the_end_is_a_failure_at_once() {
     assert_eq!(failure(&report), r#"said "-ERR max clients\r\n" and closed the connection, wanted "+PONG""#);
 }
 
+/// bad day: target: floods a `tcp` check that waits for a text | 64 KiB are read, then it is a failure
 #[tokio::test]
 async fn a_flood_is_read_up_to_64_kib() {
     let server =

@@ -33,6 +33,7 @@ async fn commits_until_killed() {
     }
 }
 
+/// bad day: state: the process is killed while it writes | every confirmed batch is there, and no half of one
 #[tokio::test]
 async fn after_kill_nine_every_confirmed_batch_is_there_and_no_half_of_one() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,225 @@
+//! Why a record is where it is: everything that was weighed, as values. `explain_next.rs` has what can change it.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use providers::DomainName;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CheckId, Decision, Endpoint, Guard, Letter, NextStep, Now, Outcome, ProviderId, RecordReport, TargetId,
+    Tracker, Verdict, human,
+};
+
+/// Why one record is where it is. The form of `explain -o json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// When it was explained.
+    pub time: Timestamp,
+    /// Since when the agent is cut off, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind_since: Option<Timestamp>,
+    /// Where the record stands, as in `status`.
+    pub record: RecordReport,
+    /// Since when that is published, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_since: Option<Timestamp>,
+    /// The targets that should serve; absent while the record is held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wish: Vec<TargetId>,
+    /// The guards that refuse a change now.
+    pub guards: Vec<GuardExplained>,
+    /// What a person has ordered; this version knows no such orders.
+    pub overrides: Vec<String>,
+    /// The provider's trouble, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<ProviderTrouble>,
+    /// The record's targets, in order of priority.
+    pub targets: Vec<TargetExplained>,
+    /// What can happen next, soonest first; what no clock tells comes last.
+    pub next: Vec<NextStep>,
+}
+
+/// A guard that refuses a change now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardExplained {
+    /// Its name.
+    pub guard: String,
+    /// What it sees.
+    pub text: String,
+    /// What a person can do, or when it is over.
+    pub remedy: String,
+    /// When it lets changes through by itself, if it will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A provider that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderTrouble {
+    /// Which.
+    pub provider: ProviderId,
+    /// Since when.
+    pub since: Timestamp,
+    /// What it said last.
+    pub fault: String,
+}
+
+/// One target of the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetExplained {
+    /// The target.
+    pub name: TargetId,
+    /// Its priority, 1 for the best; several may share one.
+    pub tier: usize,
+    /// Is it published?
+    pub serves: bool,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// What is counted of it.
+    pub endpoints: Vec<EndpointExplained>,
+}
+
+/// One endpoint, with its counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointExplained {
+    /// The address.
+    pub address: IpAddr,
+    /// The check.
+    pub check: CheckId,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Failures counted.
+    pub failures: u32,
+    /// So many make it Down.
+    pub fall: u32,
+    /// Passes in a row.
+    pub passes: u32,
+    /// So many make it Up again.
+    pub rise: u32,
+    /// The last probes, oldest first.
+    pub probes: Vec<ProbeSeen>,
+    /// Why the last probe was no pass; of one that is Down, why it last failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeSeen {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What it said.
+    pub said: Letter,
+    /// How long it took, microseconds.
+    pub took_us: u64,
+}
+
+impl Decision {
+    /// Why a record is where it is; `None` when there is no such record.
+    pub fn explain(&self, now: &Now, name: &DomainName) -> Option<Explanation> {
+        let state = self.records.get(name)?;
+        let record = self.record(name);
+        let report = self.record_report(now, name);
+        let targets = record.targets().map(|target| {
+            let serves = report.targets.contains(target);
+            let tier = record.tier_of(target).unwrap_or_default() + 1;
+            self.target_explained(now, target, tier, serves)
+        });
+        let since = state.shown_since.or(state.last_change);
+        let trouble = self.troubles.get(&record.provider).map(|trouble| ProviderTrouble {
+            provider: record.provider.clone(),
+            since: now.wall_of(trouble.since),
+            fault: state.fault.as_ref().map_or_else(|| "it could not be used".into(), ToString::to_string),
+        });
+        Some(Explanation {
+            time: now.wall,
+            blind_since: self.sight.blind_since().map(|m| now.wall_of(m)),
+            published_since: since.map(|m| now.wall_of(m)),
+            wish: state.wish.as_ref().map(|wish| wish.targets.clone()).unwrap_or_default(),
+            guards: self.guards_explained(now, name),
+            overrides: Vec::new(),
+            trouble,
+            targets: targets.collect(),
+            next: self.next_steps(now, name),
+            record: report,
+        })
+    }
+
+    fn target_explained(&self, now: &Now, target: &TargetId, tier: usize, serves: bool) -> TargetExplained {
+        let report = self.target_report(now, target);
+        let endpoints = self.targets.endpoints(target).map(|(e, t)| self.endpoint_explained(now, e, t));
+        TargetExplained {
+            name: target.clone(),
+            tier,
+            serves,
+            verdict: report.verdict,
+            since: report.since,
+            endpoints: endpoints.collect(),
+        }
+    }
+
+    fn endpoint_explained(&self, now: &Now, endpoint: &Endpoint, tracker: &Tracker) -> EndpointExplained {
+        let thresholds = self.thresholds(endpoint);
+        let probes = self.latency.last(endpoint).map(|glance| ProbeSeen {
+            at: now.wall_of(glance.at),
+            said: glance.said,
+            took_us: u64::try_from(glance.took.as_micros()).unwrap_or(u64::MAX),
+        });
+        let last = self.targets.last(endpoint).map(|(_, outcome)| outcome);
+        let reason = match last {
+            Some(Outcome::Pass) | None => None,
+            Some(outcome) => Some(outcome.reason().to_owned()),
+        };
+        let failed = || self.targets.complaint_of(&endpoint.target, endpoint.address);
+        EndpointExplained {
+            address: endpoint.address,
+            check: endpoint.check.clone(),
+            verdict: tracker.verdict(),
+            failures: tracker.failures(),
+            fall: thresholds.fall,
+            passes: tracker.passes(),
+            rise: thresholds.rise,
+            probes: probes.collect(),
+            reason: reason.or_else(|| failed().filter(|_| tracker.verdict() == Verdict::Down)),
+        }
+    }
+
+    pub(super) fn thresholds(&self, endpoint: &Endpoint) -> super::Thresholds {
+        let check = self.policy.targets.get(&endpoint.target).and_then(|t| t.checks.get(&endpoint.check));
+        check.map_or(super::Thresholds { fall: 1, rise: 1, clear: 1 }, |check| check.thresholds)
+    }
+
+    /// The guard that refused what is wished for, and `hold_down` whether anything is wished for or not.
+    fn guards_explained(&self, now: &Now, name: &DomainName) -> Vec<GuardExplained> {
+        let state = &self.records[name];
+        let mut guards = Vec::new();
+        if let Some(refusal) = &state.refusal {
+            guards.push(GuardExplained {
+                guard: refusal.guard.as_str().into(),
+                text: refusal.text.clone(),
+                remedy: refusal.remedy.clone(),
+                until: refusal.until.map(|m| now.wall_of(m)),
+            });
+        }
+        let told = state.refusal.as_ref().is_some_and(|refusal| refusal.guard == Guard::HoldDown);
+        if let Some(until) = self.held_down_until(now, name).filter(|_| !told) {
+            guards.push(GuardExplained {
+                guard: Guard::HoldDown.as_str().into(),
+                text: format!("no change within {} of the last one", human(self.record(name).hold_down)),
+                remedy: format!("over in {}", human(until.since(now.moment))),
+                until: Some(now.wall_of(until)),
+            });
+        }
+        guards
+    }
+
+    /// Until when no change is allowed after the last one, if that is still to come.
+    pub(super) fn held_down_until(&self, now: &Now, name: &DomainName) -> Option<super::Moment> {
+        let until = self.records[name].last_change? + self.record(name).hold_down;
+        (until > now.moment).then_some(until)
+    }
+}

@@ -1,0 +1,284 @@
+//! How long probes took: the last ones of each endpoint as they were, all of them as sums by the minute.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Endpoint, Moment, Now, Observation, Outcome};
+
+/// The last probes that are remembered of each endpoint.
+const REMEMBERED: usize = 64;
+/// Minutes that wait to be fetched, of each endpoint; older ones are dropped where nobody fetches them.
+const MINUTES: usize = 10;
+/// A minute, in seconds.
+const MINUTE: i64 = 60;
+
+/// Upper ends of the classes of a [`Rollup`], milliseconds; what takes longer is in one class more.
+pub(super) const CLASSES_MS: [u64; 13] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
+
+/// What a probe said, without its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Letter {
+    /// It passed.
+    Pass,
+    /// It failed.
+    Fail,
+    /// No word about the endpoint.
+    Unknown,
+}
+
+impl Letter {
+    fn of(outcome: &Outcome) -> Letter {
+        match outcome {
+            Outcome::Pass => Letter::Pass,
+            Outcome::Fail(_) => Letter::Fail,
+            Outcome::Unknown(_) => Letter::Unknown,
+        }
+    }
+
+    /// `P`, `F`, `u`.
+    pub fn letter(self) -> char {
+        match self {
+            Letter::Pass => 'P',
+            Letter::Fail => 'F',
+            Letter::Unknown => 'u',
+        }
+    }
+}
+
+/// One probe, as it is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// When it ended.
+    pub at: Moment,
+    /// What it said.
+    pub said: Letter,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Probes of one endpoint over some time, added up. Times are those of passes and failures alike: a time-out is slow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollup {
+    /// Probes.
+    pub count: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+    /// Those of them that said nothing of the endpoint; their times are not counted.
+    pub unknown: u64,
+    /// The shortest, microseconds; 0 when there is none.
+    pub min_us: u64,
+    /// The longest, microseconds.
+    pub max_us: u64,
+    /// All times together, microseconds.
+    pub sum_us: u64,
+    /// How many took up to 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000 ms, and longer, each class
+    /// without those before.
+    pub classes: [u64; CLASSES_MS.len() + 1],
+}
+
+impl Rollup {
+    /// Counts one probe.
+    pub fn add(&mut self, said: Letter, took: Duration) {
+        self.count += 1;
+        self.failures += u64::from(said == Letter::Fail);
+        if said == Letter::Unknown {
+            self.unknown += 1;
+            return;
+        }
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.min_us = if self.timed() == 1 { took } else { self.min_us.min(took) };
+        self.max_us = self.max_us.max(took);
+        self.sum_us = self.sum_us.saturating_add(took);
+        let class = CLASSES_MS.iter().position(|end| took <= end * 1000);
+        self.classes[class.unwrap_or(CLASSES_MS.len())] += 1;
+    }
+
+    /// Adds what another one counted.
+    pub fn merge(&mut self, other: &Rollup) {
+        self.min_us = match (self.timed(), other.timed()) {
+            (0, _) => other.min_us,
+            (_, 0) => self.min_us,
+            _ => self.min_us.min(other.min_us),
+        };
+        self.count += other.count;
+        self.failures += other.failures;
+        self.unknown += other.unknown;
+        self.max_us = self.max_us.max(other.max_us);
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+        self.classes.iter_mut().zip(other.classes).for_each(|(own, more)| *own += more);
+    }
+
+    /// How many times were counted.
+    fn timed(&self) -> u64 {
+        self.count - self.unknown
+    }
+
+    /// The mean; `None` when no time was counted.
+    pub fn mean(&self) -> Option<Duration> {
+        self.sum_us.checked_div(self.timed()).map(Duration::from_micros)
+    }
+
+    /// A time that this share of the probes did not exceed, 0 to 100 percent: the upper end of its class, and no more
+    /// than the longest. `None` when no time was counted.
+    pub fn percentile(&self, percent: u64) -> Option<Duration> {
+        let wanted = (self.timed() * percent.min(100)).div_ceil(100).max(1);
+        let mut so_far = 0;
+        for (class, count) in self.classes.iter().enumerate() {
+            so_far += count;
+            if so_far >= wanted {
+                let end = CLASSES_MS.get(class).map_or(self.max_us, |end| end * 1000);
+                return Some(Duration::from_micros(end.min(self.max_us)));
+            }
+        }
+        None
+    }
+}
+
+/// A minute of one endpoint, ready to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatencyRow {
+    /// Of what.
+    pub endpoint: Endpoint,
+    /// When the minute began.
+    pub start: Timestamp,
+    /// What was counted in it; in a part of it, when it is fetched before it is over.
+    pub rollup: Rollup,
+}
+
+/// The memory of all endpoints.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Latency {
+    endpoints: BTreeMap<Endpoint, Times>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Times {
+    last: VecDeque<Remembered>,
+    /// By the second in which each minute began, oldest first.
+    minutes: VecDeque<(i64, Rollup)>,
+}
+
+impl Latency {
+    /// Counts one observation; `judged` is what was made of it where our own slowness was to blame.
+    pub(super) fn count(&mut self, observation: &Observation, judged: Option<&(Moment, Outcome)>, now: &Now) {
+        let Some((at, outcome)) = judged.filter(|(at, _)| *at == observation.ended) else { return };
+        let (said, took) = (Letter::of(outcome), observation.timings.total);
+        let times = self.endpoints.entry(observation.endpoint.clone()).or_default();
+        if times.last.len() == REMEMBERED {
+            times.last.pop_front();
+        }
+        times.last.push_back(Remembered { at: *at, said, took });
+        let minute = now.wall_of(*at).as_second().div_euclid(MINUTE) * MINUTE;
+        if times.minutes.back().is_none_or(|(start, _)| *start != minute) {
+            if times.minutes.len() == MINUTES {
+                times.minutes.pop_front();
+            }
+            times.minutes.push_back((minute, Rollup::default()));
+        }
+        if let Some((_, rollup)) = times.minutes.back_mut() {
+            rollup.add(said, took);
+        }
+    }
+
+    /// Forgets endpoints that are gone; what they counted and nobody fetched is lost.
+    pub(super) fn retain(&mut self, stays: impl Fn(&Endpoint) -> bool) {
+        self.endpoints.retain(|endpoint, _| stays(endpoint));
+    }
+
+    /// The last probes of an endpoint, oldest first.
+    pub(super) fn last(&self, endpoint: &Endpoint) -> impl DoubleEndedIterator<Item = &Remembered> {
+        self.endpoints.get(endpoint).into_iter().flat_map(|times| &times.last)
+    }
+
+    /// Everything that was counted since the last call. A minute that is not over may come in several parts.
+    pub(super) fn fetch(&mut self) -> Vec<LatencyRow> {
+        let mut rows = Vec::new();
+        for (endpoint, times) in &mut self.endpoints {
+            for (start, rollup) in times.minutes.drain(..) {
+                if let Ok(start) = Timestamp::from_second(start) {
+                    rows.push(LatencyRow { endpoint: endpoint.clone(), start, rollup });
+                }
+            }
+        }
+        rows
+    }
+}
+
+impl super::Decision {
+    /// The times of all probes since the last call, by the minute: to be kept.
+    pub fn fetch_latency(&mut self) -> Vec<LatencyRow> {
+        self.latency.fetch()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{A4, B4, at, observation};
+    use super::*;
+
+    fn now(second: i64) -> Now {
+        Now { moment: at(second), wall: Timestamp::from_second(second).unwrap() }
+    }
+
+    fn count(latency: &mut Latency, address: &str, second: i64, passed: Option<bool>, millis: u64) {
+        let mut seen = observation("web", address, (second, second), passed);
+        seen.timings.total = Duration::from_millis(millis);
+        let judged = (seen.ended, seen.outcome.clone());
+        latency.count(&seen, Some(&judged), &now(second));
+    }
+
+    #[test]
+    fn minutes_of_each_endpoint() {
+        let mut latency = Latency::default();
+        for (second, passed, millis) in
+            [(1, Some(true), 4), (30, Some(false), 3000), (59, None, 9999), (60, Some(true), 7)]
+        {
+            count(&mut latency, A4, second, passed, millis);
+        }
+        count(&mut latency, B4, 61, Some(true), 1);
+        let rows = latency.fetch();
+        let of = |row: &LatencyRow| {
+            (row.start.as_second(), row.rollup.count, row.rollup.failures, row.rollup.unknown)
+        };
+        assert_eq!(rows.iter().map(of).collect::<Vec<_>>(), [(0, 3, 1, 1), (60, 1, 0, 0), (60, 1, 0, 0)]);
+        let first = &rows[0].rollup;
+        assert_eq!((first.min_us, first.max_us), (4000, 3_000_000));
+        assert_eq!(first.mean(), Some(Duration::from_millis(1502)));
+        assert_eq!(latency.fetch(), []);
+        count(&mut latency, A4, 62, Some(true), 7);
+        assert_eq!(latency.fetch().len(), 1, "the rest of that minute comes by itself");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut latency = Latency::default();
+        (0..100_000).for_each(|second| count(&mut latency, A4, second, Some(true), 1));
+        let times = latency.endpoints.values().next().unwrap();
+        assert_eq!((times.last.len(), times.minutes.len()), (REMEMBERED, MINUTES));
+    }
+
+    #[test]
+    fn merged_or_counted_at_once_is_the_same() {
+        let times = [(Letter::Pass, 3), (Letter::Unknown, 1), (Letter::Fail, 700), (Letter::Pass, 20_000)];
+        let mut whole = Rollup::default();
+        for (said, ms) in times {
+            whole.add(said, Duration::from_millis(ms));
+        }
+        for cut in 0..=times.len() {
+            let mut parts = [Rollup::default(), Rollup::default()];
+            for (number, (said, ms)) in times.iter().enumerate() {
+                parts[usize::from(number >= cut)].add(*said, Duration::from_millis(*ms));
+            }
+            let [mut first, second] = parts;
+            first.merge(&second);
+            assert_eq!(first, whole, "cut at {cut}");
+        }
+        assert_eq!(whole.percentile(50), Some(Duration::from_secs(1)));
+        assert_eq!(whole.percentile(95), Some(Duration::from_secs(20)), "no more than the longest");
+        assert_eq!(Rollup::default().percentile(50), None);
+    }
+}
