@@ -103,6 +103,8 @@ impl<'a> Curtain<'a> {
         if window.end < line.end || too_far.is_some() {
             text.push_str(REST);
         }
+        // A parser may mean a byte within a character.
+        let mark = text.floor_char_boundary(mark.start)..text.ceil_char_boundary(mark.end);
         Excerpt { file: None, line: source.position(span.start).0, text, marks: vec![(mark, label)] }
     }
 }

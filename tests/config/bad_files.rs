@@ -6,7 +6,7 @@ use failover::config::{Config, ConfigErrors};
 use regex::Regex;
 
 /// So many bad files there are at least; more may come, none may go.
-const FILES: usize = 121;
+const FILES: usize = 132;
 
 /// The bad files, sorted by name, each with its text and what is said of it.
 pub(crate) fn all() -> Vec<(PathBuf, String, ConfigErrors)> {

@@ -1,6 +1,6 @@
 //! `config show`: it means the same, it loads again, and nothing secret is in it.
 
-use failover::config::Config;
+use failover::config::{Config, Marks};
 use proptest::prelude::*;
 
 use super::{SMALL, schema};
@@ -14,7 +14,7 @@ fn shown(text: &str, defaults: bool) -> String {
 fn meaning(text: &str) -> String {
     let config =
         Config::parse("failover.yaml", text, &|_| None).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
-    format!("{:#?}", Config { warnings: Vec::new(), ..config })
+    format!("{:#?}", Config { warnings: Vec::new(), marks: Marks::default(), ..config })
 }
 
 const RICH: &str = "
