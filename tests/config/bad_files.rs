@@ -11,15 +11,17 @@ const FILES: usize = 132;
 /// The bad files, sorted by name, each with its text and what is said of it.
 pub(crate) fn all() -> Vec<(PathBuf, String, ConfigErrors)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_config");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .expect("in a test")
+        .map(|entry| entry.expect("in a test").path())
+        .collect();
     files.retain(|file| file.extension().is_some_and(|end| end == "yaml"));
     files.sort();
     assert!(files.len() >= FILES, "only {} bad files", files.len());
     let env = |name: &str| (name == "PORT").then(|| "swordfish".to_owned());
     let read = |file: PathBuf| {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let name = file.file_name().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(&file).expect("in a test");
+        let name = file.file_name().expect("in a test").to_str().expect("in a test");
         match Config::parse(name, &text, &env) {
             Ok(_) => panic!("{name} was accepted"),
             Err(errors) => (file, text, errors),
@@ -36,7 +38,7 @@ fn every_bad_file_is_refused_with_its_own_words() {
         let said = format!("{errors}\n");
         let expected = file.with_extension("txt");
         if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&expected, &said).unwrap();
+            std::fs::write(&expected, &said).expect("in a test");
         } else if std::fs::read_to_string(&expected).unwrap_or_default() != said {
             wrong.push(format!("{}:\n{said}", file.display()));
         }
@@ -53,10 +55,10 @@ fn every_bad_file_is_refused_with_its_own_words() {
 /// all fits a terminal of 100 columns.
 #[test]
 fn every_message_names_the_line_and_the_remedy() {
-    let place = Regex::new(r"^[a-z0-9_]+\.yaml(:[1-9][0-9]*:[1-9][0-9]*)?: .").unwrap();
+    let place = Regex::new(r"^[a-z0-9_]+\.yaml(:[1-9][0-9]*:[1-9][0-9]*)?: .").expect("in a test");
     for (file, _, errors) in all() {
-        let said = std::fs::read_to_string(file.with_extension("txt")).unwrap();
-        let name = file.file_name().unwrap().to_str().unwrap();
+        let said = std::fs::read_to_string(file.with_extension("txt")).expect("in a test");
+        let name = file.file_name().expect("in a test").to_str().expect("in a test");
         let heads: Vec<&str> = said.lines().filter(|line| line.starts_with(name)).collect();
         let helps = said.lines().filter(|line| line.contains("= help: ")).count();
         let (count, shown) = (errors.faults().len(), errors.faults().len().min(50));
@@ -66,7 +68,7 @@ fn every_message_names_the_line_and_the_remedy() {
         assert!(once.is_sorted_by_key(|(line, column, _)| (*line, *column)), "{said}");
         once.dedup();
         assert_eq!(once.len(), count, "a fault is told twice:\n{said}");
-        let sum = said.lines().last().unwrap();
+        let sum = said.lines().last().expect("in a test");
         let word = if count == 1 { "fault" } else { "faults" };
         assert!(sum.starts_with(&format!("{count} {word}")), "{sum}");
         for fault in errors.faults() {
@@ -90,7 +92,7 @@ fn a_mistake_is_one_fault() {
         ("targets: {a: {address: 192.0.2.1, checks: [b]}}", "the check `b` is not defined"),
         ("- a\n- b", "a configuration is a mapping, and this is a list"),
     ] {
-        let errors = Config::parse("a.yaml", text, &|_| None).unwrap_err();
+        let errors = Config::parse("a.yaml", text, &|_| None).expect_err("in a test");
         let said: Vec<&str> = errors.faults().iter().map(|fault| fault.message.as_str()).collect();
         assert_eq!(said, [message], "{text}");
     }
@@ -100,8 +102,12 @@ fn a_mistake_is_one_fault() {
 #[test]
 fn a_mistake_hides_no_other() {
     let said = |text: &str| {
-        let errors = Config::parse("a.yaml", text, &|_| None).unwrap_err();
-        errors.faults().iter().map(|fault| (fault.line.unwrap(), fault.message.clone())).collect::<Vec<_>>()
+        let errors = Config::parse("a.yaml", text, &|_| None).expect_err("in a test");
+        errors
+            .faults()
+            .iter()
+            .map(|fault| (fault.line.expect("in a test"), fault.message.clone()))
+            .collect::<Vec<_>>()
     };
     let twice =
         said("checks: {a: {tcp: {port: 1}}}\nchecks:\n  a: {tcp: {port: 0}}\n  b: {tcp: {port: -1}}\n");

@@ -206,6 +206,6 @@ fn a_command_with_the_address_may_have_the_name() {
 fn on_loopback_nothing_leans_on_a_target() {
     let text = SOUND.replace("192.0.2.1", "127.0.0.1").replace("203.0.113.53", "127.0.0.1");
     let text = text.replace("1.1.1.1:443", "127.0.0.1:443");
-    let warnings = parse(&text).unwrap().warnings;
+    let warnings = parse(&text).expect("in a test").warnings;
     assert_eq!(warnings, []);
 }

@@ -10,11 +10,11 @@ struct Folder(tempfile::TempDir);
 
 impl Folder {
     fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
+        Folder(tempfile::tempdir().expect("in a test"))
     }
 
     fn write(&self, file: &str, text: &str) -> &Self {
-        std::fs::write(self.0.path().join(file), text).unwrap();
+        std::fs::write(self.0.path().join(file), text).expect("in a test");
         self
     }
 
@@ -29,7 +29,7 @@ impl Folder {
     /// The faults, the folder left out.
     fn faults(&self) -> Vec<String> {
         let folder = format!("{}/", self.path().display());
-        let errors = self.load().unwrap_err();
+        let errors = self.load().expect_err("in a test");
         errors.faults().iter().map(|fault| fault.to_string().replace(&folder, "")).collect()
     }
 }
@@ -42,7 +42,7 @@ fn mappings_are_united_and_lists_appended_in_the_order_of_the_names() {
     let config = folder.load().unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!((config.records.len(), config.targets.len(), config.agent.witnesses.len()), (2, 3, 2));
     // Byte by byte: 10 before 20 before 9.
-    let shown = Config::show(folder.path(), &|_| None, false).unwrap().yaml();
+    let shown = Config::show(folder.path(), &|_| None, false).expect("in a test").yaml();
     let at = |text: &str| shown.find(text).unwrap_or_else(|| panic!("{text} is not in\n{shown}"));
     assert!(at("1.1.1.1:443") < at("9.9.9.9:443") && at("www.example.com") < at("b.example.com"), "{shown}");
 }
@@ -56,10 +56,10 @@ fn what_is_no_file_of_the_configuration_is_not_read() {
     {
         folder.write(other, "not: [yaml");
     }
-    std::fs::create_dir(folder.path().join("more.yaml")).unwrap();
-    std::fs::create_dir(folder.path().join("sub")).unwrap();
-    std::fs::write(folder.path().join("sub/d.yaml"), "not: [yaml").unwrap();
-    assert_eq!(folder.load().unwrap().records.len(), 1);
+    std::fs::create_dir(folder.path().join("more.yaml")).expect("in a test");
+    std::fs::create_dir(folder.path().join("sub")).expect("in a test");
+    std::fs::write(folder.path().join("sub/d.yaml"), "not: [yaml").expect("in a test");
+    assert_eq!(folder.load().expect("in a test").records.len(), 1);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn nothing_is_said_twice() {
             "c.yaml:3:10: `records` is set in two files; keep one of them",
         ]
     );
-    let both = folder.load().unwrap_err().to_string();
+    let both = folder.load().expect_err("in a test").to_string();
     assert!(both.contains("a.yaml:3:10") && both.contains("first here"), "{both}");
 }
 
@@ -100,11 +100,11 @@ fn a_broken_file_hides_nothing_and_invents_nothing() {
         "checks: {up: {tcp: {port: 80}}}\ntargets: {a: {address: 192.0.2.1, checks: [up, ssh]}}\n",
     );
     folder.write("b.yaml", "checks: {ssh: {tcp: {port: 22}}\n").write("c.yaml", "agent: {id: \"a b\"}\n");
-    std::fs::write(folder.path().join("d.yaml"), b"agent:\n  id: \xff").unwrap();
-    std::os::unix::fs::symlink("nowhere.yaml", folder.path().join("e.yaml")).unwrap();
+    std::fs::write(folder.path().join("d.yaml"), b"agent:\n  id: \xff").expect("in a test");
+    std::os::unix::fs::symlink("nowhere.yaml", folder.path().join("e.yaml")).expect("in a test");
     folder.write("f.yaml", "- a\n- b\n");
     let faults = folder.faults();
-    let starts: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    let starts: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().expect("in a test")).collect();
     assert_eq!(starts, ["d.yaml", "e.yaml", "b.yaml:1:9", "c.yaml:1:13", "f.yaml:1:1"], "{faults:#?}");
     assert!(faults[0].contains("not UTF-8, from byte 13 on, in line 2"), "{faults:#?}");
     assert!(faults[1].contains("is a link that leads nowhere"), "{faults:#?}");
@@ -116,7 +116,7 @@ fn a_file_without_permission_is_told_of() {
     let folder = Folder::new();
     folder.write("a.yaml", SMALL).write("b.yaml", "agent: {}");
     let file = folder.path().join("b.yaml");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).expect("in a test");
     if std::fs::read(&file).is_ok() {
         return; // The superuser reads everything.
     }
@@ -143,7 +143,7 @@ fn a_pipe_in_a_folder_is_not_waited_for() {
 
 #[test]
 fn one_file_and_the_same_in_pieces_mean_the_same() {
-    let whole = Config::parse("x", SMALL, &|_| None).unwrap();
+    let whole = Config::parse("x", SMALL, &|_| None).expect("in a test");
     let folder = Folder::new();
     for (place, line) in SMALL.lines().filter(|line| !line.is_empty()).enumerate() {
         folder.write(&format!("{}.yaml", 9 - place), line);

@@ -8,7 +8,7 @@ use super::{SMALL, parse, parse_with};
 
 /// The first fault of this text.
 fn refused(text: &str) -> String {
-    parse(text).unwrap_err().faults()[0].to_string()
+    parse(text).expect_err("in a test").faults()[0].to_string()
 }
 
 fn many(count: usize, one: impl Fn(usize) -> String) -> String {
@@ -59,8 +59,9 @@ fn a_value_a_key_and_a_file_have_a_length() {
     let value = refused(&format!("agent: {{state: {}}}", "x".repeat(64 * 1024 + 1)));
     assert!(value.contains("1:16: `state` is longer than 64 KiB; shorten it"), "{value}");
     let from_outside = "x".repeat(64 * 1024 + 1);
-    let value =
-        parse_with("agent: {state: \"${LONG}\"}", &[("LONG", &from_outside)]).unwrap_err().to_string();
+    let value = parse_with("agent: {state: \"${LONG}\"}", &[("LONG", &from_outside)])
+        .expect_err("in a test")
+        .to_string();
     assert!(value.contains("longer than 64 KiB") && value.len() < 1000, "{value}");
     let key = refused(&format!("agent: {{{}: 1}}", "k".repeat(257)));
     assert!(key.contains("1:9: a key of more than 256 bytes; "), "{key}");
@@ -70,18 +71,18 @@ fn a_value_a_key_and_a_file_have_a_length() {
 
 #[test]
 fn a_folder_has_so_many_files_and_bytes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("in a test");
     for file in 0..9 {
         std::fs::write(folder.path().join(format!("{file}.yaml")), "# 0123456789abcde\n".repeat(57_000))
-            .unwrap();
+            .expect("in a test");
     }
-    let said = Config::load(folder.path(), &|_| None).unwrap_err().to_string();
+    let said = Config::load(folder.path(), &|_| None).expect_err("in a test").to_string();
     assert!(said.contains("8.yaml: with this file there are more than 8 MiB in the folder"), "{said}");
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("in a test");
     for file in 0..257 {
-        std::fs::write(folder.path().join(format!("{file}.yaml")), "").unwrap();
+        std::fs::write(folder.path().join(format!("{file}.yaml")), "").expect("in a test");
     }
-    let said = Config::load(folder.path(), &|_| None).unwrap_err().to_string();
+    let said = Config::load(folder.path(), &|_| None).expect_err("in a test").to_string();
     assert!(said.contains("257 files, and at most 256 are read"), "{said}");
 }
 
@@ -94,7 +95,7 @@ fn thousands_of_faults_are_counted_and_the_first_are_shown() {
             writeln!(text, "  t{target}: {{address: 192.0.2.300, checks: [up, down{target}], wieght: 1}}");
     }
     let started = started();
-    let errors = parse(&text).unwrap_err();
+    let errors = parse(&text).expect_err("in a test");
     let said = errors.to_string();
     assert_eq!(errors.faults().len(), 27_000);
     assert!(said.ends_with("27000 faults, 26950 of them not shown"), "{}", &said[said.len() - 100..]);

@@ -37,9 +37,10 @@ pub(crate) fn is_no_stricter_than_the_readers(text: &str) {
 
 /// The blocks of a document that are configurations: those that begin with a section.
 fn snippets(path: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("in a test");
     let sections = ["agent:", "api:", "checks:", "targets:", "providers:", "records:", "notify:"];
-    let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+    let blocks =
+        text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().expect("in a test").to_owned());
     blocks.filter(|block| sections.iter().any(|section| block.starts_with(section))).collect()
 }
 
@@ -48,8 +49,8 @@ fn the_example_and_every_configuration_of_the_documents_are_valid() {
     assert_eq!(faults(Config::EXAMPLE), [""; 0]);
     assert_eq!(faults(SMALL), [""; 0]);
     let mut count = 0;
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("in a test") {
+        let name = entry.expect("in a test").file_name().into_string().expect("in a test");
         if !name.ends_with(".md") {
             continue;
         }
@@ -67,7 +68,7 @@ fn the_example_and_every_configuration_of_the_documents_are_valid() {
 #[test]
 fn what_is_shown_is_valid() {
     for defaults in [false, true] {
-        let shown = Config::show_text("x", Config::EXAMPLE, &|_| None, defaults).unwrap();
+        let shown = Config::show_text("x", Config::EXAMPLE, &|_| None, defaults).expect("in a test");
         assert_eq!(faults(&shown.yaml()), [""; 0]);
         assert!(VALIDATOR.is_valid(&shown.json()), "{}", shown.json());
     }
@@ -118,7 +119,7 @@ fn the_schema_refuses_what_it_can_see() {
         let Some(document) = document(&text) else { continue };
         yaml += 1;
         if VALIDATOR.is_valid(&document) {
-            passed.push(file.file_stem().unwrap().to_str().unwrap().to_owned());
+            passed.push(file.file_stem().expect("in a test").to_str().expect("in a test").to_owned());
         } else {
             refused += 1;
         }
@@ -131,12 +132,12 @@ fn the_schema_refuses_what_it_can_see() {
 #[test]
 fn an_editor_has_something_to_show() {
     let schema = Config::schema();
-    assert!(schema["$id"].as_str().unwrap().starts_with("urn:failover:configuration:"));
+    assert!(schema["$id"].as_str().expect("in a test").starts_with("urn:failover:configuration:"));
     assert!(schema["title"].is_string() && schema["description"].is_string());
     let (mut keys, mut shown) = (0, 0);
-    for (name, section) in schema["$defs"].as_object().unwrap() {
+    for (name, section) in schema["$defs"].as_object().expect("in a test") {
         assert_eq!(section["additionalProperties"], false, "{name}");
-        for (key, property) in section["properties"].as_object().unwrap() {
+        for (key, property) in section["properties"].as_object().expect("in a test") {
             keys += 1;
             assert!(property["description"].is_string(), "{name}.{key}");
             shown += usize::from(property.get("default").is_some() || property.get("examples").is_some());

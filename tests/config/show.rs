@@ -58,7 +58,7 @@ fn defaults_are_filled_in_when_asked_for() {
     {
         assert!(full.contains(&format!("{line}\n")), "{line} is not in\n{full}");
     }
-    let json = Config::show_text("x", SMALL, &|_| None, true).unwrap().json();
+    let json = Config::show_text("x", SMALL, &|_| None, true).expect("in a test").json();
     assert_eq!(json["checks"]["up"]["tcp"]["port"], 80);
     assert_eq!(json["records"][0]["create"], false);
     assert_eq!(json["agent"]["startup_grace"], "30s");
@@ -114,7 +114,7 @@ notify: {channels: {s: {type: slack, url: \"https://hooks.example/literal-hook\"
     ] {
         assert!(yaml.contains(part), "{part} is not in\n{yaml}");
     }
-    let config = Config::parse("x", text, &env).unwrap();
+    let config = Config::parse("x", text, &env).expect("in a test");
     let debug = format!("{config:?} {config:#?} {:?}", config.policy());
     for secret in ["literal-", "tok-from-env", "pdns.internal"] {
         assert!(!yaml.contains(secret) && !json.contains(secret), "{secret} is in\n{yaml}");
