@@ -183,9 +183,10 @@ impl<'a> Item<'a> {
         }
         let map = Map { desk: self.desk, section, node: self.node };
         if let Some(item) = map.item("type") {
-            return item.choice(kinds, later);
+            return item.choice(kinds, later).inspect_err(|_| self.hide_unknown());
         }
         // The other unknown keys cannot be judged before the type is known.
+        self.hide_unknown();
         let meant = |entry: &&Entry| nearest(&entry.key, ["type"]).is_some();
         if let Some(entry) = self.node.entries().iter().find(meant) {
             self.desk.stranger(section, entry);
@@ -193,6 +194,13 @@ impl<'a> Item<'a> {
         }
         let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
         Err(map.fault(format!("{} needs `type`", section.what), format!("add one of: {}", kinds.join(", "))))
+    }
+
+    /// Without its type nobody knows what a mapping holds: a misspelt `url` may stand before a secret.
+    fn hide_unknown(self) {
+        for entry in self.node.entries().iter().filter(|entry| !keys::is_known(&entry.key)) {
+            secret::hide(self.desk.cx, self.desk.sources, &entry.node, true);
+        }
     }
 
     fn no_mapping(self, section: &Section) -> Noted {
