@@ -116,8 +116,7 @@ impl Agent {
             effects.extend(self.decision.provider_renewed(provider));
         }
         for warning in &config.warnings {
-            let place = warning.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
-            tracing::warn!("{place}{}", warning.text);
+            tracing::warn!("{warning}");
         }
         let words = differences::between(&old, &config);
         if words.is_empty() {

@@ -142,9 +142,9 @@ impl Reloader {
 }
 
 fn faults(errors: &ConfigErrors) -> Vec<String> {
-    let line = |fault: &crate::config::ConfigFault| {
+    let line = |fault: &crate::config::Finding| {
         let remedy = if fault.remedy.is_empty() { String::new() } else { format!(" ({})", fault.remedy) };
-        format!("{}: {}{remedy}", fault.place, fault.message)
+        format!("{}: {}{remedy}", fault.place(), fault.message)
     };
     errors.faults().iter().map(line).collect()
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per command, no logic of its own.
 
 mod completions;
+mod config;
 mod deliveries;
 mod doctor;
 mod exit;
@@ -16,6 +17,7 @@ mod playbill;
 mod probe;
 mod rehearse;
 mod run;
+mod schema;
 mod setup;
 mod status;
 #[cfg(test)]
@@ -116,6 +118,9 @@ enum Command {
     Explain(explain::Args),
     History(history::Args),
     Validate(validate::Args),
+    #[command(subcommand)]
+    Config(config::Command),
+    Schema(schema::Args),
     Failback(failback::Args),
     #[command(subcommand)]
     Notify(notify::Command),
@@ -151,6 +156,8 @@ pub fn main() -> Exit {
         Command::Explain(args) => explain::main(&global, &args),
         Command::History(args) => history::main(&global, &args),
         Command::Validate(args) => validate::main(&global, &args),
+        Command::Config(command) => config::main(&global, &command),
+        Command::Schema(args) => schema::main(&global, &args),
         Command::Failback(args) => failback::main(&global, &args),
         Command::Notify(command) => notify::main(&global, &command),
         Command::Deliveries(command) => deliveries::main(&global, &command),

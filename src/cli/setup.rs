@@ -15,8 +15,7 @@ pub(super) fn load(global: &Global) -> Result<Arc<Config>, Exit> {
         .and_then(|path| Config::load(&path, &|name| std::env::var(name).ok()))
         .map_err(|errors| complain(global, &errors))?;
     for warning in &config.warnings {
-        let place = warning.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
-        tracing::warn!("{place}{}", warning.text);
+        tracing::warn!("{warning}");
     }
     Ok(Arc::new(config))
 }

@@ -1,74 +1,57 @@
 //! `failover validate`: is the configuration right?
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::output::{self, Paint};
 use super::{Exit, Global, Output, setup};
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Finding, render_warnings};
 use crate::decision::counted;
 
 /// Check the configuration.
 ///
-/// Every fault at once, each with its place and what to do. Nothing else is touched: no file, no network.
+/// Every fault at once, each with its place and what to do, then what is doubtful and stops nobody. Nothing is
+/// touched: files are read, and nothing is written, connected to or resolved.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   failover validate
-  failover validate -c conf.d/        (a folder: its files are read as one)")]
+  failover validate -c conf.d/        (a folder: its files are read as one)
+  failover validate -o json | jq -r '.faults[] | \"\\(.file):\\(.line):\\(.column): \\(.message)\"'
+
+Exit codes: 0 valid, with or without warnings; 3 not valid, or nothing found.")]
 pub(super) struct Args {}
 
-/// The form of `-o json` for a valid configuration.
+/// The form of `-o json`; docs/configuration.md describes it.
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     valid: bool,
-    file: String,
+    file: Option<String>,
     records: usize,
     targets: usize,
-    warnings: Vec<String>,
+    faults: Vec<Entry<'a>>,
+    warnings: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    file: Option<&'a str>,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: &'a str,
+    remedy: &'a str,
 }
 
 pub(super) fn main(global: &Global, _: &Args) -> Exit {
     setup::log(global, LevelFilter::WARN);
-    let (path, config) = match find(global) {
-        Ok(found) => found,
-        Err((path, errors)) if global.output != Output::Table => return invalid(global, path, &errors),
-        Err((_, errors)) => return setup::complain(global, &errors),
-    };
-    let warnings: Vec<String> = config
-        .warnings
-        .iter()
-        .map(|w| w.place.as_ref().map_or_else(|| w.text.clone(), |place| format!("{place}: {}", w.text)))
-        .collect();
-    let document = Document {
-        valid: true,
-        file: path.display().to_string(),
-        records: config.records.len(),
-        targets: config.targets.len(),
-        warnings,
-    };
-    if global.output != Output::Table {
-        output::json(global, &document);
-        return Exit::Done;
+    match find(global) {
+        Ok((path, config)) => valid(global, &path, &config),
+        Err((path, errors)) => invalid(global, path.as_deref(), &errors),
     }
-    let paint = Paint::new(global);
-    let mut text = String::new();
-    for warning in &document.warnings {
-        let _ = writeln!(text, "{} {warning}", paint.doubtful("warning:"));
-    }
-    let _ = writeln!(
-        text,
-        "{} {} is valid: {}, {}",
-        paint.good("ok:"),
-        document.file,
-        counted(document.records, "record"),
-        counted(document.targets, "target")
-    );
-    output::print(&text);
-    Exit::Done
 }
 
 /// The configuration, or what is wrong with it and where it is, if it was found.
@@ -80,28 +63,49 @@ fn find(global: &Global) -> Result<(PathBuf, Config), (Option<PathBuf>, ConfigEr
     }
 }
 
-/// The form of `-o json` for one that is not.
-#[derive(Serialize)]
-struct Invalid<'a> {
-    valid: bool,
-    file: Option<String>,
-    faults: Vec<Fault<'a>>,
+fn valid(global: &Global, path: &Path, config: &Config) -> Exit {
+    let (records, targets) = (config.records.len(), config.targets.len());
+    if global.output != Output::Table {
+        let file = Some(path.display().to_string());
+        let warnings = entries(&config.warnings);
+        output::json(global, &Document { valid: true, file, records, targets, faults: Vec::new(), warnings });
+        return Exit::Done;
+    }
+    let paint = Paint::new(global);
+    let mut text =
+        render_warnings(&config.warnings, setup::coloured(global, std::io::stdout().is_terminal()));
+    let doubts = match config.warnings.len() {
+        0 => String::new(),
+        count => format!(", {}", counted(count, "warning")),
+    };
+    let _ = writeln!(
+        text,
+        "{} {} is valid: {}, {}{doubts}",
+        paint.good("ok:"),
+        path.display(),
+        counted(records, "record"),
+        counted(targets, "target")
+    );
+    output::print(&text);
+    Exit::Done
 }
 
-#[derive(Serialize)]
-struct Fault<'a> {
-    place: &'a str,
-    message: &'a str,
-    remedy: &'a str,
-}
-
-fn invalid(global: &Global, path: Option<PathBuf>, errors: &ConfigErrors) -> Exit {
-    let faults = errors
-        .faults()
-        .iter()
-        .map(|fault| Fault { place: &fault.place, message: &fault.message, remedy: &fault.remedy })
-        .collect();
+fn invalid(global: &Global, path: Option<&Path>, errors: &ConfigErrors) -> Exit {
+    if global.output == Output::Table {
+        let colour = setup::coloured(global, std::io::stderr().is_terminal());
+        eprint!("{}", render_warnings(errors.warnings(), colour));
+        return setup::complain(global, errors);
+    }
     let file = path.map(|path| path.display().to_string());
-    output::json(global, &Invalid { valid: false, file, faults });
+    let (faults, warnings) = (entries(errors.faults()), entries(errors.warnings()));
+    output::json(global, &Document { valid: false, file, records: 0, targets: 0, faults, warnings });
     Exit::Config
+}
+
+fn entries(findings: &[Finding]) -> Vec<Entry<'_>> {
+    let entry = |finding| {
+        let Finding { file, line, column, message, remedy, .. }: &Finding = finding;
+        Entry { file: file.as_deref(), line: *line, column: *column, message, remedy }
+    };
+    findings.iter().map(entry).collect()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::checks::{self, Proof};
 use super::keys;
+use super::limits;
 use super::model::{AgentSettings, Witness};
 use super::names::{is_name, name_rule};
 use super::read::{Item, Noted, Optional, Read};
@@ -20,10 +21,6 @@ const STARTUP_GRACE: Duration = Duration::from_secs(30);
 const LIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// The live record is not looked at more often than this.
 const SHORTEST_LIVE_INTERVAL: Duration = Duration::from_millis(100);
-/// More resolvers than this are never asked in the time of a probe.
-const MAX_RESOLVERS: usize = 8;
-/// More witnesses than this say no more.
-const MAX_WITNESSES: usize = 16;
 /// The room for a path in `sockaddr_un` on Linux, without the final zero (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -67,15 +64,17 @@ pub(super) fn read_api(item: Item<'_>) -> Read<Option<PathBuf>> {
 }
 
 fn resolvers(item: Item<'_>) -> Read<Resolvers> {
+    item.at_most(limits::RESOLVERS, "resolvers", "two or three are plenty")?;
     let resolvers = item.one_or_list(|item| item.socket_address(1, 53))?;
-    if !(1..=MAX_RESOLVERS).contains(&resolvers.len()) {
-        let message = format!("1 to {MAX_RESOLVERS} resolvers are asked, and this has {}", resolvers.len());
+    if resolvers.is_empty() {
+        let message = "an empty list of resolvers finds no name";
         return Err(item.fault(message, "write address and port of one or two, or remove `resolvers`"));
     }
     Ok(Resolvers::Given(resolvers))
 }
 
 fn witnesses(item: Item<'_>) -> Read<BTreeMap<WitnessId, Witness>> {
+    item.at_most(limits::WITNESSES, "witnesses", "three independent ones are plenty")?;
     let mut witnesses = BTreeMap::new();
     let mut places = BTreeMap::new();
     let mut all = Ok(());
@@ -89,11 +88,6 @@ fn witnesses(item: Item<'_>) -> Read<BTreeMap<WitnessId, Witness>> {
             all = Err(Noted);
         }
         witnesses.insert(id, witness);
-    }
-    if witnesses.len() > MAX_WITNESSES {
-        return Err(
-            item.fault(format!("more than {MAX_WITNESSES} witnesses"), "three independent ones are plenty")
-        );
     }
     all.map(|()| witnesses)
 }
@@ -139,7 +133,7 @@ fn dns_server(item: Item<'_>) -> Read<SocketAddr> {
 }
 
 /// The machine's name, as the kernel has it.
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {
         "" => "failover".to_owned(),

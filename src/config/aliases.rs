@@ -11,7 +11,7 @@ use super::records::{Placed, Records};
 use crate::decision::{Serve, TargetId};
 
 /// Notes every record whose targets cannot be published, or would be judged by what the record itself says.
-pub(super) fn check(desk: Desk<'_>, targets: &BTreeMap<TargetId, Target>, records: &Records) {
+pub(super) fn check(desk: Desk<'_>, targets: &BTreeMap<TargetId, Target>, records: &Records<'_>) {
     let name_of = |id: &TargetId| targets.get(id).and_then(Target::host_name);
     let leads_to: BTreeMap<&DomainName, BTreeSet<&DomainName>> = records
         .iter()
@@ -28,7 +28,7 @@ pub(super) fn check(desk: Desk<'_>, targets: &BTreeMap<TargetId, Target>, record
         }
         if policy.serve == Serve::All {
             let message = format!("`serve: all` with host names: {name} can have one CNAME and not several");
-            let at = placed.serve.unwrap_or(placed.span);
+            let at = placed.serve.unwrap_or(placed.node.span);
             desk.cx.fault(Fault::at(at, message).help("write `serve: first`, or use targets with addresses"));
         }
         apex(desk, name, placed);
@@ -38,7 +38,7 @@ pub(super) fn check(desk: Desk<'_>, targets: &BTreeMap<TargetId, Target>, record
     }
 }
 
-fn mixed(desk: Desk<'_>, placed: &Placed, alias: &TargetId, addressed: &TargetId) {
+fn mixed(desk: Desk<'_>, placed: &Placed<'_>, alias: &TargetId, addressed: &TargetId) {
     let message = format!(
         "targets of one record with a host name (`{alias}`) and with addresses (`{addressed}`): \
          it would be a CNAME now and addresses then"
@@ -48,7 +48,7 @@ fn mixed(desk: Desk<'_>, placed: &Placed, alias: &TargetId, addressed: &TargetId
 }
 
 /// A zone's own name holds SOA and NS, beside which no CNAME can stand (RFC 1912 section 2.4).
-fn apex(desk: Desk<'_>, name: &DomainName, placed: &Placed) {
+fn apex(desk: Desk<'_>, name: &DomainName, placed: &Placed<'_>) {
     match (&placed.record.zone, placed.zone) {
         (Some(zone), Some(at)) if zone == name => {
             let message =
@@ -56,11 +56,9 @@ fn apex(desk: Desk<'_>, name: &DomainName, placed: &Placed) {
             desk.cx.fault(Fault::at(at, message).help("use targets with addresses"));
         }
         (None, _) if name.label_count() == 2 => {
-            let text = format!(
-                "{name} looks like its zone's own name, where no CNAME can stand; use targets with addresses, or \
-                 say which zone it is in with `zone`"
-            );
-            desk.cx.warn(Some(placed.span), text);
+            let message = format!("{name} looks like its zone's own name, where no CNAME can stand");
+            let remedy = "use targets with addresses, or say which zone it is in with `zone`";
+            desk.cx.warn(Fault::at(placed.node.span, message).help(remedy));
         }
         _ => {}
     }
@@ -70,7 +68,7 @@ fn apex(desk: Desk<'_>, name: &DomainName, placed: &Placed) {
 fn circle(
     desk: Desk<'_>,
     name: &DomainName,
-    placed: &Placed,
+    placed: &Placed<'_>,
     id: &TargetId,
     alias: &DomainName,
     leads_to: &BTreeMap<&DomainName, BTreeSet<&DomainName>>,

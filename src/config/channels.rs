@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::keys;
+use super::limits;
 use super::names::{Names, check_name};
 use super::read::{Item, Optional, Read, nearest};
 use crate::decision::{ChannelId, EventKind, Severity};
@@ -29,6 +30,9 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 pub(super) fn read(item: Item<'_>) -> Read<(NotifySettings, Names)> {
     let map = item.map(&keys::NOTIFY)?;
     let entries = map.item("channels").map_or(Ok([].as_slice()), Item::names)?;
+    if let Some(item) = map.item("channels") {
+        item.at_most(limits::CHANNELS, "channels", "nobody reads as many")?;
+    }
     let names = Names::new("channel", entries);
     let mut channels = BTreeMap::new();
     for entry in entries {
@@ -37,7 +41,11 @@ pub(super) fn read(item: Item<'_>) -> Read<(NotifySettings, Names)> {
             channels.insert(ChannelId::from(entry.key.as_str()), Channel { kind });
         }
     }
-    let routes = map.get("routes", |item| item.list(|item| route(item, &names))).otherwise(Vec::new())?;
+    let route_list = |item: Item<'_>| {
+        item.at_most(limits::ROUTES, "routes", "a route can name several events, and beginnings of names")?;
+        item.list(|item| route(item, &names))
+    };
+    let routes = map.get("routes", route_list).otherwise(Vec::new())?;
     Ok((NotifySettings { channels, routes }, names))
 }
 
@@ -54,7 +62,7 @@ fn channel(item: Item<'_>) -> Read<ChannelKind> {
         _ => {
             let map = item.map(&keys::WEBHOOK)?;
             let url = map.need("url", secret_url);
-            let secrets = map.get("secrets", |item| item.one_or_list(signing_secret)).otherwise(Vec::new());
+            let secrets = map.get("secrets", signing_secrets).otherwise(Vec::new());
             Ok(ChannelKind::Webhook { url: url?, secrets: secrets? })
         }
     }
@@ -73,6 +81,11 @@ fn rocketchat_channel(item: Item<'_>) -> Read<String> {
     }
     let message = format!("channel `{}` begins with neither `#` nor `@`", item.shown());
     Err(item.fault(message, "write \"#room\" or \"@person\", in quotes"))
+}
+
+fn signing_secrets(item: Item<'_>) -> Read<Vec<SecretString>> {
+    item.at_most(limits::SECRETS, "signing secrets", "one, and a second one while it is being replaced")?;
+    item.one_or_list(signing_secret)
 }
 
 fn signing_secret(item: Item<'_>) -> Read<SecretString> {
@@ -100,6 +113,7 @@ fn route(item: Item<'_>, names: &Names) -> Read<Route> {
 }
 
 fn events(item: Item<'_>) -> Read<Vec<String>> {
+    item.at_most(limits::EVENTS, "events", "write the beginning of their names and `*`")?;
     let events = item.one_or_list(event)?;
     if events.is_empty() {
         return Err(item.fault("a route of no events", "write [\"*\"] for all, or remove the route"));
@@ -119,6 +133,11 @@ fn event(item: Item<'_>) -> Read<String> {
     }
     if LATER_EVENTS.iter().any(|later| pattern.starts_with(later)) {
         return Err(item.later(&format!("the event `{}`", item.shown()), "remove it"));
+    }
+    let family = format!("{}.", pattern.to_lowercase().trim_end_matches(['*', '.']));
+    if EventKind::ALL.iter().any(|kind| kind.as_str().starts_with(&family)) {
+        return Err(item
+            .fault(format!("no event is called `{}`", item.shown()), format!("did you mean `{family}*`?")));
     }
     let remedy = match nearest(&pattern, EventKind::ALL.iter().map(|kind| kind.as_str())) {
         Some(near) => format!("did you mean `{near}`?"),

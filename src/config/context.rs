@@ -1,6 +1,6 @@
 //! What all readers share: where faults and warnings are put, and what must not be shown.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -50,13 +50,15 @@ impl Fault {
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) faults: Vec<Fault>,
-    pub(super) warnings: BTreeSet<(Option<Span>, String)>,
+    pub(super) warnings: Vec<Fault>,
     /// Places that must not be shown.
     pub(super) hidden: BTreeSet<Span>,
     /// Texts that must not be shown wherever they occur.
     pub(super) secrets: BTreeSet<String>,
-    /// Files without a tree: nothing in them is known to be harmless.
+    /// Files without a whole tree: nothing in them is known to be harmless.
     pub(super) broken: BTreeSet<usize>,
+    /// Some of what was written could not be read.
+    pub(super) lacking: bool,
 }
 
 /// Passed to every reader. Collecting goes through `&self`, so that readers can be nested freely.
@@ -68,11 +70,18 @@ pub(super) struct Context<'a> {
     /// Marks of the contents of other files that values name, by path.
     pub(super) taken: RefCell<BTreeMap<String, u64>>,
     findings: RefCell<Findings>,
+    values: Cell<usize>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Context { env, files: RefCell::default(), taken: RefCell::default(), findings: RefCell::default() }
+        Context {
+            env,
+            files: RefCell::default(),
+            taken: RefCell::default(),
+            findings: RefCell::default(),
+            values: Cell::new(0),
+        }
     }
 
     /// A value names this file, and this is in it; nothing where it could not be read. A change of it is a change of the
@@ -90,6 +99,17 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Counts one more value and says how many there are.
+    pub(super) fn count(&self) -> usize {
+        self.values.set(self.values.get() + 1);
+        self.values.get()
+    }
+
+    /// How many faults were noted so far.
+    pub(super) fn faults(&self) -> usize {
+        self.findings.borrow().faults.len()
+    }
+
     /// Notes a fault unless there is one already.
     pub(super) fn fault_if_none(&self, fault: Fault) {
         if self.findings.borrow().faults.is_empty() {
@@ -103,8 +123,19 @@ impl<'a> Context<'a> {
         self.fault(fault.help("rename one of them or remove it").also(first, "first here"));
     }
 
-    pub(super) fn warn(&self, at: Option<Span>, text: impl Into<String>) {
-        self.findings.borrow_mut().warnings.insert((at, text.into()));
+    /// Notes what is doubtful and stops nobody.
+    pub(super) fn warn(&self, warning: Fault) {
+        self.findings.borrow_mut().warnings.push(warning);
+    }
+
+    /// Some of what was written could not be read: then nobody knows what is missing.
+    pub(super) fn lacks(&self) {
+        self.findings.borrow_mut().lacking = true;
+    }
+
+    /// Is there something that could not be read? A name may be defined in it.
+    pub(super) fn is_lacking(&self) -> bool {
+        self.findings.borrow().lacking
     }
 
     /// Never show this place.
@@ -122,9 +153,10 @@ impl<'a> Context<'a> {
         self.findings.borrow_mut().secrets.insert(text.trim().to_owned());
     }
 
-    /// There is no tree of this file.
+    /// There is no whole tree of this file.
     pub(super) fn broken(&self, file: usize) {
         self.findings.borrow_mut().broken.insert(file);
+        self.lacks();
     }
 
     pub(super) fn into_findings(self) -> Findings {

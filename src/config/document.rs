@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use providers::{DomainName, ProviderConfig};
 
 use super::checks::Definitions;
+use super::doubts::{self, Whole};
 use super::marks::Marks;
-use super::model::{AgentSettings, Config, RecordSettings, Target, Warning};
+use super::model::{Config, RecordSettings};
 use super::names::Names;
 use super::read::{Desk, Item, Optional};
 use super::records::{Defined, Placed, Records};
-use super::tree::{Entry, Node};
+use super::tree::{Node, Value};
 use super::{agent, aliases, channels, checks, keys, providers as provider_section, records, targets};
-use crate::decision::{Place, ProviderId, TargetId};
+use crate::decision::ProviderId;
 use crate::notify::NotifySettings;
 
 /// Reads everything. `None` when something is wrong; then it was noted.
@@ -24,7 +25,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
     let provider_names = Names::new("provider", entries("providers"));
     let defined = Defined { targets: &target_names, providers: &provider_names };
 
-    let empty = Node { span: root.span, value: super::tree::Value::Null };
+    let empty = Node { span: root.span, value: Value::Null };
     let agent = map.get("agent", agent::read).transpose();
     let agent = agent.unwrap_or_else(|| agent::read(Item::new(desk, &empty, "agent")));
     let socket = map.get("api", agent::read_api).otherwise(None);
@@ -49,9 +50,21 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         }
         None => NotifySettings::default(),
     });
+    if !desk.cx.is_lacking() {
+        let nobody = NotifySettings::default();
+        doubts::warn(&Whole {
+            desk,
+            root,
+            agent: agent.as_ref().ok(),
+            checks: checks.as_ref().unwrap_or(&BTreeMap::new()),
+            targets: targets.as_ref().unwrap_or(&BTreeMap::new()),
+            providers: providers.as_ref().unwrap_or(&BTreeMap::new()),
+            records: records.as_ref().unwrap_or(&BTreeMap::new()),
+            notify: notify.as_ref().unwrap_or(&nobody),
+        });
+    }
     let (agent, targets, records) = (agent.ok()?, targets.ok()?, records.ok()?);
     aliases::check(desk, &targets, &records);
-    warn_of_the_whole(desk, root, &agent, &targets, &records);
     let mut providers = providers.ok()?;
     give_zones(&mut providers, &records);
     Some(Config {
@@ -62,13 +75,13 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         providers,
         records: records.into_iter().map(|(name, placed)| (name, placed.record)).collect(),
         notify: notify.ok()?,
-        warnings: Vec::<Warning>::new(),
+        warnings: Vec::new(),
         marks: Marks::of(root, &desk.cx.taken.borrow()),
     })
 }
 
 /// A mock without a file serves the zones of its records.
-fn give_zones(providers: &mut BTreeMap<ProviderId, ProviderConfig>, records: &Records) {
+fn give_zones(providers: &mut BTreeMap<ProviderId, ProviderConfig>, records: &Records<'_>) {
     let mut zones: BTreeMap<&ProviderId, BTreeSet<DomainName>> = BTreeMap::new();
     for (name, Placed { record, .. }) in records {
         zones.entry(&record.policy.provider).or_default().extend(zone_of(name, record));
@@ -82,44 +95,4 @@ fn give_zones(providers: &mut BTreeMap<ProviderId, ProviderConfig>, records: &Re
 
 fn zone_of(name: &DomainName, record: &RecordSettings) -> Option<DomainName> {
     record.zone.clone().or_else(|| name.parent())
-}
-
-fn warn_of_the_whole(
-    desk: Desk<'_>,
-    root: &Node,
-    agent: &AgentSettings,
-    targets: &BTreeMap<TargetId, Target>,
-    records: &Records,
-) {
-    if records.is_empty() {
-        desk.cx.warn(None, "no records: nothing is kept pointing anywhere");
-    } else if agent.witnesses.is_empty() {
-        let place = root.entries().iter().find(|entry: &&Entry| entry.key == "agent").map(|entry| entry.at);
-        let text = "no witnesses: the agent cannot tell a dead primary from its own dead uplink; \
-                    add two addresses that have nothing to do with the targets to `agent.witnesses`";
-        desk.cx.warn(place, text);
-    }
-    for witness in agent.witnesses.values().filter(|witness| !witness.address.is_loopback()) {
-        if let Some((id, _)) =
-            targets.iter().find(|(_, target)| target.places.contains(&witness.address.into()))
-        {
-            let text = format!(
-                "the witness {} is an address of the target `{id}` and proves nothing",
-                witness.address
-            );
-            desk.cx.warn(None, text);
-        }
-    }
-    for (name, Placed { record, span, .. }) in records {
-        let mut owners: BTreeMap<&Place, &TargetId> = BTreeMap::new();
-        for id in record.policy.targets() {
-            for place in targets.get(id).into_iter().flat_map(|target| &target.places) {
-                if let Some(other) = owners.insert(place, id) {
-                    let what = if place.name().is_some() { "host name" } else { "address" };
-                    let text = format!("{name}: the targets `{other}` and `{id}` share the {what} {place}");
-                    desk.cx.warn(Some(*span), text);
-                }
-            }
-        }
-    }
 }

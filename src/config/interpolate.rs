@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 
 use super::context::{Context, Fault};
@@ -21,7 +22,7 @@ pub(super) fn resolve(cx: &Context<'_>, sources: &Sources, node: &mut Node) {
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|item| resolve(cx, sources, item)),
         Value::Map(entries) => entries.iter_mut().for_each(|entry| resolve(cx, sources, &mut entry.node)),
-        Value::Scalar(scalar) if !scalar.referred && scalar.text.contains("${") => {
+        Value::Scalar(scalar) if !scalar.is_referred() && scalar.text.contains("${") => {
             let Scalar { text, referred, .. } = scalar;
             let mut places = Places { raw: sources.slice(span), span, cursor: 0 };
             match fill(cx, &mut places, text) {
@@ -33,9 +34,9 @@ pub(super) fn resolve(cx: &Context<'_>, sources: &Sources, node: &mut Node) {
     }
 }
 
-/// The text with its references replaced, and whether there was one.
-fn fill(cx: &Context<'_>, places: &mut Places<'_>, text: &str) -> Read<(String, bool)> {
-    let (mut out, mut rest, mut referred, mut result) = (String::new(), text, false, Ok(()));
+/// The text with its references replaced, and which parts they gave.
+fn fill(cx: &Context<'_>, places: &mut Places<'_>, text: &str) -> Read<(String, Vec<Range<usize>>)> {
+    let (mut out, mut rest, mut referred, mut result) = (String::new(), text, Vec::new(), Ok(()));
     while let Some(at) = rest.find("${") {
         let (before, reference) = rest.split_at(at);
         if let Some(before) = before.strip_suffix('$') {
@@ -45,17 +46,20 @@ fn fill(cx: &Context<'_>, places: &mut Places<'_>, text: &str) -> Read<(String, 
             continue;
         }
         out.push_str(before);
-        referred = true;
         let Some(end) = reference.find('}') else {
             let fault = Fault::at(places.find(reference), "`${` without a `}`");
             cx.fault(fault.help("close it; for a literal `${` write `$${`"));
             return Err(Noted);
         };
         let (whole, after) = reference.split_at(end + 1);
-        match value(cx, &whole[2..end]) {
-            Ok(value) => out.push_str(&value),
+        let at = places.find(whole);
+        match value(cx, at, &whole[2..end]) {
+            Ok(value) => {
+                referred.push(out.len()..out.len() + value.len());
+                out.push_str(&value);
+            }
             Err((message, remedy)) => {
-                cx.fault(Fault::at(places.find(whole), message).help(remedy));
+                cx.fault(Fault::at(at, message).help(remedy));
                 result = Err(Noted);
             }
         }
@@ -84,9 +88,9 @@ impl Places<'_> {
 }
 
 /// What a reference stands for, or what is wrong with it and what to do.
-fn value(cx: &Context<'_>, reference: &str) -> Result<String, (String, String)> {
+fn value(cx: &Context<'_>, at: Span, reference: &str) -> Result<String, (String, String)> {
     if let Some(path) = reference.strip_prefix("file:") {
-        return file(cx, path);
+        return file(cx, at, path);
     }
     let (name, fallback) = match reference.split_once(":-") {
         Some((name, fallback)) => (name, Some(fallback)),
@@ -111,21 +115,25 @@ fn value(cx: &Context<'_>, reference: &str) -> Result<String, (String, String)> 
 }
 
 /// The content of a file without its last line break. Each file is read once.
-fn file(cx: &Context<'_>, path: &str) -> Result<String, (String, String)> {
+fn file(cx: &Context<'_>, at: Span, path: &str) -> Result<String, (String, String)> {
+    if path.is_empty() {
+        return Err(("`${file:}` names no file".into(), "write `${file:/path}`".into()));
+    }
     let mut files = cx.files.borrow_mut();
-    let content = files.entry(path.to_owned()).or_insert_with(|| read(cx, path));
+    let content = files.entry(path.to_owned()).or_insert_with(|| read(cx, at, path));
     content.clone().map_err(|why| {
         (format!("cannot take the value from the file {path}: {why}"), "mend the path or the file".into())
     })
 }
 
-fn read(cx: &Context<'_>, path: &str) -> Result<String, String> {
+fn read(cx: &Context<'_>, at: Span, path: &str) -> Result<String, String> {
     let meta = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !meta.is_file() {
         return Err("it is no plain file".into());
     }
     if meta.permissions().mode() & 0o004 != 0 {
-        cx.warn(None, format!("{path} holds a secret and everybody can read it: chmod 640 {path}"));
+        let warning = Fault::at(at, format!("everybody on this machine can read {path}"));
+        cx.warn(warning.help(format!("chmod 640 {path}")));
     }
     let mut text = String::new();
     let file = File::open(path).map_err(|error| error.to_string())?;

@@ -1,27 +1,17 @@
-//! From files to a [`Config`]: finding them, reading them within limits, and the order of the steps.
+//! From files to a [`Config`]: the order of the steps.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Fault};
 use super::fault::{self, ConfigErrors};
+use super::files::{self, Text};
 use super::model::Config;
 use super::read::Desk;
+use super::show::Effective;
 use super::source::{Source, Sources};
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::{document, interpolate, merge, secret, yaml};
-
-/// A file may be this long, bytes.
-pub(super) const MAX_FILE: u64 = 1024 * 1024;
-/// A folder may hold this many files.
-const MAX_FILES: usize = 256;
-/// Where a configuration is looked for when nothing is said.
-const USUAL: &[&str] = &["./failover.yaml", "/etc/failover/failover.yaml"];
-/// The variable that names a configuration.
-const VARIABLE: &str = "FAILOVER_CONFIG";
 
 impl Config {
     /// The example configuration, with all keys explained: `failover.example.yaml`.
@@ -40,7 +30,7 @@ impl Config {
     /// # Errors
     /// One fault that lists where was looked.
     pub fn find(explicit: Option<&Path>) -> Result<PathBuf, ConfigErrors> {
-        find(explicit, &|name| std::env::var(name).ok(), &|path| path.exists())
+        files::find(explicit, &|name| std::env::var(name).ok(), &|path| path.exists())
     }
 
     /// Loads a file, or a folder of `*.yaml` and `*.yml` files, sorted by name and read as one.
@@ -53,6 +43,33 @@ impl Config {
         Loading::of(path, env).result
     }
 
+    /// The effective configuration of a file or folder: see [`Effective`]. With `defaults`, every default filled in.
+    ///
+    /// # Errors
+    /// Every fault of all files.
+    pub fn show(
+        path: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+        defaults: bool,
+    ) -> Result<Effective, ConfigErrors> {
+        let cx = Context::new(env);
+        let texts = files::read_all(&cx, path)?;
+        build(cx, texts, |_, root, words| Effective::new(root, words, defaults)).0
+    }
+
+    /// The effective configuration of the text of one file.
+    ///
+    /// # Errors
+    /// Every fault in it.
+    pub fn show_text(
+        name: &str,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+        defaults: bool,
+    ) -> Result<Effective, ConfigErrors> {
+        build(Context::new(env), one(name, text), |_, root, words| Effective::new(root, words, defaults)).0
+    }
+
     /// Reads the text of one file; `name` is its name in messages.
     ///
     /// # Errors
@@ -62,7 +79,7 @@ impl Config {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, ConfigErrors> {
-        build(Context::new(env), vec![(name.to_owned(), text.to_owned(), false)]).result
+        build(Context::new(env), one(name, text), |config, _, _| config).0
     }
 }
 
@@ -79,159 +96,89 @@ impl Loading {
     /// As [`Config::load`].
     pub fn of(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loading {
         let cx = Context::new(env);
-        let mut texts = Vec::new();
-        let files = match files(path) {
-            Ok(files) => files,
-            Err(errors) => return Loading { result: Err(errors), taken: BTreeSet::new() },
-        };
-        for file in files {
-            let name = file.display().to_string();
-            match read(&file) {
-                Ok((text, open)) => texts.push((name, text, open)),
-                Err((why, remedy)) => cx.fault(Fault::file(name, why).help(remedy)),
+        match files::read_all(&cx, path) {
+            Err(errors) => Loading { result: Err(errors), taken: BTreeSet::new() },
+            Ok(texts) => {
+                let (result, taken) = build(cx, texts, |config, _, _| config);
+                Loading { result, taken }
             }
         }
-        build(cx, texts)
     }
 }
 
-/// Name, text, and whether everybody on this machine may read the file.
-type Text = (String, String, bool);
+fn one(name: &str, text: &str) -> Vec<Text> {
+    vec![Text { name: name.to_owned(), content: text.to_owned(), open: false }]
+}
 
-fn build(cx: Context<'_>, texts: Vec<Text>) -> Loading {
+/// Reads the texts as one and makes something of the configuration, its tree and what must not be shown; and the files
+/// that values were taken from.
+fn build<T>(
+    cx: Context<'_>,
+    texts: Vec<Text>,
+    make: impl FnOnce(Config, &Node, &[String]) -> T,
+) -> (Result<T, ConfigErrors>, BTreeSet<PathBuf>) {
     let mut sources = Sources::default();
-    let mut whole: Option<Node> = None;
-    let mut trees = Vec::new();
-    for (name, text, open) in texts {
-        let index = sources.add(Source::new(&name, &text));
-        trees.push((index, open));
-    }
-    for (index, open) in trees {
-        let source = sources.get(index).clone();
-        let parsed = yaml::parse(&cx, index, &source);
-        parsed.second.iter().for_each(|node| secret::collect(&cx, &sources, node));
-        parsed.lost.iter().for_each(|node| secret::hide(&cx, &sources, node, true));
-        let Some(mut tree) = parsed.root else { continue };
-        interpolate::resolve(&cx, &sources, &mut tree);
-        let hidden = cx.hidden();
-        secret::collect(&cx, &sources, &tree);
-        if open && cx.hidden() > hidden {
-            let name = &source.name;
-            cx.warn(None, format!("{name} holds a secret and everybody can read it: chmod 640 {name}"));
-        }
-        match &mut whole {
-            None => whole = Some(tree),
-            Some(whole) => merge::merge(&cx, whole, tree, &mut Vec::new()),
-        }
-    }
+    let whole = merged(&cx, &mut sources, texts);
     if whole.is_none() {
         let name = sources.iter().next().map_or(String::new(), |source| source.name.clone());
         cx.fault_if_none(Fault::file(name, "nothing is configured").help("start from failover.example.yaml"));
     }
     let desk = Desk { cx: &cx, sources: &sources };
-    let config = whole.and_then(|whole| document::read(desk, &whole));
+    let config = whole.as_ref().and_then(|whole| document::read(desk, whole));
     let taken = cx.files.borrow().keys().chain(cx.taken.borrow().keys()).map(PathBuf::from).collect();
     let findings = cx.into_findings();
-    let result = match config {
-        Some(config) if findings.faults.is_empty() => {
-            Ok(Config { warnings: fault::warnings(&sources, findings), ..config })
+    let result = match (config, whole) {
+        (Some(config), Some(whole)) if findings.faults.is_empty() => {
+            let words = secret::words(findings.secrets.iter().cloned());
+            let config = Config { warnings: fault::warnings(&sources, findings), ..config };
+            Ok(make(config, &whole, &words))
         }
         _ => Err(ConfigErrors::new(&sources, findings)),
     };
-    Loading { result, taken }
+    (result, taken)
 }
 
-fn find(
-    explicit: Option<&Path>,
-    env: &dyn Fn(&str) -> Option<String>,
-    exists: &dyn Fn(&Path) -> bool,
-) -> Result<PathBuf, ConfigErrors> {
-    if let Some(path) = explicit {
-        return Ok(path.to_owned());
+/// All files as one tree, references resolved; `None` when there is nothing in them.
+fn merged(cx: &Context<'_>, sources: &mut Sources, texts: Vec<Text>) -> Option<Node> {
+    let mut open = Vec::new();
+    for text in texts {
+        let index = sources.add(Source::new(&text.name, &text.content));
+        open.push((index, text.open));
     }
-    if let Some(path) = env(VARIABLE).filter(|path| !path.is_empty()) {
-        return Ok(path.into());
+    let sources = &*sources;
+    let mut whole: Option<Node> = None;
+    for (index, open) in open {
+        let Some(tree) = tree_of(cx, sources, index, open) else { continue };
+        match &mut whole {
+            None => whole = Some(tree),
+            Some(whole) => merge::merge(cx, whole, tree, &mut Vec::new()),
+        }
     }
-    USUAL.iter().map(PathBuf::from).find(|path| exists(path)).ok_or_else(|| {
-        let places = USUAL.join(", ");
-        let message =
-            format!("no configuration: -c was not given, {VARIABLE} is not set, and none of {places} exists");
-        ConfigErrors::one("failover", &message, "write one of them, or name one with -c FILE")
-    })
+    whole
 }
 
-/// The files to read.
-pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigErrors> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+/// The tree of one file, references resolved; `None` when there is nothing in it, or no mapping.
+fn tree_of(cx: &Context<'_>, sources: &Sources, index: usize, open: bool) -> Option<Node> {
+    let source = sources.get(index);
+    let parsed = yaml::parse(cx, index, source);
+    parsed.lost.iter().for_each(|node| secret::hide(cx, sources, node, true));
+    let mut tree = parsed.root?;
+    interpolate::resolve(cx, sources, &mut tree);
+    let hidden = cx.hidden();
+    secret::collect(cx, sources, &tree);
+    if open && cx.hidden() > hidden {
+        let name = &source.name;
+        let warning = Fault::file(name, "it holds a secret, and everybody on this machine can read it");
+        cx.warn(warning.help(format!("chmod 640 {name}")));
     }
-    let name = path.display().to_string();
-    let unreadable = |error: std::io::Error| {
-        ConfigErrors::one(&name, &format!("cannot be read: {error}"), "check the path and its permissions")
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let yaml = file.extension().is_some_and(|end| end == "yaml" || end == "yml");
-        if yaml && !hidden && !file.is_dir() {
-            files.push(file);
-        }
+    if !matches!(tree.value, Value::Map(_)) {
+        // A text in the wrong place may be anything.
+        secret::hide(cx, sources, &tree, true);
+        let form = tree.form();
+        let fault = Fault::at(tree.span, format!("a configuration is a mapping, and this is {form}"));
+        cx.fault(fault.help("write `key: value` lines: `checks:`, `targets:`, `providers:`, `records:`"));
+        cx.broken(index);
+        return None;
     }
-    files.sort();
-    match files.len() {
-        0 => Err(ConfigErrors::one(
-            &name,
-            "there is no *.yaml and no *.yml in this folder",
-            "put the files there",
-        )),
-        1..=MAX_FILES => Ok(files),
-        count => {
-            let message = format!("{count} files, and at most {MAX_FILES} are read");
-            Err(ConfigErrors::one(&name, &message, "put them together"))
-        }
-    }
-}
-
-/// The text of a file, and whether everybody may read it; or why not, and what to do.
-fn read(path: &Path) -> Result<(String, bool), (String, &'static str)> {
-    let unreadable =
-        |error: std::io::Error| (format!("cannot be read: {error}"), "check the path and its permissions");
-    let file = File::open(path).map_err(unreadable)?;
-    let open = file.metadata().map_err(unreadable)?.permissions().mode() & 0o004 != 0;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err((
-            format!("longer than {} KiB", MAX_FILE / 1024),
-            "divide it: a folder of files is read as one",
-        ));
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((text, open)),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            Err((format!("not UTF-8, from byte {at} on"), "save it as UTF-8"))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_that_is_named_or_exists_is_taken() {
-        let none = |_: &str| None;
-        let set = |name: &str| (name == VARIABLE).then(|| "/srv/f.yaml".to_owned());
-        let nowhere = |_: &Path| false;
-        let etc = |path: &Path| path.starts_with("/etc");
-        assert_eq!(find(Some(Path::new("a.yaml")), &set, &etc).unwrap(), Path::new("a.yaml"));
-        assert_eq!(find(None, &set, &etc).unwrap(), Path::new("/srv/f.yaml"));
-        assert_eq!(find(None, &none, &etc).unwrap(), Path::new("/etc/failover/failover.yaml"));
-        let error = find(None, &none, &nowhere).unwrap_err().to_string();
-        for place in ["-c", VARIABLE, "./failover.yaml", "/etc/failover/failover.yaml"] {
-            assert!(error.contains(place), "{error}");
-        }
-    }
+    Some(tree)
 }

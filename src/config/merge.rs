@@ -18,7 +18,11 @@ pub(super) fn merge(cx: &Context<'_>, whole: &mut Node, more: Node, path: &mut V
             for other in others {
                 match entries.iter_mut().find(|entry| entry.key == other.key) {
                     None => entries.push(other),
-                    Some(first) if named => cx.twice(&other.key, other.at, first.at),
+                    Some(first) if named => {
+                        cx.twice(&other.key, other.at, first.at);
+                        // Read like the first, so that what is wrong in it is told, too.
+                        entries.push(other);
+                    }
                     Some(first) => {
                         path.push(other.key);
                         merge(cx, &mut first.node, other.node, path);

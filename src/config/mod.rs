@@ -7,16 +7,17 @@
 //!
 //! | file | what is there |
 //! |---|---|
-//! | `load` | finding and reading files, limits, the order of the steps |
+//! | `load`, `files` | finding and reading files, the order of the steps |
+//! | `limits` | the most there may be of anything |
 //! | `yaml`, `tree`, `source` | the parser (the only use of a YAML crate), values with their places, lines and columns |
 //! | `interpolate`, `merge` | references in values; a folder of files read as one |
 //! | `keys` | every key, by mapping, of this version with its form, and of later ones |
-//! | `schema` | a JSON Schema made of them |
+//! | `schema`, `show` | a JSON Schema made of them; the effective configuration, secrets masked |
 //! | `read`, `scalar`, `names` | reading keys, values and names, noting what is wrong |
 //! | `agent`, `checks`, `targets`, `providers`, `records`, `channels` | one section each |
-//! | `document` | the sections together, and what only the whole shows |
+//! | `document`, `doubts` | the sections together; what only the whole shows, and what is doubtful in it |
 //! | `marks`, `watch` | which parts of two configurations are the same; whether files changed |
-//! | `context`, `fault`, `secret` | collecting faults, showing them, and what must never be shown |
+//! | `context`, `fault`, `excerpt`, `secret` | collecting faults, showing them, and what must never be shown |
 //!
 //! Deliberately absent: serde for these types. It stops at the first fault, and `tag`, `flatten` and `untagged`
 //! lose the place of what they read. A key that is not of this version is refused, never ignored.
@@ -27,9 +28,13 @@ mod channels;
 mod checks;
 mod context;
 mod document;
+mod doubts;
+mod excerpt;
 mod fault;
+mod files;
 mod interpolate;
 mod keys;
+mod limits;
 mod load;
 mod marks;
 mod merge;
@@ -41,14 +46,16 @@ mod records;
 mod scalar;
 mod schema;
 mod secret;
+mod show;
 mod source;
 mod targets;
 mod tree;
 mod watch;
 mod yaml;
 
-pub use fault::{ConfigErrors, ConfigFault};
+pub use fault::{ConfigErrors, Finding, render_warnings};
 pub use load::Loading;
 pub use marks::Marks;
-pub use model::{AgentSettings, Config, RecordSettings, Target, Warning, Witness};
+pub use model::{AgentSettings, Config, RecordSettings, Target, Witness};
+pub use show::Effective;
 pub use watch::Prints;

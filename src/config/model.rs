@@ -9,6 +9,7 @@ use std::time::Duration;
 use providers::{DomainName, ProviderConfig};
 
 use super::Marks;
+use super::fault::Finding;
 use crate::decision::{
     CheckId, CheckPolicy, Place, Policy, ProviderId, RecordPolicy, Require, TargetId, TargetPolicy,
     Thresholds, WitnessId,
@@ -35,7 +36,7 @@ pub struct Config {
     /// Channels and routes.
     pub notify: NotifySettings,
     /// What is no fault and yet deserves a word (no witnesses, for one).
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Finding>,
     /// To tell which entries another configuration has changed.
     pub marks: Marks,
 }
@@ -114,15 +115,6 @@ pub struct RecordSettings {
     pub zone: Option<DomainName>,
     /// The authoritative servers, where they are not to be found by the zone's NS set.
     pub nameservers: Vec<SocketAddr>,
-}
-
-/// Something to mend that stops nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// `file:line:column`, where there is a place.
-    pub place: Option<String>,
-    /// What, and what to do.
-    pub text: String,
 }
 
 impl Config {

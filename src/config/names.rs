@@ -10,6 +10,9 @@ use super::tree::{Entry, Span};
 /// A name is at most this long, characters.
 const MAX_NAME: usize = 64;
 
+/// After so many faults no name is guessed.
+const MAX_GUESSES: usize = 200;
+
 /// The names of one section. A thing whose definition is faulty is defined all the same.
 pub(super) struct Names {
     what: &'static str,
@@ -31,6 +34,10 @@ impl Names {
             self.used.borrow_mut().insert(name.clone());
             return Ok(name);
         }
+        if item.desk.cx.is_lacking() {
+            // It may be defined in what could not be read; that was noted.
+            return Err(Noted);
+        }
         Err(self.undefined(item, &name))
     }
 
@@ -41,7 +48,9 @@ impl Names {
         if self.defined.len() > MAX_LISTED {
             listed.push("...");
         }
-        let remedy = match nearest(name, self.defined.keys().map(String::as_str)) {
+        // A guess costs time, and among thousands of faults nobody reads it.
+        let guesses = if item.desk.cx.faults() < MAX_GUESSES { self.defined.len() } else { 0 };
+        let remedy = match nearest(name, self.defined.keys().map(String::as_str).take(guesses)) {
             Some(near) => format!("did you mean `{near}`? defined: {}", listed.join(", ")),
             None if listed.is_empty() => format!("no {} is defined", self.what),
             None => format!("defined: {}", listed.join(", ")),
@@ -52,8 +61,12 @@ impl Names {
     /// Warns of every name that nothing refers to.
     pub(super) fn warn_unused(&self, cx: &Context<'_>, by: &str) {
         let used = self.used.borrow();
+        if cx.is_lacking() {
+            return;
+        }
         for (name, at) in self.defined.iter().filter(|(name, _)| !used.contains(*name)) {
-            cx.warn(Some(*at), format!("the {} `{name}` is used by no {by}", self.what));
+            let warning = Fault::at(*at, format!("the {} `{name}` is used by no {by}", self.what));
+            cx.warn(warning.help(format!("name it in a {by}, or remove it")));
         }
     }
 }
@@ -74,7 +87,15 @@ pub(super) fn check_name(item: Item<'_>, entry: &Entry) -> Read<()> {
     if is_name(&entry.key) {
         return Ok(());
     }
-    let message = format!("`{}` cannot be the name of a {}", item.desk.key(entry), item.name);
-    item.desk.cx.fault(Fault::at(entry.at, message).help(name_rule()));
+    let message = match entry.key.as_str() {
+        "" => format!("a {} without a name", item.name),
+        _ => format!("`{}` cannot be the name of a {}", item.desk.key(entry), item.name),
+    };
+    let fault = Fault::at(entry.at, message);
+    item.desk.cx.fault(if entry.key.contains([':', '{']) {
+        fault.help("put a space after the colon")
+    } else {
+        fault.help(name_rule())
+    });
     Err(Noted)
 }

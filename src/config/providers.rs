@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::keys;
+use super::limits;
 use super::names::check_name;
 use super::read::{Item, Optional, Read};
 use crate::decision::ProviderId;
@@ -28,6 +29,7 @@ const ALGORITHMS: &[(&str, TsigAlgorithm)] = &[
 
 /// All providers. The zones of a mock are filled in when the records are known.
 pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<ProviderId, ProviderConfig>> {
+    item.at_most(limits::PROVIDERS, "providers", "divide them among several agents")?;
     let mut providers = BTreeMap::new();
     for entry in item.names()? {
         let item = Item { node: &entry.node, name: "provider", ..item };
@@ -91,7 +93,7 @@ fn powerdns(item: Item<'_>) -> Read<PowerDnsConfig> {
             return Err(item.fault("`url` ends with /api/v1", "leave that out; it is added"));
         }
         if url.scheme() == "http" && !is_loopback(&url) {
-            item.warn("the API key travels unencrypted to another machine: use https");
+            item.warn("the API key travels unencrypted to another machine", "use https");
         }
         Ok(url)
     });

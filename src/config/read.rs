@@ -2,11 +2,16 @@
 //!
 //! A reader first asks for all keys and then builds its value with `?`, so that one wrong key hides no other.
 
+use std::collections::BTreeSet;
+
 use super::context::{Context, Fault};
-use super::keys::Section;
+use super::keys::{self, Section};
 use super::secret;
 use super::source::Sources;
 use super::tree::{Entry, Node, Scalar, Span, Value};
+
+/// So many unknown keys of a mapping are looked at twice.
+const MAX_STRANGERS: usize = 16;
 
 /// Something is wrong and was already noted.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +61,20 @@ impl<'a> Item<'a> {
 
     /// Notes a fault at this value.
     pub(super) fn fault(self, message: impl Into<String>, remedy: impl Into<String>) -> Noted {
-        self.desk.cx.fault(Fault::at(self.node.span, message).help(remedy));
+        let fault = Fault::at(self.node.span, message);
+        self.desk.cx.fault(match self.bare_reference() {
+            Some(name) => fault.help(format!("a reference has braces: write `${{{name}}}`")),
+            None => fault.help(remedy),
+        });
         Noted
+    }
+
+    /// `$NAME`, as a shell would read it.
+    fn bare_reference(self) -> Option<&'a str> {
+        let Value::Scalar(scalar) = &self.node.value else { return None };
+        let name = scalar.text.strip_prefix('$').filter(|_| !scalar.is_referred())?;
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        (name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(word)).then_some(name)
     }
 
     /// Notes that this asks for something of a later version.
@@ -65,16 +82,16 @@ impl<'a> Item<'a> {
         self.fault(format!("{what} is not in this version yet"), remedy)
     }
 
-    /// Warns of this value.
-    pub(super) fn warn(self, text: impl Into<String>) {
-        self.desk.cx.warn(Some(self.node.span), text);
+    /// Warns of this value, which stops nobody.
+    pub(super) fn warn(self, message: impl Into<String>, remedy: impl Into<String>) {
+        self.desk.cx.warn(Fault::at(self.node.span, message).help(remedy));
     }
 
     /// The value as a person may see it: as written, so that a resolved reference stays hidden.
     pub(super) fn shown(self) -> String {
         const MAX: usize = 60;
         let text = match &self.node.value {
-            Value::Scalar(scalar) if scalar.referred => self.desk.sources.slice(self.node.span),
+            Value::Scalar(scalar) if scalar.is_referred() => self.desk.sources.slice(self.node.span),
             Value::Scalar(scalar) => &scalar.text,
             _ => self.node.form(),
         };
@@ -88,7 +105,7 @@ impl<'a> Item<'a> {
     /// What a library says is wrong with it; nothing for a resolved reference, which it might repeat.
     pub(super) fn because(self, error: impl std::fmt::Display) -> String {
         match &self.node.value {
-            Value::Scalar(scalar) if scalar.referred => String::new(),
+            Value::Scalar(scalar) if scalar.is_referred() => String::new(),
             _ => format!(": {error}"),
         }
     }
@@ -111,6 +128,19 @@ impl<'a> Item<'a> {
             }
             _ => Err(self.expected(form, "write a single value")),
         }
+    }
+
+    /// A fault when there are more than so many in this list or mapping: `what` in the plural.
+    pub(super) fn at_most(self, most: usize, what: &str, remedy: &str) -> Read<()> {
+        let count = match &self.node.value {
+            Value::List(items) => items.len(),
+            Value::Map(entries) => entries.len(),
+            _ => 1,
+        };
+        if count <= most {
+            return Ok(());
+        }
+        Err(self.fault(format!("{count} {what}, and there may be at most {most}"), remedy))
     }
 
     /// Each item of a list, or the one value that stands for a list of one.
@@ -137,7 +167,7 @@ impl<'a> Item<'a> {
         match &self.node.value {
             Value::Null => Ok(&[]),
             Value::Map(entries) => Ok(entries),
-            _ => Err(self.expected("a mapping of names", "write `name: {...}`, one a line")),
+            _ => Err(self.expected("a mapping", "write `name: ...`, one a line")),
         }
     }
 
@@ -149,25 +179,50 @@ impl<'a> Item<'a> {
         later: &[&str],
     ) -> Read<&'static str> {
         if !matches!(self.node.value, Value::Null | Value::Map(_)) {
-            return Err(self.expected("a mapping", "write `{type: ...}`"));
+            return Err(self.no_mapping(section));
         }
         let map = Map { desk: self.desk, section, node: self.node };
         if let Some(item) = map.item("type") {
-            return item.choice(kinds, later);
+            return item.choice(kinds, later).inspect_err(|_| self.hide_unknown());
+        }
+        // The other unknown keys cannot be judged before the type is known.
+        self.hide_unknown();
+        let meant = |entry: &&Entry| nearest(&entry.key, ["type"]).is_some();
+        if let Some(entry) = self.node.entries().iter().find(meant) {
+            self.desk.stranger(section, entry);
+            return Err(Noted);
         }
         let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
         Err(map.fault(format!("{} needs `type`", section.what), format!("add one of: {}", kinds.join(", "))))
+    }
+
+    /// Without its type nobody knows what a mapping holds: a misspelt `url` may stand before a secret.
+    fn hide_unknown(self) {
+        for entry in self.node.entries().iter().filter(|entry| !keys::is_known(&entry.key)) {
+            secret::hide(self.desk.cx, self.desk.sources, &entry.node, true);
+        }
+    }
+
+    fn no_mapping(self, section: &Section) -> Noted {
+        if matches!(self.node.value, Value::Lost) {
+            return Noted;
+        }
+        let first = section.keys.iter().find(|key| key.required).or(section.keys.first());
+        let first = first.map_or("key", |key| key.name);
+        let remedy = format!("write `{{{first}: ...}}`; keys: {}", section.list());
+        self.fault(format!("{} must be a mapping, and this is {}", section.what, self.node.form()), remedy)
     }
 
     /// The mapping here, with the keys of this table; nothing is an empty one. Unknown keys and those of later
     /// versions are noted.
     pub(super) fn map(self, section: &'static Section) -> Read<Map<'a>> {
         if !matches!(self.node.value, Value::Null | Value::Map(_)) {
-            let remedy = format!("write `key: value` lines; keys: {}", section.list());
-            return Err(self.expected("a mapping", &remedy));
+            return Err(self.no_mapping(section));
         }
-        for entry in self.node.entries() {
-            if section.key(&entry.key).is_none() {
+        let mut strangers = BTreeSet::new();
+        for entry in self.node.entries().iter().filter(|entry| section.key(&entry.key).is_none()) {
+            // A second definition was noted already.
+            if strangers.insert(entry.key.as_str()) {
                 self.desk.stranger(section, entry);
             }
         }
@@ -202,13 +257,19 @@ impl Desk<'_> {
         let key = self.key(entry);
         let all = section.names().chain(section.later.iter().map(|(key, _)| *key));
         let near = nearest(&key, all);
-        if near.is_none_or(secret::is_secret) {
+        let homes = if near.is_none() { keys::homes(&key) } else { Vec::new() };
+        let harmless = !homes.is_empty() && !secret::is_secret(&key);
+        if near.is_none_or(secret::is_secret) && !harmless {
             // Who knows what the value is.
             secret::hide(self.cx, self.sources, &entry.node, true);
         }
-        let remedy = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the keys of {} are: {}", section.what, section.list()),
+        let remedy = match (near, homes.as_slice()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, []) => format!("the keys of {} are: {}", section.what, section.list()),
+            (None, homes) => {
+                let homes = homes.join(", ");
+                format!("it is a key of {homes}; the keys of {} are: {}", section.what, section.list())
+            }
         };
         self.cx.fault(Fault::at(entry.at, format!("unknown key `{key}` in {}", section.what)).help(remedy));
     }
@@ -238,10 +299,18 @@ impl<'a> Map<'a> {
     pub(super) fn need<T>(&self, key: &'static str, read: impl FnOnce(Item<'a>) -> Read<T>) -> Read<T> {
         match self.item(key) {
             Some(item) => read(item),
+            // The key that was meant for it was noted.
+            None if self.is_meant(key) => Err(Noted),
             None => {
                 Err(self.fault(format!("{} needs `{key}`", self.section.what), format!("add `{key}: ...`")))
             }
         }
+    }
+
+    /// Is there an unknown key that was probably meant to be this one?
+    pub(super) fn is_meant(&self, key: &str) -> bool {
+        let strangers = self.node.entries().iter().filter(|entry| self.section.key(&entry.key).is_none());
+        strangers.take(MAX_STRANGERS).any(|entry| nearest(&entry.key, self.section.names()) == Some(key))
     }
 
     /// Notes a fault of the mapping as a whole.
@@ -252,7 +321,17 @@ impl<'a> Map<'a> {
 
 /// The name that was probably meant.
 pub(super) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
     let distance = |other: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
-    let (distance, near) = names.into_iter().map(|other| (distance(other), other)).min()?;
-    (distance <= 1 + near.chars().count() / 4).then_some(near)
+    let names: Vec<&str> = names.into_iter().collect();
+    let (distance, near) = names.iter().map(|other| (distance(other), *other)).min()?;
+    if distance <= 1 + near.chars().count() / 4 {
+        return Some(near);
+    }
+    // `warn` for `warning`, when there is only one such.
+    let mut longer = names.into_iter().filter(|other| name.len() >= 3 && other.starts_with(name));
+    longer.next().filter(|_| longer.next().is_none())
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use providers::{DomainName, Ttl};
 
 use super::keys;
+use super::limits;
 use super::model::RecordSettings;
 use super::names::Names;
 use super::read::{Item, Map, Noted, Optional, Read};
 use super::scalar::looks_like_an_address;
-use super::tree::{Span, Value};
+use super::tree::{Node, Span, Value};
 use crate::decision::{FailbackMode, ProviderId, RecordPolicy, Serve, TargetId};
 
 const TTL: Ttl = Ttl(60);
@@ -19,12 +20,6 @@ const TTL: Ttl = Ttl(60);
 const LONG_TTL: Ttl = Ttl(3600);
 const HOLD_DOWN: Duration = Duration::from_mins(1);
 const FAILBACK_AFTER: Duration = Duration::from_mins(5);
-/// One agent manages at most so many records.
-const MAX_RECORDS: usize = 10_000;
-/// A record has at most so many targets.
-const MAX_TARGETS: usize = 256;
-/// A zone has at most so many name servers that are asked.
-const MAX_NAMESERVERS: usize = 32;
 
 /// The names that records refer to.
 pub(super) struct Defined<'a> {
@@ -32,14 +27,14 @@ pub(super) struct Defined<'a> {
     pub(super) providers: &'a Names,
 }
 
-/// All records, for faults that only the whole shows.
-pub(super) type Records = BTreeMap<DomainName, Placed>;
+/// All records, for what only the whole shows.
+pub(super) type Records<'a> = BTreeMap<DomainName, Placed<'a>>;
 
 /// A record and where its parts stand.
-pub(super) struct Placed {
+pub(super) struct Placed<'a> {
     pub(super) record: RecordSettings,
-    /// All of it.
-    pub(super) span: Span,
+    /// As written.
+    pub(super) node: &'a Node,
     /// The value of `zone`, where it is written.
     pub(super) zone: Option<Span>,
     /// The value of `serve`, where it is written.
@@ -47,21 +42,16 @@ pub(super) struct Placed {
     targets: BTreeMap<TargetId, Span>,
 }
 
-impl Placed {
+impl Placed<'_> {
     /// Where the record names this target.
     pub(super) fn place_of(&self, target: &TargetId) -> Span {
-        self.targets.get(target).copied().unwrap_or(self.span)
+        self.targets.get(target).copied().unwrap_or(self.node.span)
     }
 }
 
 /// All records.
-pub(super) fn read(item: Item<'_>, defined: &Defined<'_>) -> Read<Records> {
-    if let Value::List(items) = &item.node.value
-        && items.len() > MAX_RECORDS
-    {
-        let message = format!("{} records, and one agent manages at most {MAX_RECORDS}", items.len());
-        return Err(item.fault(message, "divide them among several agents"));
-    }
+pub(super) fn read<'a>(item: Item<'a>, defined: &Defined<'_>) -> Read<Records<'a>> {
+    item.at_most(limits::RECORDS, "records", "divide them among several agents")?;
     let mut places = BTreeMap::new();
     let mut records = BTreeMap::new();
     item.list(|item| {
@@ -71,7 +61,7 @@ pub(super) fn read(item: Item<'_>, defined: &Defined<'_>) -> Read<Records> {
         Ok((name, record(item, &map, defined, name_of(&map))))
     })?
     .into_iter()
-    .for_each(|(name, record): (Read<(DomainName, Span)>, Read<Placed>)| {
+    .for_each(|(name, record): (Read<(DomainName, Span)>, Read<Placed<'a>>)| {
         let Ok((name, at)) = name else { return };
         if let Some(first) = places.insert(name.clone(), at) {
             item.desk.cx.twice(name.as_str(), at, first);
@@ -99,7 +89,12 @@ fn name_of(map: &Map<'_>) -> Option<DomainName> {
     }
 }
 
-fn record(item: Item<'_>, map: &Map<'_>, defined: &Defined<'_>, name: Option<DomainName>) -> Read<Placed> {
+fn record<'a>(
+    item: Item<'a>,
+    map: &Map<'_>,
+    defined: &Defined<'_>,
+    name: Option<DomainName>,
+) -> Read<Placed<'a>> {
     let place = |key| map.item(key).map(|item| item.node.span);
     let provider = map.need("provider", |item| defined.providers.refer(item).map(ProviderId::from));
     let zone = map.get("zone", |item| zone(item, name.as_ref()));
@@ -136,7 +131,7 @@ fn record(item: Item<'_>, map: &Map<'_>, defined: &Defined<'_>, name: Option<Dom
     };
     Ok(Placed {
         record: RecordSettings { policy, zone: zone?, nameservers: nameservers? },
-        span: item.node.span,
+        node: item.node,
         zone: place("zone"),
         serve: place("serve"),
         targets: places,
@@ -155,11 +150,8 @@ fn zone(item: Item<'_>, name: Option<&DomainName>) -> Read<DomainName> {
 }
 
 fn nameservers(item: Item<'_>) -> Read<Vec<std::net::SocketAddr>> {
-    let servers = item.one_or_list(|item| item.socket_address(1, 53))?;
-    if servers.len() > MAX_NAMESERVERS {
-        return Err(item.fault(format!("more than {MAX_NAMESERVERS} name servers"), "list those that matter"));
-    }
-    Ok(servers)
+    item.at_most(limits::NAMESERVERS, "name servers", "list those that matter")?;
+    item.one_or_list(|item| item.socket_address(1, 53))
 }
 
 fn ttl(item: Item<'_>) -> Read<Ttl> {
@@ -173,7 +165,7 @@ fn ttl(item: Item<'_>) -> Read<Ttl> {
     // RFC 2181 section 8: 31 bits.
     let ttl = Ttl(item.number(0..=Ttl::MAX.seconds())?);
     if ttl > LONG_TTL {
-        item.warn(format!("with a TTL of {ttl} resolvers serve a failed target for as long; 60 is usual"));
+        item.warn(format!("with a TTL of {ttl} resolvers serve a failed target for as long"), "60 is usual");
     }
     Ok(ttl)
 }
@@ -206,8 +198,9 @@ fn tiers(item: Item<'_>, names: &Names) -> Read<Tiers> {
             result = Err(Noted);
         }
     }
-    if tiers.is_empty() || seen.len() > MAX_TARGETS {
-        let message = format!("a record has 1 to {MAX_TARGETS} targets, and this has {}", seen.len());
+    if tiers.is_empty() || seen.len() > limits::TARGETS_OF_RECORD {
+        let message =
+            format!("a record has 1 to {} targets, and this has {}", limits::TARGETS_OF_RECORD, seen.len());
         return Err(item.fault(message, "write them in order of priority: `targets: [primary, standby]`"));
     }
     let names = |tier: Vec<(TargetId, Span)>| tier.into_iter().map(|(target, _)| target).collect();
@@ -224,6 +217,7 @@ fn failback(item: Item<'_>) -> Read<(FailbackMode, Duration)> {
 
 /// Addresses and names that are nobody's target and may be replaced.
 fn adopt(item: Item<'_>) -> Read<(BTreeSet<IpAddr>, BTreeSet<DomainName>)> {
+    item.at_most(limits::ADOPTED, "values", "list those that may be taken over")?;
     let (mut addresses, mut names) = (BTreeSet::new(), BTreeSet::new());
     item.one_or_list(|item| {
         let text = item.text()?;

@@ -11,10 +11,9 @@ use regex::{Regex, RegexBuilder};
 use secrecy::SecretString;
 use url::Url;
 
+use super::limits;
 use super::read::{Item, Read, nearest};
 
-/// The longest text that a single value may have, bytes.
-const MAX_TEXT: usize = 64 * 1024;
 /// No duration may be longer: whoever writes more has mistaken the unit.
 const MAX_DURATION: Duration = Duration::from_hours(24);
 /// A regular expression may need this much memory when compiled, bytes.
@@ -32,8 +31,9 @@ impl Item<'_> {
                 self.fault(format!("`{}` is empty", self.name), "give it a value, or remove the line")
             );
         }
-        if scalar.text.len() > MAX_TEXT {
-            return Err(self.fault(format!("`{}` is longer than {MAX_TEXT} bytes", self.name), "shorten it"));
+        if scalar.text.len() > limits::TEXT {
+            let message = format!("`{}` is longer than {} KiB", self.name, limits::TEXT / 1024);
+            return Err(self.fault(message, "shorten it"));
         }
         Ok(scalar.text.clone())
     }
@@ -78,11 +78,12 @@ impl Item<'_> {
     pub(super) fn duration(self, least: Duration) -> Read<Duration> {
         let text = self.scalar("a duration")?.text.trim();
         let (name, shown) = (self.name, self.shown());
-        if text.parse::<f64>().is_ok() {
+        if text.parse::<f64>().is_ok_and(|number| number != 0.0 || least.is_zero()) {
             let remedy = format!("add a unit: `{shown}s`, `{shown}ms`, `{shown}m`");
             return Err(self.fault(format!("{name} `{shown}` has no unit"), remedy));
         }
-        let Ok(duration) = text.parse::<SignedDuration>() else {
+        let zero = text.parse::<f64>().is_ok().then_some(SignedDuration::ZERO);
+        let Some(duration) = zero.or_else(|| text.parse().ok()) else {
             let message = format!("{name} `{shown}` is not a duration");
             return Err(self.fault(message, "write a number and a unit: 500ms, 10s, `1m 30s`, 2h"));
         };
@@ -245,9 +246,13 @@ impl Item<'_> {
     /// An absolute `http` or `https` URL. It may be a secret, so it is not repeated in faults.
     pub(super) fn url(self) -> Read<Url> {
         let remedy = "write it in full, like https://host.example.com/path";
-        let url = self.text()?.parse::<Url>();
+        let text = self.text()?;
+        let url = text.parse::<Url>();
         let url = url.map_err(|error| self.fault(format!("`{}` is no URL: {error}", self.name), remedy))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        // The parser mends much (`https:/host`, spaces): nobody should rely on that.
+        let start = text.to_ascii_lowercase();
+        let whole = start.starts_with("http://") || start.starts_with("https://");
+        if !whole || !url.has_host() || text.contains(char::is_whitespace) {
             return Err(self.fault(format!("`{}` is no http or https URL", self.name), remedy));
         }
         Ok(url)
@@ -275,6 +280,7 @@ pub(super) fn looks_like_an_address(text: &str) -> bool {
 /// A duration as a person writes it.
 pub(super) fn words(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
+        (0, 0) => "0s".to_owned(),
         (0, millis) => format!("{millis}ms"),
         (seconds, 0) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
         (seconds, 0) if seconds % 60 == 0 => format!("{}m", seconds / 60),

@@ -10,6 +10,8 @@ use super::model::Config;
 
 /// Where `$schema` points.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// Its name. Nothing is fetched from there.
+const ID: &str = "urn:failover:configuration";
 /// A value of any form may be a reference instead, or hold one.
 const REFERENCE: &str = r"\$\{";
 
@@ -20,7 +22,10 @@ impl Config {
             keys::all().into_iter().map(|section| (id(section), object(section))).collect();
         json!({
             "$schema": DIALECT,
+            "$id": format!("{ID}:{}", env!("CARGO_PKG_VERSION")),
             "title": "Configuration of failover",
+            "description": "failover.yaml, or one of the files of a folder that are read as one. Values may hold ${VAR}, \
+                            ${VAR:-default} and ${file:/path}; `failover validate` says what a schema cannot.",
             "$ref": pointer(&keys::ROOT),
             "$defs": defs,
         })
@@ -58,8 +63,44 @@ fn property(key: &Key) -> Value {
     let mut schema = value(&key.form);
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".into(), key.doc.into());
+        if let Some(default) = key.default {
+            schema.insert("default".into(), literal(&key.form, default));
+        }
+        if let Some(example) = example(&key.form) {
+            schema.insert("examples".into(), json!([example]));
+        }
     }
     schema
+}
+
+/// A default as a value of this form.
+fn literal(form: &Form, default: &str) -> Value {
+    match form {
+        Form::Flag => (default == "true").into(),
+        Form::Port | Form::Number(..) => default.parse::<u32>().map_or_else(|_| default.into(), Value::from),
+        Form::Map(_) => json!({}),
+        Form::OneOrMore(form) => json!([literal(form, default)]),
+        _ => default.into(),
+    }
+}
+
+/// What a value of this form looks like, where the words above do not say it.
+fn example(form: &Form) -> Option<Value> {
+    Some(match form {
+        Form::Secret => "${file:/run/secrets/failover}".into(),
+        Form::SecretUrl => "${CHAT_WEBHOOK}".into(),
+        Form::Url => "http://127.0.0.1:8081".into(),
+        Form::Regex => "^ok".into(),
+        Form::Domain => "www.example.com".into(),
+        Form::Address => "192.0.2.1".into(),
+        Form::SocketAddress => "192.0.2.1:53".into(),
+        Form::Duration => "10s".into(),
+        Form::Size => "64KiB".into(),
+        Form::Percent => "10%".into(),
+        Form::Status => "200-299".into(),
+        Form::List(form) | Form::OneOrMore(form) => json!([example(form)?]),
+        _ => return None,
+    })
 }
 
 /// A key of a later version may be there as long as it asks for nothing.
@@ -79,25 +120,25 @@ fn later(harmless: Harmless) -> Value {
 
 fn value(form: &Form) -> Value {
     match form {
-        Form::Text | Form::Secret | Form::Name | Form::Path | Form::Domain => {
+        Form::Text | Form::Secret | Form::Name | Form::Path | Form::Domain | Form::Regex => {
             json!({"type": ["string", "number"]})
         }
-        Form::Regex | Form::Address => json!({"type": "string"}),
-        Form::Url | Form::SecretUrl => text("^https?://"),
+        Form::Address => json!({"type": "string"}),
+        Form::Url | Form::SecretUrl => text("^[Hh][Tt][Tt][Pp][Ss]?://"),
         Form::SocketAddress => text(":[0-9]+$"),
-        Form::Duration => text("[0-9].*[A-Za-zµ]"),
-        Form::Percent => text("^ *[0-9]+ *% *$"),
+        Form::Duration => text("[0-9]"),
+        Form::Percent => text(r"^\s*\+?[0-9]+\s*%\s*$"),
         Form::Flag => either([json!({"type": "boolean"}), text("^(true|True|TRUE|false|False|FALSE)$")]),
         Form::Decimal => either([json!({"type": "number"}), text("^-?[0-9.]+([eE][-+]?[0-9]+)?$")]),
         Form::Scalar => json!({"type": ["string", "number", "boolean", "null"]}),
         Form::Port => number(1, 65535),
         Form::Number(least, most) => number(*least, *most),
         Form::Size => {
-            either([json!({"type": "integer", "minimum": 1}), text("^ *[0-9]+ *(B|kB|KiB|MB|MiB)? *$")])
+            either([json!({"type": "integer", "minimum": 1}), text(r"^\s*[0-9]+\s*(B|kB|KiB|MB|MiB)?\s*$")])
         }
         Form::Status => either([
             json!({"type": "integer", "minimum": 100, "maximum": 599}),
-            text("^[1-5][0-9]{2} *(- *[1-5][0-9]{2})?$"),
+            text(r"^\s*[1-5][0-9]{2}\s*(-\s*[1-5][0-9]{2}\s*)?$"),
         ]),
         Form::Choice(words) => either([json!({"enum": words}), text(REFERENCE)]),
         Form::Map(section) => json!({"$ref": pointer(section)}),
@@ -131,7 +172,7 @@ fn text(pattern: &str) -> Value {
 
 /// A number in digits, in quotes or not.
 fn number(least: u32, most: u32) -> Value {
-    either([json!({"type": "integer", "minimum": least, "maximum": most}), text("^[0-9]+$")])
+    either([json!({"type": "integer", "minimum": least, "maximum": most}), text(r"^\+?[0-9]+$")])
 }
 
 #[cfg(test)]

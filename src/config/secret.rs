@@ -38,7 +38,16 @@ pub(super) fn is_secret(key: &str) -> bool {
 /// Notes every value below this one that must not be shown. Call it when references are resolved.
 pub(super) fn collect(cx: &Context<'_>, sources: &Sources, node: &Node) {
     match &node.value {
-        Value::List(items) => items.iter().for_each(|item| collect(cx, sources, item)),
+        Value::List(items) => {
+            let mut telling = false;
+            for item in items {
+                if telling {
+                    hide(cx, sources, item, true);
+                }
+                collect(cx, sources, item);
+                telling = matches!(&item.value, Value::Scalar(scalar) if announces(&scalar.text));
+            }
+        }
         Value::Map(entries) => {
             for entry in entries {
                 // A provider's URL is an address, a channel's is a capability.
@@ -51,7 +60,22 @@ pub(super) fn collect(cx: &Context<'_>, sources: &Sources, node: &Node) {
                 }
             }
         }
-        Value::Null | Value::Lost | Value::Scalar(_) => {}
+        Value::Scalar(scalar) => {
+            for range in told(&scalar.text) {
+                cx.keep_secret(&scalar.text[range]);
+                if !is_only_a_reference(sources.slice(node.span)) {
+                    cx.hide(node.span);
+                }
+            }
+            // A quote within a plain value: two values have run into one, and the second may be anything.
+            let joined = scalar.text.split(['"', '\'']).skip(1);
+            let odd = |piece: &&str| piece.len() >= MIN_WORD && !piece.contains(char::is_whitespace);
+            for piece in joined.filter(odd).filter(|_| scalar.plain) {
+                cx.keep_secret(piece);
+                cx.hide(node.span);
+            }
+        }
+        Value::Null | Value::Lost => {}
     }
 }
 
@@ -153,6 +177,34 @@ fn suspicious_in(body: &str, indent: usize) -> (Vec<Range<usize>>, bool) {
         }
     }
     (ranges, false)
+}
+
+/// Is this the argument of a command after which a secret follows (`--password`, `-password`)?
+pub(super) fn announces(argument: &str) -> bool {
+    argument.starts_with('-') && !argument.contains(['=', ' ']) && is_secret(argument.trim_start_matches('-'))
+}
+
+/// The parts of a text that it calls secret itself: `?token=x`, `--password=x`, `PASS x`, `user:x@host`.
+pub(super) fn told(text: &str) -> Vec<Range<usize>> {
+    static TOLD: LazyLock<Regex> = LazyLock::new(|| {
+        let names =
+            r"[\w-]*(?:secret|token|passw|passphrase|api[_-]?key|credential)[\w-]*|pass|pwd|auth|key|sig";
+        let form = format!(
+            r#"(?i)(?:^|[?&;,\s"'/-])(?:{names})["']?(?:\s*[=:]\s*|\s+)(?:Bearer\s+|Basic\s+)?["']?([^\s&;,"']+)|://[^/@\s]*:([^/@\s]+)@"#
+        );
+        Regex::new(&form).expect("a constant, tested")
+    });
+    let found = TOLD.captures_iter(text);
+    found.filter_map(|found| found.get(1).or_else(|| found.get(2))).map(|found| found.range()).collect()
+}
+
+/// The text without what it calls secret itself.
+pub(super) fn mask_told(text: &str) -> String {
+    let mut masked = text.to_owned();
+    for range in told(text).into_iter().rev() {
+        masked.replace_range(range, "***");
+    }
+    masked
 }
 
 /// Replaces every secret text in a message.

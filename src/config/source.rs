@@ -62,6 +62,11 @@ impl Sources {
         &self.0[index]
     }
 
+    /// The index of a file by its name.
+    pub(super) fn index(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|source| source.name == name)
+    }
+
     /// All files.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
         self.0.iter()
@@ -70,13 +75,6 @@ impl Sources {
     /// The text of a place, as written.
     pub(super) fn slice(&self, span: Span) -> &str {
         self.of(span).text.get(span.start..span.end).unwrap_or("")
-    }
-
-    /// `file:line:column`.
-    pub(super) fn place(&self, span: Span) -> String {
-        let source = self.of(span);
-        let (line, column) = source.position(span.start);
-        format!("{}:{line}:{column}", source.name)
     }
 }
 

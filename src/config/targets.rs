@@ -9,6 +9,7 @@ use providers::DomainName;
 use super::checks::{self, Definitions};
 use super::context::Fault;
 use super::keys;
+use super::limits;
 use super::model::Target;
 use super::names::check_name;
 use super::read::{Item, Noted, Optional, Read};
@@ -17,17 +18,24 @@ use super::tree::{Scalar, Span, Value};
 use crate::decision::{CheckId, Place, Require, TargetId, Thresholds};
 use crate::probe::{Check, CheckKind, HttpCheck, TcpCheck, TlsCheck};
 
-/// One target has at most so many addresses: each is probed by each check.
-const MAX_ADDRESSES: usize = 64;
-
 /// All targets.
 pub(super) fn read(item: Item<'_>, checks: &Definitions<'_>) -> Read<BTreeMap<TargetId, Target>> {
+    item.at_most(limits::TARGETS, "targets", "divide them among several agents")?;
     let mut targets = BTreeMap::new();
     for entry in item.names()? {
         let item = Item { node: &entry.node, name: "target", ..item };
         if let (Ok(()), Ok(target)) = (check_name(item, entry), target(item, checks)) {
             targets.insert(TargetId::from(entry.key.as_str()), target);
         }
+    }
+    let probes: usize =
+        targets.values().map(|target: &Target| target.places.len() * target.checks.len()).sum();
+    if probes > limits::PROBES {
+        let message = format!(
+            "{probes} things to probe (addresses times checks), and one agent probes at most {}",
+            limits::PROBES
+        );
+        return Err(item.fault(message, "divide them among several agents"));
     }
     Ok(targets)
 }
@@ -36,6 +44,7 @@ fn target(item: Item<'_>, definitions: &Definitions<'_>) -> Read<Target> {
     let map = item.map(&keys::TARGET)?;
     let places = map.need("address", places);
     let checks = map.need("checks", |item| {
+        item.at_most(limits::CHECKS_OF_TARGET, "checks of a target", "keep those that tell most")?;
         let checks = item.one_or_list(|item| Ok((definitions.refer(item)?, item.node.span)))?;
         if checks.is_empty() {
             let message = "a target without checks can never be known to work";
@@ -124,8 +133,8 @@ fn places(item: Item<'_>) -> Read<BTreeSet<Place>> {
     }
     let places = unique(item, places)?;
     let count = places.len();
-    if !(1..=MAX_ADDRESSES).contains(&count) {
-        let message = format!("a target has 1 to {MAX_ADDRESSES} addresses, and this has {count}");
+    if !(1..=limits::ADDRESSES).contains(&count) {
+        let message = format!("a target has 1 to {} addresses, and this has {count}", limits::ADDRESSES);
         return Err(item.fault(message, "write its addresses, or remove the target"));
     }
     Ok(places)

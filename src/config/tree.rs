@@ -1,5 +1,7 @@
 //! The document as written: values with the places they stand at. Knows no key and no YAML crate.
 
+use std::ops::Range;
+
 /// A place: bytes `start..end` of the file with this index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Span {
@@ -38,7 +40,7 @@ pub(super) enum Value {
     Scalar(Scalar),
     /// A list.
     List(Vec<Node>),
-    /// A mapping, in the order of the file. No key occurs twice.
+    /// A mapping, in the order of the file. Where a key occurs twice, that was noted.
     Map(Vec<Entry>),
 }
 
@@ -49,8 +51,15 @@ pub(super) struct Scalar {
     pub(super) text: String,
     /// Written without quotes.
     pub(super) plain: bool,
-    /// Made of a reference (`${...}`): then `text` came from elsewhere and is never shown.
-    pub(super) referred: bool,
+    /// The parts of `text` that references (`${...}`) gave: they came from elsewhere and are never shown.
+    pub(super) referred: Vec<Range<usize>>,
+}
+
+impl Scalar {
+    /// Did a reference give some of it?
+    pub(super) fn is_referred(&self) -> bool {
+        !self.referred.is_empty()
+    }
 }
 
 /// One key of a mapping and its value.

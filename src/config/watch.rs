@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::load;
+use super::{files, limits};
 
 /// What all files of a configuration looked like when they were last looked at.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +30,10 @@ impl Prints {
     /// what has changed, or may have since it was last read.
     pub fn look(&mut self, path: &Path, taken: &BTreeSet<PathBuf>) {
         // A folder that cannot be read, or holds nothing, looks like one file without content.
-        let mut files = load::files(path).unwrap_or_else(|_| vec![path.to_owned()]);
-        files.extend(taken.iter().cloned());
+        let mut found = files::files(path).unwrap_or_else(|_| vec![path.to_owned()]);
+        found.extend(taken.iter().cloned());
         let mut old = std::mem::take(&mut self.0);
-        for file in files {
+        for file in found {
             let print = print(&file, old.remove(&file));
             self.0.insert(file, print);
         }
@@ -86,7 +86,7 @@ fn content(path: &Path) -> Option<u64> {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take(load::MAX_FILE + 1).read_to_end(&mut bytes).ok()?;
+    file.take(limits::FILE + 1).read_to_end(&mut bytes).ok()?;
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     Some(hasher.finish())

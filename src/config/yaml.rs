@@ -9,21 +9,15 @@ use std::collections::BTreeMap;
 use serde_yaml::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle, Span as Place, StrInput, Tag};
 
 use super::context::{Context, Fault};
+use super::limits;
 use super::source::Source;
 use super::tree::{Entry, Node, Scalar, Span, Value};
-
-/// How deep lists and mappings may be nested.
-const MAX_DEPTH: usize = 32;
-/// How many values aliases may stand for, all together (a "billion laughs" document stops here).
-const MAX_ALIASED: usize = 50_000;
 
 /// What was found in a file.
 #[derive(Default)]
 pub(super) struct Parsed {
-    /// The document; `None` for an empty one, and after a syntax error.
+    /// The document; `None` for an empty one. After a syntax error, what was complete before it.
     pub(super) root: Option<Node>,
-    /// Values that have no place in it: second definitions.
-    pub(super) second: Vec<Node>,
     /// Keys that cannot be keys, and their values: nobody knows what they are.
     pub(super) lost: Vec<Node>,
 }
@@ -31,8 +25,8 @@ pub(super) struct Parsed {
 /// Reads the document in this file.
 pub(super) fn parse(cx: &Context<'_>, file: usize, source: &Source) -> Parsed {
     let mut options = granit_parser::options! {
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
+        flow_nesting_limit: limits::DEPTH,
+        block_nesting_limit: limits::DEPTH,
     };
     options.set_emit_comments(false);
     let mut builder = Builder {
@@ -55,14 +49,34 @@ pub(super) fn parse(cx: &Context<'_>, file: usize, source: &Source) -> Parsed {
                     return builder.parsed;
                 }
             }
-            Ok((event, place)) => builder.take(event, place),
+            Ok((event, place)) => {
+                let node = matches!(
+                    event,
+                    Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_)
+                );
+                if node && cx.count() > limits::VALUES {
+                    let fault = Fault::at(
+                        builder.span(place),
+                        format!("more than {} values in all files", limits::VALUES),
+                    );
+                    cx.fault(fault.help("divide them among several agents"));
+                    cx.broken(file);
+                    return builder.parsed;
+                }
+                builder.take(event, place);
+            }
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0).min(source.text.len());
                 let span = Span::new(file, at, at);
                 cx.broken(file);
                 let fault = Fault::at(span, format!("this is not YAML: {}", error.info()));
-                cx.fault(fault.help(remedy(error.kind(), &source.text[source.line_around(at)])));
-                return Parsed::default();
+                cx.fault(fault.help(remedy(
+                    error.kind(),
+                    &error.info(),
+                    &source.text[source.line_around(at)],
+                )));
+                builder.break_off(at);
+                return builder.parsed;
             }
         }
     }
@@ -70,11 +84,17 @@ pub(super) fn parse(cx: &Context<'_>, file: usize, source: &Source) -> Parsed {
 }
 
 /// What to do about a syntax error on this line.
-fn remedy(kind: &ErrorKind, line: &str) -> &'static str {
+fn remedy(kind: &ErrorKind, why: &str, line: &str) -> &'static str {
     if matches!(kind, ErrorKind::UnknownAnchor) {
         "define it above with `&name`, or put a value that begins with `*` in quotes"
     } else if matches!(kind, ErrorKind::RecursionLimitExceeded) {
         "nothing here needs more than a few levels: look for brackets that are not closed"
+    } else if why.contains("escape") {
+        "within double quotes a backslash begins an escape: use single quotes, or write two"
+    } else if why.contains("anchor or alias") {
+        "put a value that begins with `*` or `&` in quotes"
+    } else if why.contains("unclosed") && line.contains(" #") {
+        "close the bracket; ` #` begins a comment, so put a value that begins with `#` in quotes"
     } else if line.trim_start_matches(' ').starts_with('\t') {
         "indent with spaces; YAML allows no tabs there"
     } else if line.contains("${") {
@@ -127,7 +147,7 @@ impl Builder<'_> {
                 let forced = self.tag(tag.as_deref(), place);
                 let plain = style == ScalarStyle::Plain && !forced;
                 let null = plain && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL");
-                let scalar = Scalar { text: text.into_owned(), plain, referred: false };
+                let scalar = Scalar { text: text.into_owned(), plain, referred: Vec::new() };
                 let value = if null { Value::Null } else { Value::Scalar(scalar) };
                 self.finish(Node { span: self.span(place), value }, anchor);
             }
@@ -166,36 +186,51 @@ impl Builder<'_> {
     fn alias(&mut self, id: usize, span: Span) -> Node {
         let Some(node) = self.anchors.get(&id) else {
             self.cx.fault(Fault::at(span, "an alias within its own anchor").help("write the value out"));
-            return Node { span, value: Value::Null };
+            return Node { span, value: Value::Lost };
         };
         let (before, size) = (self.aliased, node.size());
         self.aliased = before.saturating_add(size);
-        if before > MAX_ALIASED {
+        if before > limits::ALIASED {
             return Node { span, value: Value::Lost };
         }
-        if self.aliased > MAX_ALIASED {
-            let text = format!("the aliases of this file stand for more than {MAX_ALIASED} values");
+        if self.aliased > limits::ALIASED {
+            let text = format!("the aliases of this file stand for more than {} values", limits::ALIASED);
             self.cx.fault(Fault::at(span, text).help("write the values out, or use fewer"));
             return Node { span, value: Value::Lost };
         }
         node.clone()
     }
 
+    /// A syntax error: whole sections, and whole things in them, are kept, so that it hides no fault before it.
+    /// What is open deeper than that is left out, for nobody knows what would have followed.
+    fn break_off(&mut self, end: usize) {
+        while let Some(open) = self.stack.pop() {
+            if self.stack.len() < 2 {
+                self.complete(open, end);
+            }
+        }
+    }
+
     fn close(&mut self, place: Place) {
         let end = self.span(place).end;
-        match self.stack.pop() {
-            Some(Open::List { start, anchor, items }) => {
+        if let Some(open) = self.stack.pop() {
+            self.complete(open, end);
+        }
+    }
+
+    fn complete(&mut self, open: Open, end: usize) {
+        match open {
+            Open::List { start, anchor, items } => {
                 let span = Span::new(self.file, self.span(start).start, end);
                 self.finish(Node { span, value: Value::List(items) }, anchor);
             }
-            Some(Open::Map { start, anchor, mut entries, merges, .. }) => {
+            Open::Map { start, anchor, mut entries, merges, .. } => {
                 for merge in merges {
                     self.merge(&mut entries, merge);
                 }
                 let span = Span::new(self.file, self.span(start).start, end);
                 self.finish(Node { span, value: Value::Map(entries) }, anchor);
             }
-            None => {}
         }
     }
 
@@ -204,6 +239,7 @@ impl Builder<'_> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
+        let depth = self.stack.len();
         match self.stack.last_mut() {
             None => self.parsed.root = Some(node).filter(|node| !matches!(node.value, Value::Null)),
             Some(Open::List { items, .. }) => items.push(node),
@@ -217,8 +253,26 @@ impl Builder<'_> {
                         return entries.push(Entry { key: name, at, node });
                     };
                     self.cx.twice(&name, at, *first);
-                    let value = Value::Map(vec![Entry { key: name, at, node }]);
-                    self.parsed.second.push(Node { span: at, value });
+                    let first = entries.iter_mut().find(|entry| entry.key == name);
+                    match first.map(|entry| &mut entry.node.value).zip(Some(node.value)) {
+                        // A second `checks:`: what it defines is defined.
+                        Some((Value::Map(here), Value::Map(more))) if depth == 1 => {
+                            let known: BTreeMap<String, Span> =
+                                here.iter().map(|entry| (entry.key.clone(), entry.at)).collect();
+                            for entry in &more {
+                                known
+                                    .get(&entry.key)
+                                    .inspect(|first| self.cx.twice(&entry.key, entry.at, **first));
+                            }
+                            here.extend(more);
+                        }
+                        Some((Value::List(here), Value::List(more))) if depth == 1 => here.extend(more),
+                        // Read like the first, so that what is wrong in it is told, too.
+                        Some((_, value)) => {
+                            entries.push(Entry { key: name, at, node: Node { span: node.span, value } });
+                        }
+                        None => {}
+                    }
                 }
             },
         }
@@ -249,8 +303,15 @@ impl Builder<'_> {
 
 fn as_key(cx: &Context<'_>, node: Node, lost: &mut Vec<Node>) -> Key {
     let span = node.span;
-    if let Value::Scalar(scalar) = node.value {
-        return (Some(scalar.text), span);
+    match node.value {
+        Value::Scalar(scalar) if scalar.text.len() <= limits::KEY => return (Some(scalar.text), span),
+        Value::Scalar(_) => {
+            let fault = Fault::at(span, format!("a key of more than {} bytes", limits::KEY));
+            cx.fault(fault.help("no key and no name is as long; is there a colon too many?"));
+            lost.push(node);
+            return (None, span);
+        }
+        _ => {}
     }
     let fault = Fault::at(span, "a key must be text");
     cx.fault(fault.help("write `key: value`; put a key with odd characters in quotes"));

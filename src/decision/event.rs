@@ -97,6 +97,19 @@ kinds! {
     NotifyTest = "notify.test", Info;
 }
 
+impl EventKind {
+    /// The highest severity that an event of this kind can have.
+    pub fn highest_severity(self) -> Severity {
+        match self {
+            // A member that fails leaves a pool by an adjustment.
+            EventKind::AdjustCompleted => Severity::Warning,
+            // When only a person can put it right.
+            EventKind::ProviderUnavailable => Severity::Critical,
+            other => other.severity(),
+        }
+    }
+}
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

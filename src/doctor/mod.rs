@@ -79,9 +79,8 @@ pub async fn examine(
 
     let mut findings = machine.unwrap_or_else(|| vec![overdue(Topic::State, "", deadline)]);
     findings.extend(config.warnings.iter().map(|warning| {
-        let place = warning.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
-        let remedy = "see docs/configuration.md";
-        Finding::warn(Topic::Config, "", format!("{place}{}", warning.text), remedy)
+        let said = format!("{}: {}", warning.place(), warning.message);
+        Finding::warn(Topic::Config, "", said, warning.remedy.as_str())
     }));
     if config.warnings.is_empty() {
         findings.push(Finding::ok(Topic::Config, "", "valid, and nothing to warn of"));

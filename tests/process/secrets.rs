@@ -80,6 +80,7 @@ fn no_secret_is_seen_anywhere() {
     for format in ["table", "json"] {
         assert_eq!(run(&["status", "-o", format]).code, 0);
         assert_eq!(run(&["validate", "-o", format]).code, 0);
+        assert_eq!(run(&["config", "show", "--defaults", "-o", format]).code, 0);
         assert_eq!(run(&["plan", "-o", format, "--log-level", "trace"]).code, 0);
         assert_eq!(run(&["deliveries", "list", "-o", format]).code, 0);
         assert_eq!(run(&["deliveries", "show", "1", "-o", format]).code, 0);

@@ -139,7 +139,8 @@ fn validate_answers_people_and_programs() {
     assert_eq!(text.stdout, format!("ok: {} is valid: 1 record, 2 targets\n", path.display()));
     let json = stage.run(&["validate", "-o", "json"]).json();
     let expected = serde_json::json!({
-        "valid": true, "file": path.display().to_string(), "records": 1, "targets": 2, "warnings": []
+        "valid": true, "file": path.display().to_string(), "records": 1, "targets": 2,
+        "faults": [], "warnings": []
     });
     assert_eq!(json, expected);
     // A program gets the faults in its own language, too.
@@ -150,9 +151,47 @@ fn validate_answers_people_and_programs() {
     assert_eq!(json["valid"], false, "{json}");
     assert_eq!(json["file"], path.display().to_string(), "{json}");
     let fault = &json["faults"][0];
-    assert!(fault["place"].as_str().unwrap().starts_with(&format!("{}:", path.display())), "{json}");
+    assert_eq!(fault["file"], path.display().to_string(), "{json}");
+    assert!(fault["line"].as_u64() > Some(1) && fault["column"] == 16, "{json}");
     assert_eq!(fault["message"], "hold_down `0` has no unit", "{json}");
     assert_eq!(fault["remedy"], "add a unit: `0s`, `0ms`, `0m`", "{json}");
+}
+
+/// Warnings have the form of faults, for people and for programs, and stop nobody.
+#[test]
+fn validate_warns_at_the_place() {
+    let stage = Stage::new();
+    stage.edit("hold_down: 0s", "hold_down: 1ms");
+    let text = stage.run(&["validate"]);
+    assert_eq!(text.code, 0, "{text:?}");
+    assert!(text.stdout.contains(": warning: hold_down 1ms is shorter than the TTL"), "{text:?}");
+    assert!(text.stdout.contains("= help: ") && text.stdout.ends_with("2 targets, 1 warning\n"), "{text:?}");
+    let json = stage.run(&["validate", "-o", "json"]).json();
+    let keys: Vec<&String> = json["warnings"][0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["column", "file", "line", "message", "remedy"], "{json}");
+}
+
+#[test]
+fn what_is_in_force_is_shown_and_loads_again() {
+    let stage = Stage::new();
+    let shown = stage.run(&["config", "show", "--defaults"]);
+    assert_eq!((shown.code, shown.stderr.as_str()), (0, ""), "{shown:?}");
+    assert!(shown.stdout.contains("  startup_grace: 30s\n"), "{shown:?}");
+    assert!(!shown.stdout.contains(SIGNING) && shown.stdout.contains("\"***\""), "{shown:?}");
+    let json = stage.run(&["config", "show", "-o", "json"]).json();
+    assert!(json["records"][0]["name"].is_string(), "{json}");
+    stage.edit("hold_down: 0s", "hold_dwn: 0s");
+    let bad = stage.run(&["config", "show"]);
+    assert_eq!((bad.code, bad.stdout.as_str()), (3, ""), "{bad:?}");
+    assert!(bad.stderr.contains("did you mean `hold_down`?"), "{bad:?}");
+}
+
+#[test]
+fn the_schema_needs_no_configuration() {
+    let empty = tempfile::tempdir().unwrap();
+    let schema = Ended::of(program().arg("schema").current_dir(empty.path()));
+    assert_eq!(schema.code, 0, "{schema:?}");
+    assert_eq!(schema.json()["$schema"], "https://json-schema.org/draft/2020-12/schema");
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Definitions<'_> {
                 format!("one check with its changes is one item, and this has {} names", entries.len());
             return Err(item.fault(message, "write `checks: [name, {other: {interval: 30s}}]`"));
         };
-        let scalar = Scalar { text: entry.key.clone(), plain: true, referred: false };
+        let scalar = Scalar { text: entry.key.clone(), plain: true, referred: Vec::new() };
         let name = Node { span: entry.at, value: Value::Scalar(scalar) };
         let id = CheckId::from(self.names.refer(Item { node: &name, ..item })?);
         let Some(known) = self.read.get(&id).cloned() else { return Ok((id, None)) };

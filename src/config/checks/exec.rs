@@ -1,12 +1,10 @@
 //! `exec:` of a check.
 
 use super::super::keys;
+use super::super::limits;
 use super::super::read::{Item, Read};
 use super::super::tree::Value;
 use crate::probe::ExecCheck;
-
-/// A command has at most so many parts.
-const MAX_ARGUMENTS: usize = 64;
 
 /// An exec check.
 pub(super) fn read(item: Item<'_>) -> Read<ExecCheck> {
@@ -18,16 +16,13 @@ fn command(item: Item<'_>) -> Read<Vec<String>> {
     if matches!(item.node.value, Value::Scalar(_)) {
         return Err(item.fault("`command` is a list: no shell reads it", form));
     }
+    item.at_most(limits::ARGUMENTS, "parts of a command", "put them into a script")?;
     let command = item.list(Item::text)?;
     match command.first() {
         None => Err(item.fault("`command` is empty", form)),
         Some(program) if !program.starts_with('/') => {
             let remedy = "write the absolute path: what PATH holds is not the same everywhere";
             Err(item.fault(format!("the program `{}` has no absolute path", first(item)), remedy))
-        }
-        Some(_) if command.len() > MAX_ARGUMENTS => {
-            Err(item
-                .fault(format!("`command` has more than {MAX_ARGUMENTS} parts"), "put them into a script"))
         }
         Some(_) => Ok(command),
     }

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::super::context::Fault;
 use super::super::keys;
+use super::super::limits;
 use super::super::read::{Item, Noted, Optional, Read};
 use super::super::tree::Entry;
 use super::{auth, body_match, json, tls};
@@ -51,7 +52,7 @@ pub(super) fn read(item: Item<'_>) -> Read<HttpCheck> {
     if let Ok(false) = with_tls {
         tls::need(&map, "tls: true");
         if let (Some(item), Ok(Some(_))) = (map.item("auth"), &auth) {
-            item.warn("`auth` without `tls: true`: everybody on the way can read it");
+            item.warn("`auth` without `tls: true`: everybody on the way can read it", "add `tls: true`");
         }
     }
     let has_authorization = |headers: &Vec<(String, SecretString)>| {
@@ -131,6 +132,7 @@ fn body(item: Item<'_>) -> Read<(Option<BodyMatch>, Vec<JsonWish>)> {
 }
 
 fn headers(item: Item<'_>) -> Read<Vec<(String, SecretString)>> {
+    item.at_most(limits::HEADERS, "headers", "keep those that the service needs")?;
     let entries = item.names()?.iter();
     let read: Vec<Read<_>> = entries.map(|entry| header(item, entry)).collect();
     read.into_iter().collect()
@@ -158,6 +160,7 @@ fn header(item: Item<'_>, entry: &Entry) -> Read<(String, SecretString)> {
 }
 
 fn statuses(item: Item<'_>) -> Read<Vec<StatusRange>> {
+    item.at_most(limits::STATUSES, "status codes", "write ranges, like \"200-299\"")?;
     let ranges = item.one_or_list(status)?;
     if ranges.is_empty() {
         return Err(

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys;
+use super::limits;
 use super::names::check_name;
 use super::read::{Item, Map, Noted, Optional, Read};
 use super::scalar::words;
@@ -40,6 +41,7 @@ pub(super) const MAX_COUNT: u32 = 1000;
 
 /// All checks.
 pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<CheckId, (Arc<Check>, Thresholds)>> {
+    item.at_most(limits::CHECKS, "checks", "a check can be shared by many targets")?;
     let mut checks = BTreeMap::new();
     for entry in item.names()? {
         let item = Item { node: &entry.node, name: "check", ..item };
@@ -134,6 +136,7 @@ fn kind(item: Item<'_>, map: &Map<'_>) -> Read<CheckKind> {
         }
         // A kind of a later version was noted already.
         (None, _) if item.node.entries().iter().any(asks_for_a_later_kind) => Err(Noted),
+        (None, _) if KINDS.iter().any(|kind| map.is_meant(kind)) => Err(Noted),
         (None, _) => Err(map.fault("a check needs a kind", format!("add one of: {}", KINDS.join(", ")))),
     }
 }

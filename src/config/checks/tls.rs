@@ -95,7 +95,10 @@ fn warn_if_open(item: Item<'_>) {
     let Ok(path) = item.path() else { return };
     if std::fs::metadata(&path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0) {
         let path = path.display();
-        item.warn(format!("{path} holds a private key and everybody can read it: chmod 640 {path}"));
+        item.warn(
+            format!("{path} holds a private key and everybody on this machine can read it"),
+            format!("chmod 640 {path}"),
+        );
     }
 }
 

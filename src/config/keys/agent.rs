@@ -8,13 +8,16 @@ pub(in crate::config) const AGENT: Section = Section {
     what: "`agent`",
     keys: &[
         key("id", Name, "Who speaks in events; default: the host name"),
-        key("state", Path, "The SQLite file, in a folder that exists; default: ./failover.db"),
+        key("state", Path, "The SQLite file, in a folder that exists; default: ./failover.db")
+            .or("./failover.db"),
         key(
             "startup_grace",
             Duration,
             "Hold until every target has a verdict, at most this long; default: 30s",
-        ),
-        key("live_interval", Duration, "Time between two looks at the live record, from 100ms; default: 30s"),
+        )
+        .or("30s"),
+        key("live_interval", Duration, "Time between two looks at the live record, from 100ms; default: 30s")
+            .or("30s"),
         key(
             "resolvers",
             OneOrMore(&SocketAddress),

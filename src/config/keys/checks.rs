@@ -17,21 +17,23 @@ pub(in crate::config) const CHECK: Section = Section {
         key("icmp", Map(&ICMP), "Echo requests, as ping sends them"),
         key("dns", Map(&DNS), "A question to the target, if it is a DNS server"),
         key("exec", Map(&EXEC), "A program that obeys the rules of Nagios plugins"),
-        key("interval", Duration, "Between two probes when all is calm, 10ms to 24h; default: 10s"),
+        key("interval", Duration, "Between two probes when all is calm, 10ms to 24h; default: 10s").or("10s"),
         key(
             "fast_interval",
             Duration,
             "From the first failure until all is calm, up to interval; default: 1s",
-        ),
-        key("timeout", Duration, "The longest a probe may take, up to interval; default: 3s"),
+        )
+        .or("1s"),
+        key("timeout", Duration, "The longest a probe may take, up to interval; default: 3s").or("3s"),
         key(
             "jitter",
             Percent,
             "Each probe is moved by up to this share of the interval, 0% to 50%; default: 10%",
-        ),
-        key("fall", Number(1, 1000), "Failures that make a target Down; default: 3"),
-        key("rise", Number(1, 1000), "Passes in a row that make it Up again; default: 3"),
-        key("clear", Number(1, 1000), "Passes in a row that forgive earlier failures; default: 6"),
+        )
+        .or("10%"),
+        key("fall", Number(1, 1000), "Failures that make a target Down; default: 3").or("3"),
+        key("rise", Number(1, 1000), "Passes in a row that make it Up again; default: 3").or("3"),
+        key("clear", Number(1, 1000), "Passes in a row that forgive earlier failures; default: 6").or("6"),
     ],
     later: &[
         ("tripwire", False),
@@ -45,10 +47,10 @@ pub(in crate::config) const CHECK: Section = Section {
 pub(in crate::config) const HTTP: Section = Section {
     what: "an http check",
     keys: &[
-        key("method", Choice(&["GET", "HEAD", "OPTIONS", "POST"]), "The method; default: GET"),
-        key("path", Text, "Path and query, begins with /; default: /"),
+        key("method", Choice(&["GET", "HEAD", "OPTIONS", "POST"]), "The method; default: GET").or("GET"),
+        key("path", Text, "Path and query, begins with /; default: /").or("/"),
         key("port", Port, "The port; default: 443 with tls, else 80"),
-        key("tls", Flag, "TLS, with the certificate verified; default: false"),
+        key("tls", Flag, "TLS, with the certificate verified; default: false").or("false"),
         key("host", Text, "The Host header; default: the address, or the target's host name"),
         key("sni", Text, "The name in the certificate; default: host"),
         key("ca", Path, "PEM file of authorities, these and no others; default: those of this machine"),
@@ -57,11 +59,12 @@ pub(in crate::config) const HTTP: Section = Section {
         key("headers", Named(&Secret), "More headers"),
         key("auth", Map(&AUTH), "Who asks; not with a header Authorization"),
         key("send", Text, "The body of the request; with POST only"),
-        key("status", OneOrMore(&Status), "Codes and ranges that pass; default: 200-299"),
+        key("status", OneOrMore(&Status), "Codes and ranges that pass; default: 200-299").or("200-299"),
         key("body", Map(&BODY), "What the body must hold"),
-        key("max_body", Size, "How much of the body is read, up to 16MiB; default: 64KiB"),
-        key("http2", Flag, "HTTP/2 and nothing else; default: false"),
-        key("reuse", Flag, "The connection is kept for the next probe; not with POST; default: false"),
+        key("max_body", Size, "How much of the body is read, up to 16MiB; default: 64KiB").or("64KiB"),
+        key("http2", Flag, "HTTP/2 and nothing else; default: false").or("false"),
+        key("reuse", Flag, "The connection is kept for the next probe; not with POST; default: false")
+            .or("false"),
     ],
     later: &[],
 };
@@ -71,7 +74,7 @@ pub(in crate::config) const GRPC: Section = Section {
     keys: &[
         need("port", Port, "The port"),
         key("service", Text, "Whose health is asked for; default: that of the server as a whole"),
-        key("tls", Flag, "TLS, with the certificate verified; default: false"),
+        key("tls", Flag, "TLS, with the certificate verified; default: false").or("false"),
         key("host", Text, "The name of the host that is asked (:authority); default: the address"),
         key("sni", Text, "The name in the certificate; default: host"),
         key("ca", Path, "PEM file of authorities, these and no others; default: those of this machine"),
@@ -141,7 +144,7 @@ pub(in crate::config) const MIN_TLS_DAYS: Section = Section {
     what: "how long a certificate must last",
     keys: &[
         need("days", Number(1, 3650), "So many days left, or fewer, are too few"),
-        key("fail", Flag, "Too few are a failure, and not a warning only; default: false"),
+        key("fail", Flag, "Too few are a failure, and not a warning only; default: false").or("false"),
     ],
     later: &[],
 };
@@ -149,7 +152,7 @@ pub(in crate::config) const MIN_TLS_DAYS: Section = Section {
 pub(in crate::config) const TLS: Section = Section {
     what: "a tls check",
     keys: &[
-        key("port", Port, "The port; default: 443"),
+        key("port", Port, "The port; default: 443").or("443"),
         key("sni", Text, "The name in the certificate; default: the address"),
         key("ca", Path, "PEM file of authorities, these and no others; default: those of this machine"),
         key("mtls", Map(&MTLS), "A client certificate for servers that ask for one"),
@@ -182,13 +185,13 @@ pub(in crate::config) const TCP: Section = Section {
 pub(in crate::config) const ICMP: Section = Section {
     what: "an icmp check",
     keys: &[
-        key("count", Number(1, 10), "Echo requests in one probe; default: 1"),
+        key("count", Number(1, 10), "Echo requests in one probe; default: 1").or("1"),
         key(
             "max_loss",
             Percent,
             "The share that may stay unanswered, 0% to 99%; default: one reply is enough",
         ),
-        key("size", Number(16, 1472), "Bytes after the ICMP header; default: 56"),
+        key("size", Number(16, 1472), "Bytes after the ICMP header; default: 56").or("56"),
     ],
     later: &[("interval", Never), ("ttl", Never)],
 };
@@ -197,22 +200,23 @@ pub(in crate::config) const DNS: Section = Section {
     what: "a dns check",
     keys: &[
         need("name", Domain, "The name that is asked for; . is the root"),
-        key("type", Choice(DNS_TYPES), "The type that is asked for; default: A"),
-        key("port", Port, "The port; default: 53"),
+        key("type", Choice(DNS_TYPES), "The type that is asked for; default: A").or("A"),
+        key("port", Port, "The port; default: 53").or("53"),
         key(
             "transport",
             Choice(&["udp", "tcp"]),
             "How it is asked; udp goes on to TCP where the answer is cut short; default: udp",
-        ),
+        )
+        .or("udp"),
         key("values", OneOrMore(&Text), "The answer holds these values and no others, at most 64"),
         key("contains", OneOrMore(&Text), "The answer holds these values, others may stand beside them"),
-        key("rcode", Choice(DNS_CODES), "The response code that passes; default: NOERROR"),
+        key("rcode", Choice(DNS_CODES), "The response code that passes; default: NOERROR").or("NOERROR"),
         key(
             "authoritative",
             Flag,
             "The answer must (true) or must not (false) have authority; default: either",
         ),
-        key("recursion", Flag, "The server may ask others for the answer (RD); default: false"),
+        key("recursion", Flag, "The server may ask others for the answer (RD); default: false").or("false"),
     ],
     later: &[("tls", False), ("dnssec", False)],
 };

@@ -57,16 +57,25 @@ pub(super) struct Key {
     pub(super) doc: &'static str,
     /// The mapping is nothing without it.
     pub(super) required: bool,
+    /// What stands for it when it is not written, where that is one value for all.
+    pub(super) default: Option<&'static str>,
+}
+
+impl Key {
+    /// This stands for it when it is not written; `{}` for a mapping whose keys have defaults.
+    const fn or(self, default: &'static str) -> Key {
+        Key { default: Some(default), ..self }
+    }
 }
 
 /// A key that may be left out.
 const fn key(name: &'static str, form: Form, doc: &'static str) -> Key {
-    Key { name, form, doc, required: false }
+    Key { name, form, doc, required: false, default: None }
 }
 
 /// A key that must be there.
 const fn need(name: &'static str, form: Form, doc: &'static str) -> Key {
-    Key { name, form, doc, required: true }
+    Key { name, form, doc, required: true, default: None }
 }
 
 /// What a value looks like. What no form can say (an interval that is shorter than a timeout) is the readers' business.
@@ -156,7 +165,7 @@ impl Harmless {
 pub(super) const ROOT: Section = Section {
     what: "the configuration",
     keys: &[
-        key("agent", Map(&AGENT), "The agent itself"),
+        key("agent", Map(&AGENT), "The agent itself").or("{}"),
         key("api", Map(&API), "Where the agent can be asked"),
         key("checks", Named(&Map(&CHECK)), "How targets are probed, by name"),
         key("targets", Named(&Map(&TARGET)), "Places that a record may point at, by name"),
@@ -187,6 +196,11 @@ pub(super) fn all() -> Vec<&'static Section> {
     let mut found = Vec::new();
     walk(&ROOT, &mut found);
     found
+}
+
+/// The mappings where a key of this name belongs.
+pub(super) fn homes(name: &str) -> Vec<&'static str> {
+    all().into_iter().filter(|section| section.key(name).is_some()).map(|section| section.what).collect()
 }
 
 /// Is there such a key anywhere, in this version or a later one?

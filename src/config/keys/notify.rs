@@ -82,8 +82,8 @@ pub(in crate::config) const ROUTE: Section = Section {
     what: "a route",
     keys: &[
         need("channel", Name, "The channel"),
-        key("events", OneOrMore(&Text), "Names of events, or beginnings with *; default: *"),
-        key("min_severity", Choice(&["debug", "info", "warning", "critical"]), "Default: info"),
+        key("events", OneOrMore(&Text), "Names of events, or beginnings with *; default: *").or("*"),
+        key("min_severity", Choice(&["debug", "info", "warning", "critical"]), "Default: info").or("info"),
     ],
     later: &[
         ("group", Never),

@@ -63,7 +63,7 @@ pub(in crate::config) const RFC2136: Section = Section {
         need("type", Choice(TYPE), "Which"),
         need("server", SocketAddress, "The primary server"),
         key("tsig", Map(&TSIG), "The key; default: none, the server goes by address"),
-        key("timeout", Duration, "For each exchange, from 10ms; default: 5s"),
+        key("timeout", Duration, "For each exchange, from 10ms; default: 5s").or("5s"),
     ],
     later: PROVIDER.later,
 };
@@ -72,7 +72,8 @@ pub(in crate::config) const TSIG: Section = Section {
     what: "a TSIG key",
     keys: &[
         need("name", Domain, "The name of the key, as the server has it"),
-        key("algorithm", Choice(&["hmac-sha256", "hmac-sha384", "hmac-sha512"]), "Default: hmac-sha256"),
+        key("algorithm", Choice(&["hmac-sha256", "hmac-sha384", "hmac-sha512"]), "Default: hmac-sha256")
+            .or("hmac-sha256"),
         need("secret", Secret, "The key, base64"),
     ],
     later: &[],
@@ -83,9 +84,9 @@ pub(in crate::config) const POWERDNS: Section = Section {
     keys: &[
         need("type", Choice(TYPE), "Which"),
         need("url", Url, "http or https, without /api/v1"),
-        key("server_id", Text, "Default: localhost"),
+        key("server_id", Text, "Default: localhost").or("localhost"),
         need("api_key", Secret, "The key of its HTTP API"),
-        key("timeout", Duration, "For each exchange, from 10ms; default: 5s"),
+        key("timeout", Duration, "For each exchange, from 10ms; default: 5s").or("5s"),
     ],
     later: PROVIDER.later,
 };

@@ -17,7 +17,7 @@ pub(in crate::config) const RECORD: Section = Section {
             OneOrMore(&SocketAddress),
             "Who is asked for the live record; default: the zone's NS",
         ),
-        key("ttl", Number(0, 2_147_483_647), "Seconds, without a unit; default: 60"),
+        key("ttl", Number(0, 2_147_483_647), "Seconds, without a unit; default: 60").or("60"),
         need(
             "targets",
             Either(&[Name, List(&Either(&[Name, List(&Name)]))]),
@@ -27,13 +27,16 @@ pub(in crate::config) const RECORD: Section = Section {
             "serve",
             Choice(&["first", "all"]),
             "One target of the tier, or every one that is Up; default: first",
-        ),
-        key("failback", Map(&FAILBACK), "When to go back to a better target"),
-        key("all_down", Choice(&["hold"]), "What to publish when every target is Down; default: hold"),
-        key("hold_down", Duration, "The shortest time between two changes; default: 60s"),
+        )
+        .or("first"),
+        key("failback", Map(&FAILBACK), "When to go back to a better target").or("{}"),
+        key("all_down", Choice(&["hold"]), "What to publish when every target is Down; default: hold")
+            .or("hold"),
+        key("hold_down", Duration, "The shortest time between two changes; default: 60s").or("60s"),
         key("adopt", OneOrMore(&Either(&[Address, Domain])), "Values of others that may be replaced"),
-        key("create", Flag, "Make the record if it does not exist; default: false"),
-        key("coordination", Choice(&["none"]), "How several agents agree; default: none, one agent"),
+        key("create", Flag, "Make the record if it does not exist; default: false").or("false"),
+        key("coordination", Choice(&["none"]), "How several agents agree; default: none, one agent")
+            .or("none"),
     ],
     later: &[
         ("flapping", Never),
@@ -47,8 +50,9 @@ pub(in crate::config) const RECORD: Section = Section {
 pub(in crate::config) const FAILBACK: Section = Section {
     what: "`failback`",
     keys: &[
-        key("mode", Choice(&["auto", "manual"]), "manual waits for `failover failback`; default: auto"),
-        key("after", Duration, "How long a better target must have been Up; default: 5m"),
+        key("mode", Choice(&["auto", "manual"]), "manual waits for `failover failback`; default: auto")
+            .or("auto"),
+        key("after", Duration, "How long a better target must have been Up; default: 5m").or("5m"),
     ],
     later: &[],
 };

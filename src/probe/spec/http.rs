@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::{BodyMatch, JsonWish, TlsSettings};
 
 /// An HTTP request. A redirect is judged by its status, never followed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpCheck {
     /// The method, upper case.
     pub method: String,
@@ -73,5 +73,15 @@ impl fmt::Display for StatusRange {
         } else {
             write!(f, "{}-{}", self.first, self.last)
         }
+    }
+}
+
+/// The path, the headers and what the body must hold may be secrets and are not shown.
+impl fmt::Debug for HttpCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("HttpCheck");
+        shown.field("method", &self.method).field("port", &self.port).field("tls", &self.tls);
+        shown.field("host", &self.host).field("sni", &self.sni).field("status", &self.status);
+        shown.finish_non_exhaustive()
     }
 }
