@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ pub enum AssembleError {
 /// The real world, for an agent that writes. With `serve_dns` a mock provider serves its zone on its configured address.
 ///
 /// # Errors
-/// [`AssembleError`], which a person must put right. A state file that cannot be used is none: see [`State::Broken`].
+/// [`AssembleError`], which a person must put right. A state file that cannot be used is none.
 pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, AssembleError> {
     let mut hands = Hands::default();
     for (id, settings) in &config.providers {
@@ -44,7 +43,11 @@ pub async fn assemble(config: &Config, serve_dns: bool) -> Result<World, Assembl
     }
     let nameservers = nameservers(config, &hands);
     let senders = senders(&config.notify)?;
-    Ok(World { senders, state: open_state(&config.agent.state), ..world(config, hands, nameservers) })
+    Ok(World {
+        senders,
+        state: State::File(Store::open_patiently(&config.agent.state)),
+        ..world(config, hands, nameservers)
+    })
 }
 
 /// The parts of the world that another configuration changes. A provider whose settings are the same goes on as it is.
@@ -145,13 +148,6 @@ fn world(config: &Config, hands: Hands, nameservers: BTreeMap<DomainName, Vec<Se
         senders: BTreeMap::new(),
         state: State::Nowhere,
         seed: rand::random(),
-    }
-}
-
-fn open_state(path: &Path) -> State {
-    match Store::open(path) {
-        Ok(store) => State::File(store),
-        Err(error) => State::Broken(error.to_string()),
     }
 }
 

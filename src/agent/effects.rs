@@ -117,7 +117,9 @@ impl Agent {
         let nothing = batch.trackers.is_empty()
             && batch.records.is_empty()
             && batch.changes.is_empty()
-            && batch.events.is_empty();
+            && batch.events.is_empty()
+            // What was not kept before may be due.
+            && self.ledger.next_try().is_none();
         if nothing || matches!(self.mode, Mode::Plan { .. }) {
             return;
         }
@@ -155,6 +157,9 @@ impl Agent {
 
     pub(super) async fn announce_start(&mut self) {
         let now = self.clock.now();
+        if let (Mode::Plan { .. }, Some(why)) = (self.mode, self.ledger.trouble()) {
+            tracing::warn!("planning without what earlier runs found out: {why}");
+        }
         if !matches!(self.mode, Mode::Run) {
             if self.ledger.trouble().is_some() && matches!(self.mode, Mode::Once { .. }) {
                 let event = self.ledger.unwritable(&now);

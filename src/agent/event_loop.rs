@@ -141,8 +141,7 @@ impl Agent {
             let (settings, agent) = (config.notify.clone(), config.agent.id.clone());
             Outbox::new(store, senders, settings, Arc::clone(&clock), agent, seed).map(Some)
         };
-        let mut ledger =
-            Ledger::new(config.agent.id.clone(), config.notify.clone(), state, outbox, &now, seed)?;
+        let mut ledger = Ledger::new(config.agent.id.clone(), config.notify.clone(), state, outbox, seed)?;
         let age_limit = match mode {
             Mode::Run => None,
             Mode::Once { max_age, .. } | Mode::Plan { max_age, .. } => Some(max_age),
@@ -272,7 +271,8 @@ impl Agent {
 
     fn next_wakeup(&self, now: Moment, deadline: Option<Moment>, alive: Option<Moment>) -> Moment {
         let look = self.next_looks.values().copied().min();
-        [look, deadline, alive, self.waits_until(), Some(self.next_keep)]
+        let state = self.ledger.next_try().filter(|_| !matches!(self.mode, Mode::Plan { .. }));
+        [look, deadline, alive, self.waits_until(), Some(self.next_keep), state]
             .into_iter()
             .flatten()
             .fold(self.decision.next_wakeup(now), Moment::min)
@@ -292,7 +292,8 @@ impl Agent {
             inputs.push(Input::LookDue { record: name });
         }
         self.take(inputs).await;
-        if now.moment >= self.next_keep {
+        let keep = self.ledger.next_try().map_or(self.next_keep, |again| again.min(self.next_keep));
+        if now.moment >= keep {
             self.next_keep = now.moment + KEEP_ALL;
             self.keep_all(&now).await;
         }
@@ -366,7 +367,8 @@ impl Agent {
         let limit = if hurried { STOP_WRITES } else { ONCE_TAIL };
         let _ = timeout(limit, self.finish_changes(!hurried)).await;
         let now = self.clock.now();
-        let _ = timeout(STOP_DISK, self.keep_all(&now)).await;
+        self.ledger.closing(hurried.then_some(STOP_DISK), &now);
+        self.keep_all(&now).await;
         if matches!(self.mode, Mode::Run) {
             let event = Event::new(
                 EventKind::AgentStopped,

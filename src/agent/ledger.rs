@@ -1,5 +1,6 @@
 //! What must outlive the process is kept here before its effect. A file that cannot be written does not stop a
-//! failover: the agent goes on from memory, says so loudly, and the file is written again as soon as it can be.
+//! failover, nor hold it up: the agent goes on from memory, says so loudly, and what was not kept meanwhile is written
+//! as soon as the file can be.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,23 +10,32 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::State;
-use crate::decision::{ChannelId, Event, EventKind, LatencyRow, Now, Recorded};
+use super::backlog::Backlog;
+use crate::decision::{ChannelId, Event, EventKind, LatencyRow, Moment, Now, Recorded};
 use crate::notify::{NotifySettings, Outbox, Sender};
-use crate::store::{Batch, Loaded, Store, StoreError};
+use crate::store::{Batch, GivenUp, Loaded, Store, StoreError};
 
 /// The longest the agent waits for the disk before it goes on from memory.
 const DISK_LIMIT: Duration = Duration::from_secs(3);
+/// The same while the file is in trouble: nobody's verdict must grow old meanwhile.
+const TROUBLE_LIMIT: Duration = Duration::from_millis(500);
+/// How often a file in trouble is tried.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+const LATE: &str = "the disk did not answer";
 
 /// Where the agent keeps things.
 pub(super) struct Ledger {
     agent: String,
     notify: NotifySettings,
     store: Store,
-    /// Is `store` a file, or all that is left of one that could not be opened?
-    in_file: bool,
     /// `None` in a dry run, which tells nobody.
     outbox: Option<Outbox>,
     trouble: Option<Trouble>,
+    /// What was not kept since the trouble began.
+    backlog: Backlog,
+    /// The commit that was not waited for to its end.
+    late: GivenUp,
+    limit: Duration,
     counter: u64,
     nonce: u64,
 }
@@ -33,6 +43,7 @@ pub(super) struct Ledger {
 struct Trouble {
     why: String,
     since: Timestamp,
+    next_try: Moment,
 }
 
 impl Ledger {
@@ -42,22 +53,52 @@ impl Ledger {
         notify: NotifySettings,
         state: State,
         outbox: impl FnOnce(Store) -> Result<Option<Outbox>, StoreError>,
-        now: &Now,
         nonce: u64,
     ) -> Result<Self, StoreError> {
-        let (store, in_file, why) = match state {
-            State::File(store) => (store, true, None),
-            State::Broken(why) => (Store::in_memory()?, false, Some(why)),
-            State::Nowhere => (Store::in_memory()?, false, None),
+        let store = match state {
+            State::File(store) => store,
+            State::Nowhere => Store::in_memory()?,
         };
-        let outbox = outbox(store.clone())?;
-        let trouble = why.map(|why| Trouble { why, since: now.wall });
-        Ok(Ledger { agent, notify, store, in_file, outbox, trouble, counter: 0, nonce })
+        Ok(Ledger {
+            outbox: outbox(store.clone())?,
+            agent,
+            notify,
+            store,
+            trouble: None,
+            backlog: Backlog::default(),
+            late: GivenUp::default(),
+            limit: DISK_LIMIT,
+            counter: 0,
+            nonce,
+        })
     }
 
-    /// How many messages wait; 0 where the disk does not say so in time.
+    /// The end is near: a file in trouble is tried once more, and the disk is waited for no longer than `limit`.
+    pub(super) fn closing(&mut self, limit: Option<Duration>, now: &Now) {
+        self.limit = limit.unwrap_or(self.limit);
+        if let Some(trouble) = &mut self.trouble {
+            trouble.next_try = now.moment;
+        }
+    }
+
+    /// When a file in trouble is tried again.
+    pub(super) fn next_try(&self) -> Option<Moment> {
+        self.trouble.as_ref().map(|trouble| trouble.next_try)
+    }
+
+    /// How many messages wait; those in a file that does not say so in time are not counted.
     pub(super) async fn pending(&self) -> u64 {
-        timeout(DISK_LIMIT, self.store.pending()).await.ok().and_then(Result::ok).unwrap_or(0)
+        let kept = async {
+            let busy = self.late.is_watched();
+            if busy { Ok(0) } else { self.store.pending().await }
+        };
+        let limit = if self.trouble.is_some() { TROUBLE_LIMIT } else { self.limit };
+        let kept = timeout(limit, kept).await.ok().and_then(Result::ok).unwrap_or(0);
+        let unsaved = match &self.outbox {
+            Some(outbox) => outbox.unsaved().await.unwrap_or(0),
+            None => 0,
+        };
+        kept + unsaved
     }
 
     /// Forgets old history.
@@ -113,9 +154,9 @@ impl Ledger {
         let why = match timeout(DISK_LIMIT, self.store.load(age_limit, now.wall)).await {
             Ok(Ok(loaded)) => return loaded,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => late(),
+            Err(_) => late(DISK_LIMIT),
         };
-        self.trouble = Some(Trouble { why, since: now.wall });
+        self.in_trouble(why, now);
         Loaded::default()
     }
 
@@ -137,28 +178,72 @@ impl Ledger {
     /// (its events are then told from memory), or that it can again.
     pub(super) async fn commit(&mut self, mut batch: Batch, now: &Now) -> Option<Event> {
         batch.at = Some(now.wall);
-        let events = batch.events.clone();
-        let why = match timeout(DISK_LIMIT, self.store.commit(batch)).await {
-            Ok(Ok(())) => {
-                self.outbox.iter().for_each(Outbox::wake);
-                let trouble = if self.in_file { self.trouble.take()? } else { return None };
-                let mut event =
-                    Event::new(EventKind::StateRecovered, now.wall, "the state can be kept again");
-                event.since = Some(trouble.since);
-                return Some(event);
-            }
-            Ok(Err(error)) => error.to_string(),
-            // The disk may still take it: the events have ids, so that nothing is told twice by the same outbox.
-            Err(_) => late(),
+        if let Some(trouble) = &self.trouble {
+            let due = trouble.next_try <= now.moment;
+            self.tell_from_memory(batch).await;
+            return if due { self.try_again(now).await } else { None };
+        }
+        let Err(why) = self.write(batch.clone(), self.limit).await else {
+            self.outbox.iter().for_each(Outbox::wake);
+            return None;
         };
+        self.tell_from_memory(batch).await;
+        self.in_trouble(why, now);
+        Some(self.unwritable(now))
+    }
+
+    /// Writes everything that was not kept.
+    async fn try_again(&mut self, now: &Now) -> Option<Event> {
+        let batch = Batch { at: Some(now.wall), ..self.backlog.batch() };
+        if let Err(why) = self.write(batch, self.limit.min(TROUBLE_LIMIT)).await {
+            self.in_trouble(why, now);
+            return None;
+        }
+        let trouble = self.trouble.take()?;
+        self.backlog = Backlog::default();
+        self.outbox.iter().for_each(Outbox::wake);
+        let mut event = Event::new(EventKind::StateRecovered, now.wall, "the state can be kept again");
+        event.since = Some(trouble.since);
+        Some(event)
+    }
+
+    /// One commit; one at a time, whatever the disk does with the one before.
+    async fn write(&mut self, batch: Batch, limit: Duration) -> Result<(), String> {
+        if self.late.is_watched() {
+            return Err(late(limit));
+        }
+        self.late = GivenUp::default();
+        let commit = self.store.commit_unless(batch, self.late.clone());
+        let Ok(result) = timeout(limit, commit).await else {
+            self.late.set();
+            return Err(late(limit));
+        };
+        result.map_err(|error| error.to_string())
+    }
+
+    async fn tell_from_memory(&mut self, batch: Batch) {
+        let events = batch.events.clone();
+        self.backlog.add(batch);
         if let Some(outbox) = &self.outbox
+            && !events.is_empty()
             && let Err(error) = outbox.tell_unsaved(events).await
         {
             tracing::error!(%error, "messages are lost: there is neither disk nor memory for them");
         }
-        let since = self.trouble.as_ref().map(|trouble| trouble.since);
-        self.trouble = Some(Trouble { why, since: since.unwrap_or(now.wall) });
-        since.is_none().then(|| self.unwritable(now))
+    }
+
+    /// What is late says less than what was found out before.
+    fn in_trouble(&mut self, why: String, now: &Now) {
+        let next_try = now.moment + TRY_AGAIN;
+        match &mut self.trouble {
+            Some(trouble) => {
+                trouble.next_try = next_try;
+                if !why.starts_with(LATE) {
+                    trouble.why = why;
+                }
+            }
+            None => self.trouble = Some(Trouble { why, since: now.wall, next_try }),
+        }
     }
 
     /// What is said when the state cannot be written.
@@ -173,6 +258,6 @@ impl Ledger {
     }
 }
 
-fn late() -> String {
-    format!("the disk did not answer within {} s", DISK_LIMIT.as_secs())
+fn late(limit: Duration) -> String {
+    format!("{LATE} within {}", crate::decision::human(limit))
 }

@@ -2,6 +2,7 @@
 //! It makes no choices of its own.
 
 mod assemble;
+mod backlog;
 mod differences;
 mod effects;
 mod event_loop;

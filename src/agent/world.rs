@@ -27,7 +27,7 @@ pub struct World {
     pub nameservers: BTreeMap<DomainName, Vec<Server>>,
     /// Sends messages.
     pub senders: BTreeMap<ChannelId, Arc<dyn Sender>>,
-    /// The state, or why there is none.
+    /// The state.
     pub state: State,
     /// For jitter.
     pub seed: u64,
@@ -35,10 +35,8 @@ pub struct World {
 
 /// Where the agent keeps what must outlive it.
 pub enum State {
-    /// In a file.
+    /// In a file. While it cannot be used the agent goes on from memory and says so loudly.
     File(Store),
-    /// It should be in a file, and cannot be, for this reason: the agent goes on from memory and says so loudly.
-    Broken(String),
     /// Nowhere: a dry run keeps nothing.
     Nowhere,
 }

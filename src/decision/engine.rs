@@ -254,7 +254,10 @@ impl Decision {
             self.review_witness_pace(out);
         }
         if counted.verdict_changed {
-            self.review_target(now, &endpoint.target.clone(), false, out);
+            // Nothing but silence makes it Unknown; here an outcome that counts nothing came before the next sweep.
+            let silent =
+                self.targets.tracker(endpoint).is_some_and(|tracker| tracker.verdict() == Verdict::Unknown);
+            self.review_target(now, &endpoint.target.clone(), silent, out);
         } else {
             self.review_waiting(now, &endpoint.target, out);
         }

@@ -164,18 +164,24 @@ impl Outbox {
     }
 
     async fn run_lane(&self, lane: &Lane, mut stop: Stop) {
+        let mut readable = true;
         while !stop.is_set() && !lane.is_retired() {
-            let sleep = match lane.step(&self.inner.world, &mut stop).await {
+            let step = lane.step(&self.inner.world, &mut stop).await;
+            // Said once, not every ten seconds.
+            if let Err(error) = &step
+                && std::mem::replace(&mut readable, false)
+            {
+                tracing::error!(channel = %lane.channel, %error, "the outbox cannot be read");
+            }
+            readable |= step.is_ok();
+            let sleep = match step {
                 Ok(Step::Delivered | Step::Failed) => continue,
                 Ok(Step::GivenUp) => {
                     self.wake();
                     continue;
                 }
                 Ok(Step::Idle(next)) => self.until(next, if lane.kept { POLL } else { LONGEST_SLEEP }),
-                Err(error) => {
-                    tracing::error!(channel = %lane.channel, %error, "the outbox cannot be read");
-                    POLL
-                }
+                Err(_) => POLL,
             };
             tokio::select! {
                 () = lane.wake.notified() => {}
@@ -261,6 +267,14 @@ impl Outbox {
         self.inner.unsaved.commit(Batch { at, events, ..Batch::default() }).await?;
         self.wake();
         Ok(())
+    }
+
+    /// How many messages of [`Outbox::tell_unsaved`] wait.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn unsaved(&self) -> Result<u64, StoreError> {
+        self.inner.unsaved.pending().await
     }
 
     /// Sends one test message to a channel, rendered and judged as any other, and returns what came of it; `None` when

@@ -1,6 +1,7 @@
 //! The shared handle: every call runs off the async threads, one at a time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -22,7 +23,38 @@ pub struct Store {
 struct Inner {
     path: String,
     bounds: Bounds,
-    connection: Mutex<Connection>,
+    file: Mutex<File>,
+}
+
+/// What is behind a handle.
+enum File {
+    Open(Connection),
+    /// It could not be opened so far: every call tries.
+    Closed(PathBuf),
+    /// What was read in it makes no sense: it is left as it is, for a person to look at and for what can still be read.
+    Damaged(StoreError),
+}
+
+/// Says to a commit under way that nobody waits for it any more: what is not certain by then is rolled back.
+///
+/// While a commit has not ended, its copy of this is alive.
+#[derive(Clone, Debug, Default)]
+pub struct GivenUp(Arc<AtomicBool>);
+
+impl GivenUp {
+    /// Gives up.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Has a commit not ended that was handed a copy of it?
+    pub fn is_watched(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 /// How much is kept.
@@ -54,7 +86,13 @@ impl Store {
     /// # Errors
     /// Any [`StoreError`] but `Missing`.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
-        Ok(Store::around(path.display().to_string(), schema::open(path)?, Bounds::USUAL))
+        Ok(Store::around(path.display().to_string(), File::Open(schema::open(path)?), Bounds::USUAL))
+    }
+
+    /// The same for an agent that goes on without: what cannot be opened now is tried again with every call, which
+    /// until then ends in the error that [`Store::open`] would give.
+    pub fn open_patiently(path: &Path) -> Store {
+        Store::around(path.display().to_string(), File::Closed(path.to_owned()), Bounds::USUAL)
     }
 
     /// Opens the state file for looking at it, beside a running agent or without one.
@@ -62,7 +100,11 @@ impl Store {
     /// # Errors
     /// `Missing` when nothing has run with it yet; later writes are `Unwritable`.
     pub fn open_read_only(path: &Path) -> Result<Store, StoreError> {
-        Ok(Store::around(path.display().to_string(), schema::open_read_only(path)?, Bounds::USUAL))
+        Ok(Store::around(
+            path.display().to_string(),
+            File::Open(schema::open_read_only(path)?),
+            Bounds::USUAL,
+        ))
     }
 
     /// A state that ends with the process: for tests, and for an agent whose state file cannot be written.
@@ -70,11 +112,11 @@ impl Store {
     /// # Errors
     /// `Other`, when there is no memory for it.
     pub fn in_memory() -> Result<Store, StoreError> {
-        Ok(Store::around(IN_MEMORY.into(), schema::open_in_memory()?, Bounds::USUAL))
+        Ok(Store::around(IN_MEMORY.into(), File::Open(schema::open_in_memory()?), Bounds::USUAL))
     }
 
-    fn around(path: String, connection: Connection, bounds: Bounds) -> Store {
-        Store { inner: Arc::new(Inner { path, bounds, connection: Mutex::new(connection) }) }
+    fn around(path: String, file: File, bounds: Bounds) -> Store {
+        Store { inner: Arc::new(Inner { path, bounds, file: Mutex::new(file) }) }
     }
 
     /// Runs `work` in one transaction.
@@ -107,8 +149,14 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         let task = tokio::task::spawn_blocking(move || {
             // A panic inside a call rolled its transaction back; the connection is as good as before.
-            let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut connection, &inner.bounds).map_err(|error| StoreError::of(&inner.path, &error))
+            let mut file = inner.file.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = file
+                .open()
+                .and_then(|file| work(file, &inner.bounds).map_err(|why| StoreError::of(&inner.path, &why)));
+            if let (File::Open(_), Err(error @ StoreError::Corrupt { .. })) = (&*file, &result) {
+                *file = File::Damaged(error.clone());
+            }
+            result
         });
         task.await.unwrap_or_else(|error| {
             Err(StoreError::Other {
@@ -119,11 +167,24 @@ impl Store {
     }
 }
 
+impl File {
+    fn open(&mut self) -> Result<&mut Connection, StoreError> {
+        if let File::Closed(path) = self {
+            *self = File::Open(schema::open(path)?);
+        }
+        match self {
+            File::Open(connection) => Ok(connection),
+            File::Damaged(error) => Err(error.clone()),
+            File::Closed(path) => Err(StoreError::Missing { path: path.display().to_string() }),
+        }
+    }
+}
+
 #[cfg(test)]
 impl Store {
     /// A state in memory that keeps less.
     pub(super) fn in_memory_with(bounds: Bounds) -> Store {
-        Store::around(IN_MEMORY.into(), schema::open_in_memory().expect("memory"), bounds)
+        Store::around(IN_MEMORY.into(), File::Open(schema::open_in_memory().expect("memory")), bounds)
     }
 
     /// An empty file of an earlier version.

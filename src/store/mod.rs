@@ -23,7 +23,7 @@ pub use error::StoreError;
 #[cfg(test)]
 use handle::Bounds;
 use handle::IN_MEMORY;
-pub use handle::Store;
+pub use handle::{GivenUp, Store};
 pub use history::EventFilter;
 pub use latency::{LatencyPoint, Span};
 pub use lock::{LockError, LockRole, StateLock};

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Batch, ChangeRow, ChangeState, Loaded, RecordRow, Store, StoreError, outbox};
+use super::{Batch, ChangeRow, ChangeState, GivenUp, Loaded, RecordRow, Store, StoreError, outbox};
 use crate::decision::{CERTIFICATE_KEY, SavedTracker};
 
 impl Store {
@@ -21,7 +21,17 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; nothing was written then.
     pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.commit_unless(batch, GivenUp::default()).await
+    }
+
+    /// The same for a caller who does not wait for ever: once `given_up` is set nothing is written any more, but for a
+    /// commit that the disk has been handed already.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was written then.
+    pub async fn commit_unless(&self, batch: Batch, given_up: GivenUp) -> Result<(), StoreError> {
         self.write(move |transaction, bounds| {
+            still_wanted(&given_up)?;
             for (endpoint, tracker) in &batch.trackers {
                 transaction.prepare_cached("INSERT OR REPLACE INTO trackers VALUES (?, ?, ?)")?.execute(
                     params![
@@ -50,7 +60,7 @@ impl Store {
                     .prepare_cached("INSERT OR REPLACE INTO meta VALUES ('saved', ?)")?
                     .execute([at.as_microsecond()])?;
             }
-            Ok(())
+            still_wanted(&given_up)
         })
         .await
     }
@@ -89,6 +99,11 @@ impl Store {
     pub async fn last_saved(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(saved).await
     }
+}
+
+fn still_wanted(given_up: &GivenUp) -> rusqlite::Result<()> {
+    let interrupted = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
+    if given_up.is_set() { Err(rusqlite::Error::SqliteFailure(interrupted, None)) } else { Ok(()) }
 }
 
 fn put_change(transaction: &Transaction<'_>, row: &ChangeRow) -> rusqlite::Result<()> {

@@ -135,6 +135,18 @@ impl Bind {
         Bind(Script::start("bind.sh", settings))
     }
 
+    /// Takes [`ZONE`] away from the running primary, or brings it back as it was.
+    pub fn serve_zone(&self, serves: bool) {
+        let config = format!("{}/primary.conf", self.0.var("BIND_DIR"));
+        let text = std::fs::read_to_string(&config).expect("bind.sh wrote it");
+        let (here, away) = (format!("zone \"{ZONE}\""), format!("zone \"away.{ZONE}\""));
+        let text = if serves { text.replace(&away, &here) } else { text.replace(&here, &away) };
+        std::fs::write(&config, text).expect("it is ours");
+        let done = Command::new("rndc").args(["-c", self.0.var("BIND_RNDC_CONF"), "reconfig"]).output();
+        let done = done.expect("rndc is missing: run tests/run, or apt-get install bind9-utils");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
     /// Where the secondaries answer.
     pub fn secondaries(&self) -> Vec<SocketAddr> {
         addresses(self.0.var("BIND_SEC_PORTS"))

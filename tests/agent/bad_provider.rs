@@ -110,6 +110,24 @@ async fn a_provider_that_asks_for_patience_gets_it() {
     assert_eq!(stage.calls(Call::Swap), 2);
 }
 
+/// bad day: provider: answers 429 without `Retry-After` for an hour | few calls, told once; the change is made when it ends
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_429_is_few_calls_and_one_event() {
+    for on in [FaultStep::on_read, FaultStep::on_swap] {
+        let stage = outage_with([on(Trouble::Throttle(None)).times(usize::MAX)]).await;
+        stage.hear("target.down").await;
+        let (reads, swaps) = (stage.calls(Call::Read), stage.calls(Call::Swap));
+        stage.pass(3600).await;
+        let (reads, swaps) = (stage.calls(Call::Read) - reads, stage.calls(Call::Swap) - swaps);
+        assert!(reads <= 300 && swaps <= 150, "{reads} readings and {swaps} writes in an hour");
+        let told = ["provider.unavailable", "failover.failed"].map(|kind| stage.heard(kind).len());
+        assert_eq!(told.iter().sum::<usize>(), 1, "{:#?}", stage.lines());
+        assert_eq!((stage.writes(), stage.www().as_str()), (0, TORONTO));
+        stage.mock.clear_script();
+        ends_well(&stage).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_time_the_usual_pauses() {
     let stage = outage_with([FaultStep::on_swap(Trouble::Throttle(None)).times(4)]).await;

@@ -139,16 +139,22 @@ async fn a_missing_record_is_not_made_unless_the_configuration_says_so() {
 /// bad day: agent: has no route to a target | unknown: nobody moves
 #[tokio::test(start_paused = true)]
 async fn our_own_trouble_with_a_target_moves_nobody() {
-    let stage = Stage::new().await;
-    stage.start_and_settle().await;
-    stage.host("toronto", Host::NoRoute);
-    stage.pass(1800).await;
-    assert_eq!((stage.writes(), stage.www().as_str()), (0, TORONTO));
-    let report = stage.status().await;
-    let toronto = report.targets.iter().find(|target| target.name.as_str() == "toronto").unwrap();
-    assert_eq!(toronto.verdict, Verdict::Unknown);
-    assert_eq!(stage.heard("target.unknown").len(), 1);
-    stage.check();
+    // Of a check that is quicker than the sweep for silence the next probe finds out first.
+    for interval in ["10s", "500ms"] {
+        let quick = format!("interval: {interval}, fast_interval: 500ms, timeout: 500ms");
+        let yaml = WORKSHOP.replace("interval: 10s, fast_interval: 1s, timeout: 3s", &quick);
+        let stage = Stage::with(&yaml).await;
+        stage.edit(WWW, &[TORONTO]);
+        stage.start_and_settle().await;
+        stage.host("toronto", Host::NoRoute);
+        stage.pass(1800).await;
+        assert_eq!((stage.writes(), stage.www().as_str()), (0, TORONTO));
+        let report = stage.status().await;
+        let toronto = report.targets.iter().find(|target| target.name.as_str() == "toronto").unwrap();
+        assert_eq!(toronto.verdict, Verdict::Unknown);
+        assert_eq!(stage.heard("target.unknown").len(), 1, "{interval}: {:#?}", stage.lines());
+        stage.check();
+    }
 }
 
 /// bad day: targets: primary and stand-by die together | no move on an old verdict

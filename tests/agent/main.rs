@@ -14,6 +14,7 @@ mod bad_provider;
 mod batches;
 mod certificates;
 mod chats;
+mod crowd;
 mod edits;
 mod holding;
 mod host_names;

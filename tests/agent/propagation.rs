@@ -18,7 +18,7 @@ async fn outage_with(server: &str, manner: Option<Manner>) -> Stage {
     stage
 }
 
-/// bad day: name servers: one lags behind a change | `propagation.slow` names it, then that it has caught up
+/// bad day: name servers: they disagree for minutes after a change | `propagation.slow` names it, then that it has caught up
 #[tokio::test(start_paused = true)]
 async fn a_server_that_lags_is_told_of_and_then_that_it_has_caught_up() {
     let stage = outage_with("ns2", None).await;

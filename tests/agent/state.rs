@@ -14,7 +14,7 @@ async fn a_state_that_cannot_be_opened_is_told_and_the_failover_happens() {
     let heard = stage.hear("state.unwritable").await;
     let text = heard.text();
     assert!(
-        text.contains("/state/failover.db") && text.contains("Next:") && text.contains("Since:"),
+        text.contains("/no-such-folder/failover.db") && text.contains("Next:") && text.contains("Since:"),
         "{text}"
     );
     stage.host("toronto", Host::Refuses);

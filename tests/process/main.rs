@@ -8,7 +8,9 @@
 mod agent;
 mod chat;
 mod crash;
+mod damage;
 mod doctor;
+mod exhausted;
 mod flapping;
 mod history;
 mod lock;
@@ -23,5 +25,6 @@ mod state;
 mod status;
 mod stop;
 mod systemd;
+mod targets;
 mod uplink;
 mod usage;

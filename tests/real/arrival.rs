@@ -89,10 +89,10 @@ fn each_server_is_named_and_a_frozen_one_is_told_until_it_has_caught_up() {
     agent.terminate();
 }
 
-/// The server of the stage, kept by the test as well for what only BIND can do.
-pub(crate) struct Shared(pub(crate) std::sync::Arc<Bind>);
+/// The server of the stage, kept by the test as well for what only this kind of server can do.
+pub(crate) struct Shared<S>(pub(crate) std::sync::Arc<S>);
 
-impl DnsServer for Shared {
+impl<S: DnsServer> DnsServer for Shared<S> {
     fn label(&self) -> &'static str {
         self.0.label()
     }

@@ -9,6 +9,7 @@
 mod agent;
 mod alias;
 mod arrival;
+mod by_hand;
 mod credentials;
 mod doctor;
 mod edit;

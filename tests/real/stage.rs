@@ -116,6 +116,12 @@ impl Stage {
         Stage::with(Box::new(server), None, Backend::start(&[ALPHA, BETA]))
     }
 
+    /// The same by the HTTP API of this server, which is the one behind `server`.
+    pub(crate) fn around_http(server: impl DnsServer + Send + Sync + 'static, api: &Pdns) -> Stage {
+        let access = Access::Http { url: api.url(), key: api.api_key().to_owned() };
+        Stage::with(Box::new(server), Some(access), Backend::start(&[ALPHA, BETA]))
+    }
+
     fn with(server: Box<dyn DnsServer + Send + Sync>, access: Option<Access>, backend: Backend) -> Stage {
         let access = access.unwrap_or(Access::Update { server: server.dns(), tsig: server.tsig() });
         let nameservers = vec![server.dns()];

@@ -54,7 +54,15 @@ pub(super) fn written(answer: Result<Answer, Lost>, api: &Api, zone: &DomainName
         return Err(of_status(&answer, Purpose::Write, api, zone));
     }
     let serial = |field: &str| answer.headers.get(field)?.to_str().ok()?.trim().parse().ok();
-    Ok(Serials { old: serial("x-pdns-old-serial"), new: serial("x-pdns-new-serial") })
+    let serials = Serials { old: serial("x-pdns-old-serial"), new: serial("x-pdns-new-serial") };
+    // PowerDNS says 204; a page with 200 is what a proxy or a login says in its place.
+    if answer.status == StatusCode::OK && serials.new.is_none() {
+        let server = api.label();
+        return Err(Fault::Unknown(format!(
+            "{server} answers 200 OK to a write, and not as PowerDNS does: something may have answered in its place"
+        )));
+    }
+    Ok(serials)
 }
 
 fn of_lost(lost: Lost, purpose: Purpose) -> Fault {

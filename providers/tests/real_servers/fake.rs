@@ -94,7 +94,7 @@ pub(crate) async fn proxy(upstream: SocketAddr, on_patch: OnPatch) -> SocketAddr
 }
 
 /// One HTTP request, head and body.
-async fn request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+pub(crate) async fn request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut request = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&request).to_lowercase();

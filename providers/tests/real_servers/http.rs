@@ -250,7 +250,8 @@ async fn secondaries_are_notified_at_once() {
     assert_eq!(message[2] >> 3 & 0b1111, 4, "the opcode of NOTIFY (RFC 1996)");
 }
 
-const LISTING: &str = r#"{"id":"example.test.","name":"example.test.","kind":"Native","serial":1,"soa_edit_api":"INCREASE",
+pub(crate) const LISTING: &str = r#"{"id":"example.test.","name":"example.test.","kind":"Native","serial":1,
+    "soa_edit_api":"INCREASE",
     "rrsets":[{"name":"www.example.test.","type":"A","ttl":60,"records":[{"content":"192.0.2.1","disabled":false}]}]}"#;
 
 fn response(status: &str, fields: &str, body: &str) -> Vec<u8> {
@@ -314,6 +315,7 @@ async fn each_answer_to_a_patch_has_its_meaning() {
     assert!(matches!(patched(b"garbage".to_vec()).await, Err(Fault::Unknown(_))));
 }
 
+/// bad day: provider: `PowerDNS` answers 429 with a time or a date in `Retry-After` | waited for
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_after_is_honoured_in_both_forms() {
     let throttled = async |fields: &str| match patched(response("429 Too Many Requests", fields, "")).await {

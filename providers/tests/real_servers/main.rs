@@ -11,5 +11,6 @@
 mod fake;
 mod http;
 mod permission;
+mod replies;
 mod suite;
 mod update;
