@@ -231,18 +231,30 @@ impl<'a> Item<'a> {
 }
 
 impl Desk<'_> {
-    /// A key as it may be shown. One with odd characters may be a key, a lost colon and a secret: its end is hidden.
+    /// A name as it may be shown. One with odd characters may be a name, a lost colon and a secret: its end is hidden.
     pub(super) fn key(self, entry: &Entry) -> String {
-        const MAX: usize = 40;
-        let decent = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let key: String = entry.key.chars().take_while(|c| decent(*c)).take(MAX).collect();
-        if key.len() == entry.key.len() {
-            return key;
+        let key = decent(entry);
+        if key.len() == entry.key.len() { key.to_owned() } else { self.shown_up_to(entry, key) }
+    }
+
+    /// An unknown key as it may be shown. One with odd characters may be a key, a lost colon and a secret, and one without
+    /// a value may be a secret that lost its key: what is known of it is shown, and nothing else.
+    fn strange_key(self, entry: &Entry) -> String {
+        let key = decent(entry);
+        let whole = key.len() == entry.key.len();
+        let meant = || nearest(&entry.key, keys::all().iter().flat_map(|section| section.names())).is_some();
+        if whole && (!matches!(entry.node.value, Value::Null) || meant()) {
+            return key.to_owned();
         }
+        self.shown_up_to(entry, if keys::is_known(key) && !whole { key } else { "" })
+    }
+
+    /// Hides all of a key but its beginning.
+    fn shown_up_to(self, entry: &Entry, beginning: &str) -> String {
         // Written with escapes the beginning is not found; then all of it is hidden.
-        let shown = self.sources.slice(entry.at).find(&key).map_or(0, |at| at + key.len());
+        let shown = self.sources.slice(entry.at).find(beginning).map_or(0, |at| at + beginning.len());
         self.cx.hide(Span::new(entry.at.file, entry.at.start + shown, entry.at.end));
-        key + "..."
+        format!("{beginning}...")
     }
 
     /// A key that is not of this version.
@@ -254,7 +266,7 @@ impl Desk<'_> {
             }
             return;
         }
-        let key = self.key(entry);
+        let key = self.strange_key(entry);
         let all = section.names().chain(section.later.iter().map(|(key, _)| *key));
         let near = nearest(&key, all);
         let homes = if near.is_none() { keys::homes(&key) } else { Vec::new() };
@@ -317,6 +329,14 @@ impl<'a> Map<'a> {
     pub(super) fn fault(&self, message: impl Into<String>, remedy: impl Into<String>) -> Noted {
         Item::new(self.desk, self.node, "").fault(message, remedy)
     }
+}
+
+/// The beginning of a key that is made as keys are.
+fn decent(entry: &Entry) -> &str {
+    const MAX: usize = 40;
+    let odd = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-' | '.');
+    let end = entry.key.char_indices().enumerate().find(|(n, (_, c))| *n == MAX || odd(*c));
+    &entry.key[..end.map_or(entry.key.len(), |(_, (at, _))| at)]
 }
 
 /// The name that was probably meant.
