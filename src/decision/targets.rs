@@ -17,8 +17,9 @@ use super::{
 /// | family, target | none is Up and one is Down | one is Up | else |
 ///
 /// A place is an address, or the host name of a target that has one; a host name is of no family. A family of which
-/// nothing is known does not save a target whose other family is Down: a machine without IPv6 must still fail over. And a Down counts only once a witness was seen alive since the first
-/// failure that led to it; until then it is Unknown here, so that a cut uplink never looks like a dead primary.
+/// nothing is known does not save a target whose other family is Down: a machine without IPv6 must still fail over.
+/// And a Down counts only once a witness was seen alive since the first failure that led to it; until then it is
+/// Unknown here, so that a cut uplink never looks like a dead primary.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
     trackers: BTreeMap<Endpoint, Tracker>,
