@@ -189,9 +189,9 @@ pub(super) fn told(text: &str) -> Vec<Range<usize>> {
     static TOLD: LazyLock<Regex> = LazyLock::new(|| {
         let names =
             r"[\w-]*(?:secret|token|passw|passphrase|api[_-]?key|credential)[\w-]*|pass|pwd|auth|key|sig";
-        let form = format!(
-            r#"(?i)(?:^|[?&;,\s"'/-])(?:{names})["']?(?:\s*[=:]\s*|\s+)(?:Bearer\s+|Basic\s+)?["']?([^\s&;,"']+)|://[^/@\s]*:([^/@\s]+)@"#
-        );
+        let before = r#"(?:^|[?&;,\s"'/-])"#;
+        let between = r#"["']?(?:\s*[=:]\s*|\s+)(?:Bearer\s+|Basic\s+)?["']?"#;
+        let form = format!(r#"(?i){before}(?:{names}){between}([^\s&;,"']+)|://[^/@\s]*:([^/@\s]+)@"#);
         Regex::new(&form).expect("a constant, tested")
     });
     let found = TOLD.captures_iter(text);

@@ -37,7 +37,9 @@ impl Folder {
 #[test]
 fn mappings_are_united_and_lists_appended_in_the_order_of_the_names() {
     let folder = Folder::new();
-    folder.write("20-b.yaml", "records: [{name: b.example.com, provider: zone, targets: [c]}]\ntargets: {c: {address: 192.0.2.3, checks: up}}\n");
+    let second = "records: [{name: b.example.com, provider: zone, targets: [c]}]\n\
+                  targets: {c: {address: 192.0.2.3, checks: up}}\n";
+    folder.write("20-b.yaml", second);
     folder.write("10-a.yaml", SMALL).write("9-c.yaml", "agent: {witnesses: [{tcp: \"9.9.9.9:443\"}]}\n");
     let config = folder.load().unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!((config.records.len(), config.targets.len(), config.agent.witnesses.len()), (2, 3, 2));

@@ -26,12 +26,16 @@ checks:
   plain: {http: }
   secure: {http: {tls: true, host: www.example.com}}
   program: {exec: {command: [/bin/x, \"-H\", \"{address}\", \"10\", \"\\t: #\", \"null\", \"1e3\"]}}
-targets: {a: {address: 192.0.2.1, checks: [base, other, web, plain, secure, program]}, b: {address: [192.0.2.2, \"2001:db8::2\"], checks: [base]}}
+targets:
+  a: {address: 192.0.2.1, checks: [base, other, web, plain, secure, program]}
+  b: {address: [192.0.2.2, \"2001:db8::2\"], checks: [base]}
 providers: {m: {type: mock, file: ./z.json}, r: {type: rfc2136, server: \"192.0.2.53:53\"}}
 records:
   - {name: www.example.com, provider: m, targets: [[a, b]], serve: all, adopt: [203.0.113.1, x.example.], ttl: 30}
   - {name: bücher.example, provider: r, targets: a, failback: {mode: manual}, hold_down: 0s, nameservers: \"192.0.2.53:53\"}
-notify: {channels: {l: {type: log}}, routes: [{channel: l, events: [\"failover.*\", all_down]}, {channel: l, min_severity: critical}]}
+notify:
+  channels: {l: {type: log}}
+  routes: [{channel: l, events: [\"failover.*\", all_down]}, {channel: l, min_severity: critical}]
 ";
 
 #[test]
