@@ -116,11 +116,14 @@ pub(super) fn row(text: &mut String, label: &str, value: &str) {
     let _ = writeln!(text, "{}", wrapped(&format!("  {label:<9} {value}"), 12));
 }
 
+/// How wide output is where no terminal says: a mail of cron, a pager, a ticket. Programs have `-o json`.
+const COLUMNS: usize = 100;
+
 /// Breaks a line that is wider than the terminal between words; what follows is indented by `indent` columns.
-/// Elsewhere than on a terminal a line stays whole. The text must be without colours.
+/// The text must be without colours.
 pub(super) fn wrapped(text: &str, indent: usize) -> String {
     let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
-    if columns == 0 { text.to_owned() } else { wrapped_at(text, indent, columns) }
+    wrapped_at(text, indent, if columns == 0 { COLUMNS } else { columns })
 }
 
 fn wrapped_at(text: &str, indent: usize, columns: usize) -> String {

@@ -13,8 +13,11 @@ fn commands() -> Vec<Vec<String>> {
         let path: Vec<String> = found[at].clone();
         let help = Ended::of(program().args(&path).arg("--help")).stdout;
         let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-        let names =
-            list.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+        // What goes on from the line above stands further in.
+        let names = list
+            .take_while(|line| !line.is_empty())
+            .filter(|line| line.len() - line.trim_start().len() == 2)
+            .filter_map(|line| line.split_whitespace().next());
         found.extend(
             names.filter(|name| *name != "help").map(|name| [&path[..], &[name.to_owned()]].concat()),
         );

@@ -28,6 +28,7 @@ pub(super) struct Probe<'a> {
     outcome: &'static str,
     /// Why it is no pass.
     reason: Option<&'a str>,
+    resolve_ms: Option<f64>,
     connect_ms: Option<f64>,
     tls_ms: Option<f64>,
     first_byte_ms: Option<f64>,
@@ -68,6 +69,7 @@ impl<'a> Probe<'a> {
             time: now.wall_of(seen.started),
             outcome: outcome(&seen.outcome),
             reason,
+            resolve_ms: timings.resolve.map(millis),
             connect_ms: timings.connect.map(millis),
             tls_ms: timings.tls.map(millis),
             first_byte_ms: timings.first_byte.map(millis),
@@ -83,7 +85,12 @@ impl<'a> Probe<'a> {
             "fail" => paint.bad("fail   "),
             _ => paint.doubtful("unknown"),
         };
-        let phases = [("connect", self.connect_ms), ("TLS", self.tls_ms), ("first byte", self.first_byte_ms)];
+        let phases = [
+            ("resolve", self.resolve_ms),
+            ("connect", self.connect_ms),
+            ("TLS", self.tls_ms),
+            ("first byte", self.first_byte_ms),
+        ];
         let phases: Vec<String> =
             phases.iter().filter_map(|(name, ms)| ms.map(|ms| format!("{name} {ms:.1}"))).collect();
         let phases = if phases.is_empty() { String::new() } else { format!(" ({})", phases.join(", ")) };
@@ -110,12 +117,18 @@ pub(super) fn table(document: &Document<'_>, paint: Paint) -> String {
         let line = format!("  {:<width$}  {}", probe.place(), probe.said(paint));
         let _ = writeln!(text, "{}", output::wrapped(&line, width + 4));
         if let Some(shown) = &probe.certificate {
-            let days = match shown.days_left {
-                days if days < 0 => paint.bad(&format!("expired {} days ago", -days)),
-                days if days < 21 => paint.doubtful(&format!("{days} days left")),
-                days => format!("{days} days left"),
+            let (plain, days) = match shown.days_left {
+                days if days < 0 => {
+                    let plain = format!("expired {} days ago", -days);
+                    (plain.clone(), paint.bad(&plain))
+                }
+                days => {
+                    let plain = format!("{days} days left");
+                    (plain.clone(), if days < 21 { paint.doubtful(&plain) } else { plain })
+                }
             };
-            let _ = writeln!(text, "  {:<width$}  certificate for {}: {days}", "", shown.names);
+            let line = format!("  {:<width$}  certificate, {plain}, for {}", "", shown.names);
+            let _ = writeln!(text, "{}", output::wrapped(&line, width + 4).replacen(&plain, &days, 1));
         }
     }
     text
