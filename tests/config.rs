@@ -24,6 +24,8 @@ mod limits;
 mod schema;
 #[path = "config/show.rs"]
 mod show;
+#[path = "config/targets.rs"]
+mod targets;
 #[path = "config/torture.rs"]
 mod torture;
 

@@ -27,6 +27,7 @@ records: [{{name: www.example.com, provider: zone, targets: [a, b]}}]
 "
     );
     let config = Config::parse("failover.yaml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+    testkit::assert_valid(Config::schema, &text);
     Arc::clone(&config.checks[&"it".into()].0)
 }
 

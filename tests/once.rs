@@ -31,6 +31,7 @@ providers: {{zone: {{type: mock, file: ./zone.json}}}}
 records: [{{name: www.example.test, provider: zone, targets: [primary, standby]}}]
 "#
         );
+        testkit::assert_valid(failover::config::Config::schema, &config);
         fs::write(town.path().join("failover.yaml"), config).expect("written");
         town
     }

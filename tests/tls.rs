@@ -73,6 +73,7 @@ impl Files {
         );
         let config =
             Config::parse("failover.yaml", &text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+        testkit::assert_valid(Config::schema, &text);
         let (check, _) = &config.checks[&"x".into()];
         let prober = SystemProber::new(Arc::new(SystemClock::start()), Roots::Only(Vec::new()));
         prober.probe(&IpAddr::V4(Ipv4Addr::LOCALHOST).into(), check).await

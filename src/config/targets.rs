@@ -16,7 +16,7 @@ use super::read::{Item, Noted, Optional, Read};
 use super::scalar::looks_like_an_address;
 use super::tree::{Scalar, Span, Value};
 use crate::decision::{CheckId, Place, Require, TargetId, Thresholds};
-use crate::probe::{Check, CheckKind, HttpCheck, TcpCheck, TlsCheck};
+use crate::probe::{Check, CheckKind, GrpcCheck, HttpCheck, TcpCheck, TlsCheck};
 
 /// All targets.
 pub(super) fn read(item: Item<'_>, checks: &Definitions<'_>) -> Read<BTreeMap<TargetId, Target>> {
@@ -93,6 +93,12 @@ fn served_as(check: Arc<Check>, name: &DomainName) -> Arc<Check> {
         }
         CheckKind::Tls(tls) if tls.sni.is_none() => {
             let kind = CheckKind::Tls(TlsCheck { sni: Some(name.to_string()), ..tls.clone() });
+            Arc::new(Check { kind, ..Check::clone(&check) })
+        }
+        CheckKind::Grpc(grpc) if grpc.host.is_none() => {
+            let own_port = if grpc.tls { 443 } else { 80 };
+            let host = if grpc.port == own_port { name.to_string() } else { format!("{name}:{}", grpc.port) };
+            let kind = CheckKind::Grpc(GrpcCheck { host: Some(host), ..grpc.clone() });
             Arc::new(Check { kind, ..Check::clone(&check) })
         }
         CheckKind::Tcp(TcpCheck { starttls: Some(starttls), .. }) if starttls.sni.is_none() => {

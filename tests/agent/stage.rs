@@ -95,6 +95,7 @@ impl Stage {
     pub(crate) async fn with(yaml: &str) -> Stage {
         let config =
             Config::parse("story.yaml", yaml, &|_| None).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        testkit::assert_valid(Config::schema, yaml);
         let mock = MockProvider::in_memory(["workshopco.ca".parse().unwrap()]);
         let offset = Offset::default();
         let start = "2026-11-22T12:00:00Z".parse().unwrap();
@@ -188,6 +189,7 @@ impl Stage {
     pub(crate) async fn reload(&self, yaml: &str) {
         let config =
             Config::parse("story.yaml", yaml, &|_| None).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        testkit::assert_valid(Config::schema, yaml);
         let fresh = Fresh {
             hands: self.hands_of(&config),
             config: Arc::new(config),

@@ -23,6 +23,7 @@ fn written(check: &str, timeout: Duration) -> Check {
          records: [{{name: www.example.com, provider: zone, targets: [a]}}]\n"
     );
     let config = Config::parse("checks.yaml", &yaml, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+    testkit::assert_valid(Config::schema, &yaml);
     Check { timeout, ..(*config.checks[&"it".into()].0).clone() }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use failover::config::Config;
 use serde_json::Value;
 use testkit::{Backend, ChatSink, Mode, Received, wait_until};
 
@@ -95,7 +96,11 @@ notify:
     /// The configuration, written.
     pub(crate) fn config(&self) -> PathBuf {
         let path = self.path("failover.yaml");
-        std::fs::write(&path, self.yaml.borrow().as_str()).unwrap();
+        let yaml = self.yaml.borrow();
+        if Config::parse("failover.yaml", &yaml, &|name| std::env::var(name).ok()).is_ok() {
+            testkit::assert_valid(Config::schema, &yaml);
+        }
+        std::fs::write(&path, yaml.as_str()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }

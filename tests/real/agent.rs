@@ -66,6 +66,7 @@ impl Site {
     /// Another configuration, for what starts from now on.
     pub(crate) fn configure(&self, config: &str) {
         let config = config.replace("{folder}", &self.folder.path().display().to_string());
+        testkit::assert_valid(failover::config::Config::schema, &config);
         fs::write(self.config(), config).expect("the folder is ours");
     }
 
