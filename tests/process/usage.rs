@@ -30,7 +30,10 @@ fn commands() -> Vec<Vec<String>> {
 fn every_help_fits_a_terminal_and_has_an_example() {
     let commands = commands();
     assert!(commands.len() > 12, "{commands:?}");
+    let page = include_str!("../../docs/cli.md");
     for path in commands {
+        let named = path.is_empty() || page.contains(&format!("`{}", path[0]));
+        assert!(named, "docs/cli.md does not name {path:?}");
         let help = Ended::of(program().args(&path).arg("--help"));
         assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{path:?}");
         let wide = help.stdout.lines().find(|line| line.chars().count() > 100);
