@@ -12,8 +12,9 @@ use serde_json::Value;
 pub fn assert_valid(schema: impl FnOnce() -> Value, yaml: &str) {
     static VALIDATOR: OnceLock<Validator> = OnceLock::new();
     let validator = VALIDATOR.get_or_init(|| jsonschema::validator_for(&schema()).expect("a schema"));
-    // To this reader `no` is a boolean, and no name of a channel; to the program and to editors (YAML 1.2) it is one.
-    let Ok(document) = serde_yaml::from_str::<Value>(yaml) else { return };
+    // Booleans of YAML 1.2, as editors have them: a channel may be called `no`.
+    let options = serde_yaml::options! { strict_booleans: true };
+    let document: Value = serde_yaml::from_str_with_options(yaml, options).expect("what loads is YAML");
     if let Some(error) = validator.iter_errors(&document).next() {
         panic!("it loads, and the schema refuses it: {}: {error}\n{yaml}", error.instance_path());
     }

@@ -41,9 +41,10 @@ impl Done {
         self.json()["records"][0].clone()
     }
 
-    /// Both streams, for a search.
+    /// The words of both streams, for a search: a long line is broken between any two of them.
     pub(crate) fn text(&self) -> String {
-        format!("{}\n{}", self.out, self.err)
+        let words: Vec<&str> = self.out.split_whitespace().chain(self.err.split_whitespace()).collect();
+        words.join(" ")
     }
 
     /// The same, once it is certain how it ended.
