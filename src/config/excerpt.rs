@@ -72,7 +72,10 @@ impl<'a> Curtain<'a> {
     /// The first line of a place.
     fn excerpt(&self, span: Span, label: Option<&'static str>) -> Excerpt {
         let source = self.sources.of(span);
-        let line = source.line_around(span.start);
+        let whole = source.line_around(span.start);
+        // A comment has nothing to do with a fault, and may hold what was a value before.
+        let comment = comment(&source.text[whole.clone()]).map(|at| whole.start + at);
+        let line = whole.start..comment.filter(|at| *at > span.start).unwrap_or(whole.end);
         let window = window(&source.text, &line, span.start);
         let shown = &source.text[window.clone()];
         let overlaps = |veil: &&Range<usize>| veil.start < window.end && veil.end > window.start;
@@ -107,6 +110,24 @@ impl<'a> Curtain<'a> {
         let mark = text.floor_char_boundary(mark.start)..text.ceil_char_boundary(mark.end);
         Excerpt { file: None, line: source.position(span.start).0, text, marks: vec![(mark, label)] }
     }
+}
+
+/// Where the comment of a line begins, with the spaces before it: at a `#` after a space, outside of quotes (YAML 1.2.2
+/// section 6.6).
+fn comment(line: &str) -> Option<usize> {
+    let (mut quote, mut before) = (None, ' ');
+    for (at, c) in line.char_indices() {
+        match (quote, c) {
+            (None, '#') if before.is_whitespace() => return Some(line[..at].trim_end().len()),
+            // Within a plain scalar a quote is a character like others.
+            (None, '"' | '\'') if before.is_whitespace() || "[{,:-".contains(before) => quote = Some(c),
+            (Some('"'), '"') if before == '\\' => {}
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
+        before = c;
+    }
+    None
 }
 
 /// The part of a long line that is shown: all that fits, with a little of what stands before the place.
@@ -210,6 +231,22 @@ mod tests {
             veil(text, &(0..text.len()), veils.iter().map(|(from, to)| *from..*to).collect(), mark);
         let marked = out[mark].to_owned();
         (out, marked)
+    }
+
+    #[test]
+    fn a_comment_begins_after_a_space_and_outside_of_quotes() {
+        let cases = [
+            ("a: b   # c", "a: b"),
+            ("a: b#c", "a: b#c"),
+            ("# all of it", ""),
+            ("a: \"b # c\" # d", "a: \"b # c\""),
+            ("a: 'it''s # so' # d", "a: 'it''s # so'"),
+            ("a: it's # so", "a: it's"),
+            ("é: [\"#\"] # ü", "é: [\"#\"]"),
+        ];
+        for (line, code) in cases {
+            assert_eq!(&line[..comment(line).unwrap_or(line.len())], code, "{line}");
+        }
     }
 
     #[test]

@@ -23,10 +23,10 @@ fn victim() -> String {
         let code = bare.strip_prefix("# ").filter(|rest| !indent.is_empty() && rest.contains([':', '-']));
         text.extend([indent, code.unwrap_or(bare), "\n"]);
     }
-    let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bad_config/pem");
-    text.replace("/etc/failover/ca.pem", &format!("{pem}/one.pem"))
-        .replace("/etc/failover/client.pem", &format!("{pem}/one.pem"))
-        .replace("/etc/failover/client.key", &format!("{pem}/one.key"))
+    // Relative, so that the changes of a seed are the same wherever this lies.
+    text.replace("/etc/failover/ca.pem", "tests/bad_config/pem/one.pem")
+        .replace("/etc/failover/client.pem", "tests/bad_config/pem/one.pem")
+        .replace("/etc/failover/client.key", "tests/bad_config/pem/one.key")
         .replace("Bearer ${HEALTH_TOKEN}", "Bearer Hunter2Hunter2")
         .replace("${HEALTH_TOKEN}", "Hunter2Hunter2")
         .replace("${file:/run/secrets/pdns}", "correct-horse")
