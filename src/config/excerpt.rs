@@ -119,8 +119,8 @@ fn comment(line: &str) -> Option<usize> {
     for (at, c) in line.char_indices() {
         match (quote, c) {
             (None, '#') if before.is_whitespace() => return Some(line[..at].trim_end().len()),
-            // Within a plain scalar a quote is a character like others.
-            (None, '"' | '\'') if before.is_whitespace() || "[{,:-".contains(before) => quote = Some(c),
+            // Within a plain scalar a quote is a character like others; after its like it is the second of `''`.
+            (None, '"' | '\'') if before.is_whitespace() || "[{,:-'".contains(before) => quote = Some(c),
             (Some('"'), '"') if before == '\\' => {}
             (Some(open), c) if c == open => quote = None,
             _ => {}
