@@ -66,7 +66,7 @@ pub enum Finding {
 /// - Every job waits for itself alone: a slow one delays nobody. At most so many probes run at a time; waiting for
 ///   a turn is no part of a probe's time.
 /// - No finding is dropped: while the channel is full, the jobs that have something to say wait.
-/// - A probe that does not end within its timeout and a second is cut off and says [`Outcome::Unknown`].
+/// - A probe that does not end within its timeout and a second is cut off and says `Outcome::Unknown`.
 pub struct Scheduler {
     jobs: BTreeMap<JobKey, Handle>,
     tasks: JoinSet<()>,
