@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Global, Output, setup};
+use crate::config::wrapped_at;
 use crate::decision::{ChangeReport, RecordReport, RecordStatus, Report, TargetId, Verdict, counted};
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
@@ -124,24 +125,6 @@ const COLUMNS: usize = 100;
 pub(super) fn wrapped(text: &str, indent: usize) -> String {
     let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
     wrapped_at(text, indent, if columns == 0 { COLUMNS } else { columns })
-}
-
-fn wrapped_at(text: &str, indent: usize, columns: usize) -> String {
-    let mut lines = String::new();
-    let mut used = 0;
-    // The spaces before a word belong to it, so that a table's own spaces stay.
-    for word in text.split_inclusive(' ') {
-        let width = word.trim_end().chars().count();
-        if used > indent && used + width > columns {
-            lines.truncate(lines.trim_end().len());
-            lines.push('\n');
-            lines.extend(std::iter::repeat_n(' ', indent));
-            used = indent;
-        }
-        lines.push_str(word);
-        used += word.chars().count();
-    }
-    lines
 }
 
 pub(super) fn reason_label(status: RecordStatus) -> &'static str {

@@ -191,10 +191,12 @@ impl Finding {
     }
 }
 
-/// The text, broken between words so that it fits the columns; further lines are indented.
-fn wrapped(text: &str, indent: usize, columns: usize) -> String {
+/// The text, broken between words so that it fits the columns; further lines are indented. The text must be without
+/// colours.
+pub(crate) fn wrapped(text: &str, indent: usize, columns: usize) -> String {
     let mut lines = String::new();
     let mut used = 0;
+    // The spaces before a word belong to it, so that a table's own spaces stay.
     for word in text.split_inclusive(' ') {
         let width = word.trim_end().chars().count();
         if used > indent && used + width > columns {

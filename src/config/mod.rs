@@ -53,6 +53,7 @@ mod tree;
 mod watch;
 mod yaml;
 
+pub(crate) use fault::wrapped as wrapped_at;
 pub use fault::{ConfigErrors, Finding, render_warnings};
 pub use load::Loading;
 pub use marks::Marks;
