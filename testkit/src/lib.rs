@@ -9,6 +9,7 @@
 //! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
 //! | [`Service`] | any program that listens on a port |
 //! | [`FaultProxy`] | TCP between a client and a server, with faults |
+//! | [`freeze`], [`thaw`] | a process that stands still |
 //! | [`ask`] | one question to one server, cache and resolver left out |
 //!
 //! Everything here blocks and panics with a reason: it is for tests only, and a test whose server does not
@@ -36,6 +37,7 @@ pub use chat::{ChatSink, Received};
 pub use dns::{Reply, ask, ask_over_tcp};
 pub use netns::Hosts;
 pub use nginx::Nginx;
+pub use process::{freeze, thaw};
 pub use proxy::FaultProxy;
 pub use schema::assert_valid;
 pub use servers::{Bind, DnsServer, Knot, Pdns, Tsig, ZONE};

@@ -78,12 +78,6 @@ impl Script {
     }
 }
 
-/// Sends a signal to a process that a script started.
-pub(crate) fn signal(pid: &str, signal: &str) {
-    let status = Command::new("kill").args([&format!("-{signal}"), pid]).status().expect("kill is there");
-    assert!(status.success(), "kill -{signal} {pid}");
-}
-
 /// The `export K=V` lines; `printf %q` escapes what is odd with backslashes, and an empty value is `''`.
 fn exports(text: &str) -> BTreeMap<String, String> {
     text.lines()
