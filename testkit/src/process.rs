@@ -110,7 +110,7 @@ pub fn thaw(pid: &str) {
     signal(pid, "CONT");
 }
 
-/// Is every thread of it stopped (state T of proc_pid_stat(5)), or dead and not reaped yet (Z, X)?
+/// Is every thread of it stopped (state T of `proc_pid_stat(5)`), or dead and not reaped yet (Z, X)?
 fn stands_still(pid: &str) -> bool {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
     let states: Vec<Option<char>> = threads
