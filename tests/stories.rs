@@ -321,7 +321,7 @@ fn play(text: &str) -> String {
     let plain = |line: &&&str| !line.trim().is_empty() && !line.starts_with('#');
     let set: Vec<&str> = lines.iter().filter(plain).filter(|l| !is_step(l)).copied().collect();
     let (policy, held) = settings(&set);
-    let face = ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) };
+    let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
     let now = Now { moment: Moment::ZERO, wall: "2026-11-22T12:00:00Z".parse().unwrap() };
     let faces = BTreeMap::from([("zone".into(), face)]);
     let mut decision = Decision::new(policy.clone(), faces, Options::default(), Saved::default(), &now);

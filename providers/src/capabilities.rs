@@ -35,6 +35,9 @@ pub struct Capabilities {
     pub tier: SwapTier,
     /// All record sets of one swap (A and AAAA together) change in one transaction.
     pub atomic_name: bool,
+    /// A TXT set at the name's marker ([`DomainName::marker`](crate::DomainName::marker)) changes in the same transaction,
+    /// compared like the name itself.
+    pub marker: bool,
     /// How many names one call may rewrite in one transaction, at least 1.
     pub names_per_swap: usize,
     /// Smaller TTLs are raised to this.

@@ -30,6 +30,7 @@ mod permission;
 pub mod powerdns;
 mod record;
 pub mod rfc2136;
+mod text;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

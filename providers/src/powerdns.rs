@@ -99,6 +99,7 @@ impl ReadProvider for PowerDnsProvider {
         Capabilities {
             tier: SwapTier::AtomicReplace,
             atomic_name: true,
+            marker: false,
             names_per_swap: NAMES_PER_SWAP,
             ttl_min: Ttl(0),
             ttl_max: Ttl::MAX,
@@ -188,6 +189,12 @@ impl Provider for PowerDnsProvider {
             )));
         }
         fault::all_within(zone, swaps.iter().map(Swap::name))?;
+        if let Some(swap) = swaps.iter().find(|swap| swap.marker.is_some()) {
+            return Err(Fault::Unsupported(format!(
+                "the HTTP API of PowerDNS compares nothing, so {} can have no marker: use its DNS UPDATE (rfc2136)",
+                swap.name()
+            )));
+        }
         let swaps: Vec<&Swap> = swaps.iter().filter(|swap| !swap.changes().is_empty()).collect();
         if swaps.is_empty() {
             return Ok(Receipt { serial: None, handle: None });

@@ -117,7 +117,8 @@ pub enum Values {
     Aaaa(NonEmpty<Ipv6Addr>),
     /// One canonical name (RFC 1035 section 3.3.1); a second one beside it is not allowed.
     Cname(DomainName),
-    /// Texts, each at most 255 octets (RFC 1035 section 3.3.14).
+    /// Texts, one a record (RFC 1035 section 3.3.14): a single string of printable ASCII without `"` and `\` as it is, at
+    /// most 255 octets; anything else as in a zone file, quoted.
     Txt(NonEmpty<String>),
 }
 

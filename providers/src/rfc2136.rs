@@ -14,6 +14,7 @@
 //! | Everything goes over TCP, which has no spoofed answers and no size trouble | RFC 7766 |
 //! | The primary is asked itself, with RD=0, signed where there is a key; an answer without AA is no evidence | RFC 1035 4.1.1 |
 //! | Whether an update would be allowed is asked by one that deletes, under the same prerequisites, what is not there: it changes nothing and moves no serial | RFC 2136 3.4.2.4; measured, BIND 9.18.49, Knot 3.2.6, PowerDNS 4.7.3 |
+//! | A marker is a TXT at another name of the zone: its set is a prerequisite like the others, or that it does not exist, and it is replaced in the same message | RFC 2136 2.4.2, 2.4.3, 3.7 |
 //! | BADTIME carries the server's clock, signed: sign once more with its time | RFC 8945 5.2.3 |
 //! | PowerDNS answers TSIG trouble with an unsigned REFUSED (update) or NOTAUTH (query), Knot an update of an unknown zone with an unsigned NOTAUTH | measured, PowerDNS 4.7.3, Knot 3.2.6 |
 //!
@@ -132,12 +133,18 @@ impl Rfc2136Provider {
     }
 }
 
+/// The types that are asked for: a marker's name holds texts only.
+fn kinds_of(name: &DomainName) -> &'static [RecordType] {
+    if name.is_marker() { &[RecordType::Txt] } else { &RecordType::ANSWER }
+}
+
 #[async_trait]
 impl ReadProvider for Rfc2136Provider {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             tier: SwapTier::ServerCompared,
             atomic_name: true,
+            marker: true,
             names_per_swap: NAMES_PER_SWAP,
             ttl_min: Ttl(0),
             ttl_max: Ttl::MAX,
@@ -175,21 +182,21 @@ impl ReadProvider for Rfc2136Provider {
 
     async fn read(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Snapshot>, Fault> {
         fault::all_within(zone, names.iter())?;
-        let kinds = RecordType::ANSWER;
-        let questions =
-            names.iter().flat_map(|name| kinds.map(|kind| (name.clone(), message::rtype(kind)))).collect();
-        let replies = self.ask(questions).await?;
-        let snapshot = |(name, replies): (&DomainName, &[Reply])| {
+        let asked = names
+            .iter()
+            .flat_map(|name| kinds_of(name).iter().map(move |kind| (name.clone(), message::rtype(*kind))));
+        let mut replies = self.ask(asked.collect()).await?.into_iter();
+        let snapshot = |name: &DomainName| {
             let mut sets = BTreeMap::new();
-            for (kind, reply) in kinds.into_iter().zip(replies) {
-                if let Some(set) = self.set_of(zone, name, kind, reply)? {
-                    sets.insert(kind, set);
+            for (kind, reply) in kinds_of(name).iter().zip(replies.by_ref()) {
+                if let Some(set) = self.set_of(zone, name, *kind, &reply)? {
+                    sets.insert(*kind, set);
                 }
             }
             let native = serde_json::Value::Null;
             Ok(Snapshot { name: name.clone(), sets, version: Version::Values, marker: None, native })
         };
-        names.iter().zip(replies.chunks(kinds.len())).map(snapshot).collect()
+        names.iter().map(snapshot).collect()
     }
 
     async fn permission(
@@ -236,6 +243,10 @@ impl Provider for Rfc2136Provider {
         let swaps: Vec<&Swap> = swaps.iter().filter(|swap| !swap.changes().is_empty()).collect();
         if swaps.is_empty() {
             return Ok(receipt);
+        }
+        if let Some(swap) = swaps.iter().find(|swap| swap.marker.is_some() && swap.name().marker().is_none())
+        {
+            return Err(Fault::Unsupported(format!("{} can have no marker beside it", swap.name())));
         }
         let update = message::update(&zone.name, &swaps)?;
         let replies = self.client.exchange(&[update]).await;

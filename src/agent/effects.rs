@@ -12,7 +12,7 @@ use crate::decision::{
     Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work, counted,
 };
 use crate::probe::{JobKey, Pace};
-use crate::store::{Batch, ChangeRow, ChangeState, RecordRow};
+use crate::store::{Batch, ChangeRow, ChangeState, MarkerRow, RecordRow};
 
 impl Agent {
     /// Does what the decision asks. First what only looks; then everything that must outlive us is kept, in one
@@ -223,9 +223,11 @@ impl Agent {
     }
 
     fn record_row(&self, name: &DomainName, now: &Now) -> Option<RecordRow> {
-        let SavedRecord { current, last_change, incident, said } = self.decision.saved_record(name)?;
+        let SavedRecord { current, last_change, incident, said, marker } =
+            self.decision.saved_record(name)?;
         let last_change = last_change.map(|moment| now.wall_of(moment));
-        Some(RecordRow { name: name.clone(), current, last_change, incident, said })
+        let marker = marker.map(|known| MarkerRow::new(known, now));
+        Some(RecordRow { name: name.clone(), current, last_change, incident, said, marker })
     }
 
     fn change_row(&mut self, work: &Work, now: &Now) -> ChangeRow {
@@ -241,6 +243,8 @@ impl Agent {
             targets: work.targets.clone(),
             before: work.swap.before.sets.clone(),
             after: work.swap.after.clone(),
+            marker_before: work.swap.before.marker.clone(),
+            marker: work.swap.marker.clone(),
         }
     }
 }

@@ -32,8 +32,10 @@ pub(super) fn jobs(config: &Config) -> Vec<Job> {
 /// What an earlier run left behind, as the decision wants it.
 pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
     let records = loaded.records.into_iter().map(|(name, row)| {
-        let RecordRow { current, last_change, incident, said, .. } = row;
-        (name, SavedRecord { current, last_change: last_change.map(|t| now.moment_of(t)), incident, said })
+        let RecordRow { current, last_change, incident, said, marker, .. } = row;
+        let last_change = last_change.map(|t| now.moment_of(t));
+        let marker = marker.map(|row| row.known(now));
+        (name, SavedRecord { current, last_change, incident, said, marker })
     });
     // A dry run has no business with somebody else's open change: it reads what is there.
     let open = if options.dry { Vec::new() } else { loaded.open_changes };
@@ -49,7 +51,7 @@ pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
 /// A change that was begun by an earlier run, to be proved by a reading.
 fn work_of(row: ChangeRow, now: &Now) -> Work {
     let before = Snapshot {
-        marker: None,
+        marker: row.marker_before,
         name: row.record,
         sets: row.before,
         version: Version::Values,
@@ -62,7 +64,7 @@ fn work_of(row: ChangeRow, now: &Now) -> Work {
     };
     Work {
         id: row.id,
-        swap: Swap::new(before, row.after),
+        swap: Swap { before, after: row.after, marker: row.marker },
         targets: row.targets,
         motive,
         decided: now.moment_of(row.started),

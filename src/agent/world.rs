@@ -95,6 +95,7 @@ impl Hands {
             let normalizer = Arc::clone(reader);
             let face = ProviderFace {
                 atomic_name: reader.capabilities().atomic_name,
+                marker: reader.capabilities().marker,
                 normalize: Arc::new(move |wish| normalizer.normalize(wish)),
             };
             (id.clone(), face)

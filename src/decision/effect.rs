@@ -142,6 +142,8 @@ pub struct Watch {
 pub struct ProviderFace {
     /// Does it change all record sets of a name in one transaction?
     pub atomic_name: bool,
+    /// Does it change a marker in the same transaction, and compare it?
+    pub marker: bool,
     /// See [`ReadProvider::normalize`](providers::ReadProvider::normalize).
     pub normalize: Arc<dyn Fn(AnswerSets) -> AnswerSets + Send + Sync>,
 }

@@ -37,6 +37,8 @@ pub struct SavedRecord {
     pub incident: Option<String>,
     /// What was said and must not be said twice.
     pub said: BTreeMap<String, String>,
+    /// The last marker that was followed.
+    pub marker: Option<super::KnownMarker>,
 }
 
 /// How the decision is used.
@@ -97,7 +99,8 @@ impl Decision {
         let by_target = by_target(&policy);
         let Saved { records: mut kept, mut unconfirmed, certificates, .. } = saved;
         let records = policy.records.keys().map(|name| {
-            let SavedRecord { current, last_change, incident, said } = kept.remove(name).unwrap_or_default();
+            let kept = kept.remove(name).unwrap_or_default();
+            let SavedRecord { current, last_change, incident, said, marker } = kept;
             let phase = unconfirmed.remove(name).map_or(Phase::Idle, |work| Phase::Confirming {
                 work: Box::new(work),
                 word: Word::EarlierRun,
@@ -105,7 +108,7 @@ impl Decision {
             });
             (
                 name.clone(),
-                RecordState { current, phase, last_change, incident, said, ..RecordState::default() },
+                RecordState { current, phase, last_change, incident, said, marker, ..RecordState::default() },
             )
         });
         Decision {
@@ -449,6 +452,7 @@ impl Decision {
             last_change: state.last_change,
             incident: state.incident.clone(),
             said: state.said.clone(),
+            marker: state.marker.clone(),
         })
     }
 

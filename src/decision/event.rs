@@ -67,6 +67,10 @@ kinds! {
     PropagationSlow = "propagation.slow", Warning;
     /// The record was changed by somebody else, or a server serves something else.
     DriftDetected = "drift.detected", Warning;
+    /// Another agent changed the record, as its marker tells.
+    ChangeByPeer = "change.by_peer", Info;
+    /// The marker of a record is gone, cannot be followed, or says something that cannot be.
+    MarkerSuspect = "marker.suspect", Warning;
     /// Every target of a record is down; the record stays as it is.
     AllDown = "all_down", Critical;
     /// The agent is cut off: none of its witnesses answers.

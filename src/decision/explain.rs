@@ -217,7 +217,7 @@ impl Decision {
 
     /// Until when no change is allowed after the last one, if that is still to come.
     pub(super) fn held_down_until(&self, now: &Now, name: &DomainName) -> Option<super::Moment> {
-        let until = self.records[name].last_change? + self.record(name).hold_down;
+        let until = self.held_since(name)? + self.record(name).hold_down;
         (until > now.moment).then_some(until)
     }
 }

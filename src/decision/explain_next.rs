@@ -289,7 +289,8 @@ mod tests {
     impl Case {
         /// The decision after a first reading of these addresses and these probes.
         fn after(self, holds: &[&str], probes: Probes<'_>) -> Decision {
-            let face = ProviderFace { atomic_name: self.atomic, normalize: Arc::new(|sets| sets) };
+            let face =
+                ProviderFace { atomic_name: self.atomic, marker: true, normalize: Arc::new(|sets| sets) };
             let faces = BTreeMap::from([("zone".into(), face)]);
             let mut decision = Decision::new(self.policy, faces, Options::default(), self.saved, &now(0));
             let _ = decision.start(&now(0));

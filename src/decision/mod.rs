@@ -14,6 +14,7 @@
 
 mod arrival;
 mod certificates;
+mod coordinate;
 mod effect;
 mod engine;
 mod event;
@@ -26,6 +27,7 @@ mod guard;
 mod health;
 mod ids;
 mod latency;
+mod marker;
 mod observation;
 mod one_look;
 mod penalty;
@@ -48,6 +50,7 @@ mod troubles;
 mod writing;
 
 pub use certificates::CERTIFICATE_KEY;
+pub use coordinate::{MarkerReport, changes_at_most};
 pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
@@ -59,6 +62,7 @@ pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
 pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
+pub use marker::{Fate, KnownMarker, Marker, MarkerSeen, fate, is_writer, next_generation};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use one_look::OneLook;
 pub use penalty::{PER_CHANGE, Penalty};

@@ -40,21 +40,22 @@ impl Decision {
                 if state.snapshot.as_ref().is_some_and(|before| before.sets != snapshot.sets) {
                     state.shown_since = Some(now.moment);
                 }
-                state.snapshot = Some(snapshot);
+                let before = state.snapshot.replace(snapshot);
                 if let Phase::Confirming { work, word, tries } = phase
                     && self.proves(now, name, work, word, tries, out)
                 {
                     return;
                 }
                 self.resolve_doubt(now, name, out);
-                self.compare_with_expected(now, name, out);
+                let by_peer = self.follow_marker(now, name, before.as_ref(), out);
+                self.compare_with_expected(now, name, by_peer, out);
                 self.act(now, name, out);
             }
         }
     }
 
     /// Was the record changed by somebody else since we last knew what it should hold?
-    fn compare_with_expected(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
+    fn compare_with_expected(&mut self, now: &Now, name: &DomainName, by_peer: bool, out: &mut Vec<Effect>) {
         let record = self.record(name).clone();
         let policy = &self.policy;
         let state = self.records.get(name).expect("the caller has found the record");
@@ -74,6 +75,18 @@ impl Decision {
         };
         if expected == snapshot.sets {
             self.state(name).said.remove("drift");
+            return;
+        }
+        // An old picture is no drift, and what stands beside a marker that cannot be followed may be a peer's.
+        if self.marker_trouble(name).is_some() {
+            return;
+        }
+        if by_peer && ours && !found.targets.is_empty() {
+            let state = self.state(name);
+            state.failback_asked &= found.targets.iter().all(|target| record.tier_of(target) != Some(0));
+            state.current = found.targets;
+            state.settled = Some(snapshot.sets);
+            state.said.remove("drift");
             return;
         }
         let tier = |targets: &[super::TargetId]| targets.iter().filter_map(|t| record.tier_of(t)).min();
@@ -126,10 +139,10 @@ impl Decision {
             record: &record,
             targets: &self.targets,
             sight: &self.sight,
-            last_change: state.last_change,
+            last_change: self.held_since(name),
             atomic_name: self.faces.get(&record.provider).is_some_and(|face| face.atomic_name),
         };
-        let judgement = judge(&bench, &wish, snapshot, after);
+        let judgement = self.under_marker(now, &record, &wish.targets, judge(&bench, &wish, snapshot, after));
         let state = self.state(name);
         state.hold = None;
         state.wish = Some(wish.clone());
@@ -243,7 +256,7 @@ mod tests {
 
     /// A dead primary, a stand-by that works, and the reading before the change under way.
     fn about_to_change() -> Decision {
-        let face = ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) };
+        let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
         let faces = BTreeMap::from([("zone".into(), face)]);
         let mut decision = Decision::new(policy(), faces, Options::default(), Saved::default(), &now(0));
         let _ = decision.start(&now(0));

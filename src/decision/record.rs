@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use providers::{AnswerSets, Fault, RecordSet, RecordType, Snapshot};
 
-use super::{Hold, Moment, Place, Refusal, TargetId, Wish, Work};
+use super::{Hold, KnownMarker, Moment, Penalty, Place, Refusal, TargetId, Wish, Work};
 
 /// How far the reconciliation of a record has come.
 ///
@@ -78,6 +78,10 @@ pub(super) struct RecordState {
     pub(super) conflicts: u32,
     /// When the record was last changed by us.
     pub(super) last_change: Option<Moment>,
+    /// The flap penalty.
+    pub(super) penalty: Option<Penalty>,
+    /// The last marker that was followed.
+    pub(super) marker: Option<KnownMarker>,
     pub(super) failback_asked: bool,
     /// The reading under way asks the old provider, or for the old settings: its result is worth nothing.
     pub(super) reread: bool,

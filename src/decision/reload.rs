@@ -198,7 +198,7 @@ mod tests {
     fn faces() -> BTreeMap<ProviderId, ProviderFace> {
         BTreeMap::from([(
             "zone".into(),
-            ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) },
+            ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) },
         )])
     }
 

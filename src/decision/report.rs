@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use providers::{Change, DomainName};
 use serde::{Deserialize, Serialize};
 
+use super::coordinate::generation_of;
 use super::record::Phase;
 use super::select::failback_due_at;
 use super::{
@@ -77,6 +78,9 @@ pub struct RecordReport {
     /// When we last changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<Timestamp>,
+    /// Its marker, where several agents look after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<super::MarkerReport>,
     /// When the last cache that holds an older answer will have dropped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_by: Option<Timestamp>,
@@ -99,6 +103,9 @@ pub struct ChangeReport {
     pub targets: Vec<TargetId>,
     /// Record sets before and after, sorted by type.
     pub changes: Vec<Change>,
+    /// The generation that it gives the marker, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -232,10 +239,12 @@ impl Decision {
                 kind: kind(work.motive).to_owned(),
                 targets: work.targets.clone(),
                 changes: work.swap.changes(),
+                generation: generation_of(work.swap.marker.as_ref()),
                 reason: work.completed.reason.clone(),
                 effective_by: work.completed.effective_by,
             }),
             last_change: state.last_change.map(|m| now.wall_of(m)),
+            marker: self.marker_report(now, name),
             effective_by: state.effective_by.map(|m| now.wall_of(m)),
             changes_made: state.changes,
             next: self.next_step(now.moment, name),

@@ -7,7 +7,7 @@ use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Values};
 
 use super::engine::values_of;
 use super::record::{Arrival, CONFIRM_TRIES, CONFLICTS_AT_ONCE, Phase, RETRY_MAX, Word};
-use super::{Decision, Effect, Moment, Now, Watch, Work, say_change};
+use super::{Decision, Effect, Fate, Moment, Now, Watch, Work, say_change};
 
 /// Pause before a write is read back again, doubled each time: 50 ms … 1.6 s.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
@@ -101,14 +101,15 @@ impl Decision {
         tries: u32,
         out: &mut Vec<Effect>,
     ) -> bool {
-        let state = self.state(name);
-        let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
-        let untouched = snapshot.sets == work.swap.before.sets;
-        let same_values = values(snapshot.sets.values()) == values(work.swap.after.iter());
-        if snapshot.holds(&work.swap.after) || (same_values && !untouched) {
+        let same_values = self.has_values_of(name, &work);
+        let fate = self.fate_of(name, &work, word, same_values);
+        if fate == Fate::Made {
+            self.remember_own_marker(now, name, &work);
             self.complete(now, name, *work, out);
             return false;
         }
+        let state = self.state(name);
+        let untouched = fate == Fate::NotYet;
         if word == Word::Acknowledged && untouched && tries < CONFIRM_TRIES {
             // The provider said yes and shows the old values: its readers are late.
             state.retry_at = Some(now.moment + CONFIRM_PAUSE * 2u32.saturating_pow(tries));
@@ -129,11 +130,39 @@ impl Decision {
                 state.doubt = Some(work.clone());
                 self.tell_of_failure(now, name, &work, &fault, out);
             }
+            // Another change has its generation: it cannot have been made.
+            Word::Unknown | Word::EarlierRun if fate == Fate::Never => {
+                out.push(Effect::Close { change: work.id.clone(), happened: false });
+            }
             Word::Acknowledged | Word::Unknown | Word::EarlierRun => {
                 self.undone(now, name, &work, same_values, out);
             }
         }
         false
+    }
+
+    /// What became of a write: by its marker, which only this write can have put there, else by the values.
+    fn fate_of(&self, name: &DomainName, work: &Work, word: Word, same_values: bool) -> Fate {
+        match self.fate_by_marker(name, work, same_values) {
+            Fate::Unsaid => {}
+            // The server said so; that peers have changed it since takes nothing from it.
+            Fate::Hidden if word == Word::Acknowledged => return Fate::Made,
+            said => return said,
+        }
+        let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
+        let untouched = snapshot.is_some_and(|snapshot| snapshot.sets == work.swap.before.sets);
+        let holds = snapshot.is_some_and(|snapshot| snapshot.holds(&work.swap.after));
+        match (holds || (same_values && !untouched), untouched) {
+            (true, _) => Fate::Made,
+            (false, true) => Fate::NotYet,
+            (false, false) => Fate::Hidden,
+        }
+    }
+
+    /// Does the name hold what this change writes, TTLs aside?
+    fn has_values_of(&self, name: &DomainName, work: &Work) -> bool {
+        let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
+        snapshot.is_some_and(|snapshot| values(snapshot.sets.values()) == values(work.swap.after.iter()))
     }
 
     /// A write that happened, and of which nothing is left: somebody was quicker than our reading, or the provider
@@ -153,7 +182,13 @@ impl Decision {
         if same_values {
             state.stored_as = stored_as(&work.swap.after, &held);
         }
-        let why = format!("the provider took the change, and now holds {}", values_of(&held));
+        let why = match self.fate_by_marker(name, work, same_values) {
+            Fate::Hidden => {
+                "the record was changed by others since, and whether ours was made before is not known".into()
+            }
+            _ => format!("the provider took the change, and now holds {}", values_of(&held)),
+        };
+        let state = self.state(name);
         let fault = Fault::Unknown(why.clone());
         state.back_off_writing(now.moment, fault);
         if state.says_anew("failed", &why) {
@@ -173,6 +208,9 @@ impl Decision {
         let best = work.targets.iter().filter_map(|t| self.record(name).tier_of(t)).min() == Some(0);
         let state = self.state(name);
         let held = state.snapshot.as_ref().map(|s| s.sets.clone()).unwrap_or_default();
+        // Proved by its marker alone: somebody has changed the values since, who is told of as of any other.
+        let overwritten = values(held.values()) != values(work.swap.after.iter());
+        let held = if overwritten { sets_of(&work.swap.after) } else { held };
         let answer = AnswerSets::new(held.values().cloned()).unwrap_or_else(|| work.swap.after.clone());
         state.stored_as = stored_as(&work.swap.after, &held).or(state.stored_as.take());
         state.current.clone_from(&work.targets);
@@ -193,7 +231,8 @@ impl Decision {
         state.effective_by =
             reckoned.or_else(|| say_change::effective_by(now.moment, work.swap.before.longest_ttl()));
         let incident = work.completed.incident.clone();
-        state.propagating = Some(Arrival { change: work.id.clone(), incident: incident.clone() });
+        let arrival = Arrival { change: work.id.clone(), incident: incident.clone() };
+        state.propagating = (!overwritten).then_some(arrival);
         state.live.clear();
         for topic in ["withheld", "failed", "drift"] {
             state.said.remove(topic);
@@ -205,22 +244,37 @@ impl Decision {
         out.push(Effect::Close { change: work.id.clone(), happened: true });
         out.push(Effect::Say(Box::new(event), Some(format!("{}-completed", work.id))));
         out.push(Effect::KeepRecord(name.clone()));
-        out.push(Effect::Watch(Box::new(Watch { record: name.clone(), change: work.id, answer })));
+        if !overwritten {
+            out.push(Effect::Watch(Box::new(Watch { record: name.clone(), change: work.id, answer })));
+        }
     }
 
     /// A change that was not there when we looked: is it there now? When the name holds something else altogether, it
     /// cannot come any more.
     pub(super) fn resolve_doubt(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
-        let state = self.state(name);
+        let state = &self.records[name];
         let (Some(doubt), Some(snapshot)) = (&state.doubt, &state.snapshot) else { return };
         let held = values(snapshot.sets.values());
-        if held == values(doubt.swap.after.iter()) {
-            let work = state.doubt.take().expect("it was there a moment ago");
-            self.complete(now, name, *work, out);
-        } else if held != values(doubt.swap.before.sets.values()) {
-            // It may have been there until somebody else came: it counts as a change.
-            state.last_change = state.last_change.max(Some(doubt.decided));
-            self.drop_doubt(name, out);
+        let same_values = held == values(doubt.swap.after.iter());
+        let fate = match self.fate_by_marker(name, doubt, same_values) {
+            Fate::Unsaid if same_values => Fate::Made,
+            Fate::Unsaid if held != values(doubt.swap.before.sets.values()) => Fate::Hidden,
+            said => said,
+        };
+        match fate {
+            Fate::NotYet | Fate::Unsaid => {}
+            Fate::Never => self.drop_doubt(name, out),
+            Fate::Made => {
+                let work = self.state(name).doubt.take().expect("it was there a moment ago");
+                self.remember_own_marker(now, name, &work);
+                self.complete(now, name, *work, out);
+            }
+            Fate::Hidden => {
+                // It may have been there until somebody else came: it counts as a change.
+                let state = self.state(name);
+                state.last_change = state.last_change.max(state.doubt.as_ref().map(|doubt| doubt.decided));
+                self.drop_doubt(name, out);
+            }
         }
     }
 
@@ -230,6 +284,10 @@ impl Decision {
             out.push(Effect::Close { change: doubt.id, happened: false });
         }
     }
+}
+
+fn sets_of(answer: &AnswerSets) -> BTreeMap<RecordType, RecordSet> {
+    answer.iter().map(|set| (set.record_type(), set.clone())).collect()
 }
 
 fn values<'a>(sets: impl Iterator<Item = &'a RecordSet>) -> Vec<&'a Values> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use providers::{DomainName, RecordSet, RecordType};
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{ChannelId, Endpoint, EventKind, Recorded, SavedTracker, TargetId};
+use crate::decision::{ChannelId, Endpoint, EventKind, KnownMarker, Now, Recorded, SavedTracker, TargetId};
 
 /// What is written together or not at all.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,36 @@ pub struct RecordRow {
     pub incident: Option<String>,
     /// What was last said of this record and must not be said twice (a withheld change, all down), by topic.
     pub said: BTreeMap<String, String>,
+    /// The last marker in the zone that was followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<MarkerRow>,
+}
+
+/// What is kept of a marker: [`KnownMarker`] with the wall clock's time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkerRow {
+    /// Its generation.
+    pub generation: u64,
+    /// Who wrote it.
+    pub writer: String,
+    /// When, as the writer's clock has it.
+    pub written: Timestamp,
+    /// What `hold_down` counts from.
+    pub changed: Timestamp,
+}
+
+impl MarkerRow {
+    /// The row of what is known.
+    pub fn new(known: KnownMarker, now: &Now) -> Self {
+        let KnownMarker { generation, writer, written, changed } = known;
+        MarkerRow { generation, writer, written, changed: now.wall_of(changed) }
+    }
+
+    /// What was known; a time in the future counts as now.
+    pub fn known(self, now: &Now) -> KnownMarker {
+        let MarkerRow { generation, writer, written, changed } = self;
+        KnownMarker { generation, writer, written, changed: now.moment_of(changed) }
+    }
 }
 
 /// How far a change got.
@@ -72,6 +102,12 @@ pub struct ChangeRow {
     pub before: BTreeMap<RecordType, RecordSet>,
     /// The answer it writes.
     pub after: providers::AnswerSets,
+    /// What the record's marker held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker_before: Option<RecordSet>,
+    /// What is written there with it: which tells whether it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<RecordSet>,
 }
 
 /// Everything that a starting agent wants to know.

@@ -92,7 +92,7 @@ struct Day {
 }
 
 fn face() -> ProviderFace {
-    ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) }
+    ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) }
 }
 
 fn decision(policy: &Policy, saved: Saved, now: &Now) -> Decision {

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::zone::{Node, ZoneState, Zones};
 use crate::DomainName;
 
-/// Every promise that the step from `before` to `after` breaks, when only `names` of `zone` were to change.
+/// Every promise that the step from `before` to `after` breaks, when only `names` of `zone` were to change, and the texts
+/// at `markers`.
 pub(super) fn audit(
     before: &Zones,
     after: &Zones,
     zone: &DomainName,
     names: &BTreeSet<DomainName>,
+    markers: &BTreeSet<DomainName>,
 ) -> Vec<String> {
     let mut breaches = Vec::new();
     let apexes: BTreeSet<&DomainName> = before.0.keys().chain(after.0.keys()).collect();
@@ -20,7 +22,7 @@ pub(super) fn audit(
         let (old, new) = (before.0.get(apex), after.0.get(apex));
         if apex == zone {
             let nothing = ZoneState::default();
-            audit_zone(old.unwrap_or(&nothing), new.unwrap_or(&nothing), names, &mut breaches);
+            audit_zone(old.unwrap_or(&nothing), new.unwrap_or(&nothing), (names, markers), &mut breaches);
         } else if old != new {
             breaches.push(format!("the zone {apex} changed, though {zone} was meant"));
         }
@@ -28,7 +30,12 @@ pub(super) fn audit(
     breaches
 }
 
-fn audit_zone(old: &ZoneState, new: &ZoneState, names: &BTreeSet<DomainName>, breaches: &mut Vec<String>) {
+fn audit_zone(
+    old: &ZoneState,
+    new: &ZoneState,
+    (names, markers): (&BTreeSet<DomainName>, &BTreeSet<DomainName>),
+    breaches: &mut Vec<String>,
+) {
     if new.serial != old.serial.wrapping_add(1) {
         breaches.push(format!("the serial went from {} to {}", old.serial, new.serial));
     }
@@ -38,6 +45,18 @@ fn audit_zone(old: &ZoneState, new: &ZoneState, names: &BTreeSet<DomainName>, br
         let was = old.nodes.get(name).unwrap_or(&nothing);
         let is = new.nodes.get(name).unwrap_or(&nothing);
         if was == is {
+            continue;
+        }
+        if markers.contains(name) && !names.contains(name) {
+            let kept = |node: &Node| -> Vec<_> {
+                node.others.iter().filter(|set| set.record_type != "TXT").cloned().collect()
+            };
+            if was.answer != is.answer || kept(was) != kept(is) {
+                breaches.push(format!("{name}: more than its text changed"));
+            }
+            if is.others.iter().filter(|set| set.record_type == "TXT").count() != 1 {
+                breaches.push(format!("{name} was left without its text"));
+            }
             continue;
         }
         if !names.contains(name) {
@@ -112,7 +131,8 @@ mod tests {
         let zone = after.0.get_mut(&name("example.com")).expect("there");
         zone.serial += 1;
         doctor(&mut after);
-        audit(&zones(), &after, &name("example.com"), &[name("www.example.com")].into()).join("; ")
+        audit(&zones(), &after, &name("example.com"), &[name("www.example.com")].into(), &BTreeSet::new())
+            .join("; ")
     }
 
     fn node<'a>(zones: &'a mut Zones, owner: &str) -> &'a mut Node {

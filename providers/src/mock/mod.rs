@@ -290,6 +290,7 @@ impl ReadProvider for MockProvider {
         Capabilities {
             tier: SwapTier::ServerCompared,
             atomic_name: true,
+            marker: true,
             names_per_swap: NAMES_PER_SWAP,
             ttl_min: rule.min,
             ttl_max: rule.max,

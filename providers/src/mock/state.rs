@@ -157,7 +157,9 @@ impl State {
             if next == *now {
                 return Ok(None);
             }
-            let mut breaches = audit(now, &next, zone, &names);
+            let markers = swaps.iter().filter(|swap| swap.marker.is_some());
+            let markers = markers.filter_map(|swap| swap.name().marker()).collect();
+            let mut breaches = audit(now, &next, zone, &names, &markers);
             let mut book = locked(&self.book);
             if matches!(self.storage, Storage::Memory(_)) {
                 // Nobody edits our memory behind our back; a file they may.

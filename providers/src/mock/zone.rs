@@ -158,9 +158,8 @@ impl Zones {
     pub(super) fn snapshot(&self, zone: &DomainName, name: &DomainName) -> Result<Snapshot, Fault> {
         let node = self.zone_of(zone, name)?.nodes.get(name).cloned().unwrap_or_default();
         let mut sets = node.answer;
-        if name.as_str().starts_with("_failover.") {
-            let texts = node.others.iter().filter(|set| set.record_type == "TXT");
-            sets.extend(texts.filter_map(text_set).map(|set| (RecordType::Txt, set)));
+        if name.is_marker() {
+            sets.extend(texts_of(&node.others)?.map(|set| (RecordType::Txt, set)));
         }
         Ok(Snapshot {
             name: name.clone(),
@@ -200,9 +199,37 @@ impl Zones {
             node.answer =
                 rule.store(swap.after.clone()).iter().map(|set| (set.record_type(), set.clone())).collect();
             next.zone_mut(zone).put(name, node);
+            if let Some(marker) = &swap.marker {
+                let (name, node) = self.marked(zone, swap, marker)?;
+                next.zone_mut(zone).put(&name, node);
+            }
         }
         next.count_from(self);
         Ok(next)
+    }
+
+    /// The marker's name, and what stands there after the swap.
+    fn marked(
+        &self,
+        zone: &DomainName,
+        swap: &Swap,
+        marker: &RecordSet,
+    ) -> Result<(DomainName, Node), Fault> {
+        let unfit = || Fault::Unsupported(format!("{} can have no marker beside it", swap.name()));
+        let name = swap.name().marker().ok_or_else(unfit)?;
+        let mut node = self.zone_of(zone, &name)?.nodes.get(&name).cloned().unwrap_or_default();
+        let values = |set: &Option<RecordSet>| set.as_ref().map(|set| set.values.clone());
+        let found = texts_of(&node.others)?;
+        if values(&found) != values(&swap.before.marker) {
+            let now = found.map_or_else(|| "nothing".to_owned(), |set| set.values.to_string());
+            return Err(Fault::Conflict(format!("{name} now holds {now}")));
+        }
+        let values =
+            marker.values.to_strings().iter().map(|text| stored_text(text)).collect::<Option<Vec<_>>>();
+        let values = values.ok_or_else(|| Fault::Invalid(format!("{} is no text", marker.values)))?;
+        node.others.retain(|set| set.record_type != "TXT");
+        node.others.push(StoredSet { ttl: marker.ttl, record_type: "TXT".to_owned(), values });
+        Ok((name, node))
     }
 
     /// The zones after the first set of the first swap that adds something, and nothing else: half a job.
@@ -274,12 +301,20 @@ pub(super) fn changes_between(name: &DomainName, before: &Node, after: &Node) ->
     RecordType::ANSWER.into_iter().filter_map(change).collect()
 }
 
-/// A TXT set as texts; `None` when a value cannot be read.
-fn text_set(set: &StoredSet) -> Option<RecordSet> {
+/// The TXT set among others, as texts.
+fn texts_of(others: &[StoredSet]) -> Result<Option<RecordSet>, Fault> {
+    let Some(set) = others.iter().find(|set| set.record_type == "TXT") else { return Ok(None) };
     let text = |value: &String| match RData::try_from_str(WireType::TXT, value).ok()? {
-        RData::TXT(txt) => Some(txt.to_string()),
+        RData::TXT(txt) => Some(crate::text::text_of(&txt.txt_data)),
         _ => None,
     };
-    let texts = set.values.iter().map(text).collect::<Option<Vec<_>>>()?;
-    Some(RecordSet::new(set.ttl, Values::Txt(NonEmpty::new(texts)?)))
+    let texts = set.values.iter().map(text).collect::<Option<Vec<_>>>().and_then(NonEmpty::new);
+    let texts = texts.ok_or_else(|| Fault::Config("a TXT set at a marker's name cannot be read".into()))?;
+    Ok(Some(RecordSet::new(set.ttl, Values::Txt(texts))))
+}
+
+/// A text as a zone file has it.
+fn stored_text(text: &str) -> Option<String> {
+    crate::text::strings_of(text)?;
+    Some(if text.starts_with('"') { text.to_owned() } else { format!("\"{text}\"") })
 }

@@ -8,7 +8,7 @@ use domain::base::message_builder::{
     AdditionalBuilder, AnswerBuilder, AuthorityBuilder, PushError, RecordSectionBuilder, TreeCompressor,
 };
 use domain::base::{MessageBuilder, Name, Record, Rtype, UnknownRecordData};
-use domain::rdata::{A, Aaaa, Cname};
+use domain::rdata::{A, Aaaa, Cname, Txt};
 
 use crate::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Snapshot, Swap, Ttl, Values};
 
@@ -99,9 +99,19 @@ fn build_update(zone: &DomainName, swaps: &[&Swap]) -> Result<Request, PushError
     for swap in swaps.iter().filter(|swap| becomes_alias(swap)) {
         require_no_company(&mut prerequisites, swap)?;
     }
+    let markers = || swaps.iter().filter_map(|swap| Some((swap, marker_of(swap)?)));
+    for (swap, (owner, _)) in markers() {
+        require_set(&mut prerequisites, &owner, RecordType::Txt, swap.before.marker.as_ref())?;
+    }
     let mut updates = prerequisites.authority();
     for swap in swaps {
         rewrite(&mut updates, swap)?;
+    }
+    for (swap, (owner, new)) in markers() {
+        if swap.before.marker.is_some() {
+            updates.push(empty(&owner, Class::ANY, Rtype::TXT))?;
+        }
+        push_values(&mut updates, &owner, &new.values, new.ttl, Class::IN)?;
     }
     let mut request = updates.additional();
     request.clear_push_limit();
@@ -126,8 +136,9 @@ pub(super) fn question_of_permission(
         let mut question = message.question();
         question.push((wire(zone), Rtype::SOA))?;
         let mut prerequisites = question.answer();
-        for kind in [RecordType::Cname, RecordType::A, RecordType::Aaaa] {
-            require(&mut prerequisites, now, kind)?;
+        let answer = [RecordType::Cname, RecordType::A, RecordType::Aaaa];
+        for kind in if now.name.is_marker() { &[RecordType::Txt][..] } else { &answer } {
+            require(&mut prerequisites, now, *kind)?;
         }
         let mut updates = prerequisites.authority();
         let owner = wire(&now.name);
@@ -157,7 +168,11 @@ fn absent_from(now: &Snapshot, kind: RecordType) -> Option<Values> {
                 ["nothing.invalid", "nobody.invalid"].into_iter().filter_map(|name| name.parse().ok());
             free.find(|name| now.cname() != Some(name)).map(Values::Cname)
         }
-        RecordType::Txt => None,
+        RecordType::Txt => {
+            let mut free = ["v=failover0", "v=failover0; "].into_iter().map(str::to_owned);
+            let held = |text: &String| matches!(now.sets.get(&kind).map(|set| &set.values), Some(Values::Txt(all)) if all.as_set().contains(text));
+            free.find(|text| !held(text)).map(|text| Values::Txt(NonEmpty::one(text)))
+        }
     }
 }
 
@@ -175,11 +190,24 @@ fn require(
     before: &Snapshot,
     kind: RecordType,
 ) -> Result<(), PushError> {
-    let owner = wire(&before.name);
-    match before.sets.get(&kind) {
-        Some(set) => push_values(section, &owner, &set.values, Ttl(0), Class::IN),
-        None => section.push(empty(&owner, Class::NONE, rtype(kind))),
+    require_set(section, &wire(&before.name), kind, before.sets.get(&kind))
+}
+
+fn require_set(
+    section: &mut AnswerBuilder<Target>,
+    owner: &Name<Vec<u8>>,
+    kind: RecordType,
+    set: Option<&RecordSet>,
+) -> Result<(), PushError> {
+    match set {
+        Some(set) => push_values(section, owner, &set.values, Ttl(0), Class::IN),
+        None => section.push(empty(owner, Class::NONE, rtype(kind))),
     }
+}
+
+/// Where the marker of a swap stands, and what it shall hold; `None` when the swap has none.
+fn marker_of<'a>(swap: &&'a Swap) -> Option<(Name<Vec<u8>>, &'a RecordSet)> {
+    Some((wire(&swap.name().marker()?), swap.marker.as_ref()?))
 }
 
 /// What would keep the server from making it an alias, without a word, is not there.
@@ -199,6 +227,19 @@ fn rewrite(section: &mut AuthorityBuilder<Target>, swap: &Swap) -> Result<(), Pu
         push_values(section, &owner, values, *ttl, Class::IN)?;
     }
     Ok(())
+}
+
+/// The record that has this text. One that no record has is written as if it were one string, cut: as a prerequisite it
+/// then fits nothing.
+fn txt(text: &str) -> Txt<Vec<u8>> {
+    let strings = crate::text::strings_of(text)
+        .unwrap_or_else(|| vec![text.as_bytes().iter().copied().take(255).collect()]);
+    let mut wire = Vec::new();
+    for string in strings {
+        wire.push(u8::try_from(string.len()).expect("at most 255"));
+        wire.extend(string);
+    }
+    Txt::from_octets(wire).expect("whole strings, at least one")
 }
 
 /// A record without data: "all records of this type", by its class to be absent or to be deleted.
@@ -227,7 +268,6 @@ fn push_values(
             set.iter().try_for_each(|address| section.push((owner, class, ttl, Aaaa::new(*address))))
         }
         Values::Cname(target) => section.push((owner, class, ttl, Cname::new(wire(target)))),
-        // Never part of an answer, and `Swap` compares answer types only.
-        Values::Txt(_) => Ok(()),
+        Values::Txt(set) => set.iter().try_for_each(|text| section.push((owner, class, ttl, txt(text)))),
     }
 }

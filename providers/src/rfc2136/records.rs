@@ -2,7 +2,7 @@
 
 use domain::base::name::ToName;
 use domain::base::{Message, ParsedName};
-use domain::rdata::{A, Aaaa, Cname};
+use domain::rdata::{A, Aaaa, Cname, Txt};
 
 use crate::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Ttl, Values};
 
@@ -44,7 +44,10 @@ pub(super) fn record_set(
                 values!(Cname<ParsedName<_>>, |data: &Cname<ParsedName<_>>| data.cname().to_string());
             targets.first().map(|target| alias(name, target)).transpose()?
         }
-        RecordType::Txt => None,
+        RecordType::Txt => {
+            let text = |data: &Txt<_>| crate::text::text_of(&data.iter().collect::<Vec<&[u8]>>());
+            NonEmpty::new(values!(Txt<_>, text)).map(Values::Txt)
+        }
     };
     Ok(values.zip(ttls.into_iter().min()).map(|(values, ttl)| RecordSet::new(ttl.min(Ttl::MAX), values)))
 }

@@ -52,6 +52,8 @@ fn change(id: &str, state: ChangeState, started: Timestamp) -> ChangeRow {
         targets: vec!["montreal".into()],
         before: BTreeMap::new(),
         after: providers::AnswerSets::new([set]).unwrap(),
+        marker_before: None,
+        marker: None,
     }
 }
 
@@ -62,6 +64,7 @@ fn record(incident: Option<&str>) -> RecordRow {
         last_change: Some(at("11:00:00")),
         incident: incident.map(str::to_owned),
         said: BTreeMap::from([("all_down".into(), "12:00".into())]),
+        marker: None,
     }
 }
 

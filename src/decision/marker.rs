@@ -1,0 +1,546 @@
+//! The marker beside a record: the text of one TXT, and what may be built on it. `docs/coordination.md` has the format.
+//!
+//! ```text
+//! v=failover1; generation=42; writer=toronto-1; changed=2026-11-22T09:30:00.123456Z; penalty=1000; targets=montreal
+//! ```
+//!
+//! | key | value |
+//! |---|---|
+//! | `v` | `failover` and the version, always first |
+//! | `generation` | 1 for the first change, one more with each; below 10^15, without leading zeros |
+//! | `writer` | `agent.id`: 1 to 64 of `A-Z a-z 0-9 . _ -` |
+//! | `changed` | when the writer decided it, by its own clock, RFC 3339 in UTC |
+//! | `penalty` | the flap penalty right after this change |
+//! | `targets` | the targets published, by comma, at most 71 characters; `+3` at the end for those that are left out |
+//!
+//! Other keys of version 1 are read over and not carried into the next marker. The form fits 255 octets, one string of a
+//! TXT record (RFC 1035 section 3.3), whatever the values.
+
+use jiff::Timestamp;
+use providers::{DomainName, NonEmpty, RecordSet, Ttl, Values};
+
+use super::{Guard, Moment, Refusal, TargetId};
+
+/// The version of this form.
+const VERSION: u32 = 1;
+/// What the text of every version begins with.
+const START: &str = "v=failover";
+/// Generations are below this: fifteen digits, a change a second for thirty million years.
+const GENERATIONS: u64 = 1_000_000_000_000_000;
+/// Characters for the name of the writer, and of a target.
+const MAX_NAME: usize = 64;
+/// Characters for the list of targets.
+const MAX_TARGETS: usize = 71;
+/// The longest string of a TXT record, octets (RFC 1035 section 3.3).
+const MAX_TEXT: usize = 255;
+/// Characters of a stranger's text that are repeated.
+const SHOWN: usize = 80;
+
+/// What a marker says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker {
+    generation: u64,
+    writer: String,
+    changed: Timestamp,
+    targets: Vec<TargetId>,
+    /// Targets that the list has no room for.
+    omitted: usize,
+    penalty: u32,
+}
+
+/// What was found at a marker's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MarkerSeen {
+    /// Nothing.
+    Absent,
+    /// A marker of our version.
+    Known(Marker),
+    /// A marker of this newer version.
+    Newer(u32),
+    /// Somebody else's text.
+    Foreign(String),
+    /// So many TXT records.
+    Several(usize),
+    /// A marker that is damaged, and how.
+    Unreadable(String),
+}
+
+/// What is remembered of the last marker that was followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownMarker {
+    /// Its generation.
+    pub generation: u64,
+    /// Who wrote it.
+    pub writer: String,
+    /// When, as the writer's clock has it.
+    pub written: Timestamp,
+    /// `hold_down` counts from here: no later change is older than this, whatever any clock says.
+    pub changed: Moment,
+}
+
+/// What became of a write that carried a marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was made.
+    Made,
+    /// It has not been made; it may still come.
+    NotYet,
+    /// It has not been made and cannot be any more: another change has its generation.
+    Never,
+    /// Later changes hide it: it may have been made.
+    Hidden,
+    /// The marker does not say.
+    Unsaid,
+}
+
+impl Marker {
+    /// A marker; `None` when the writer has no name that fits, or the generation is 0 or 10^15 and more. Targets that do not
+    /// fit, or whose names are not plain ASCII, are counted instead of listed.
+    pub fn new(
+        generation: u64,
+        writer: &str,
+        changed: Timestamp,
+        targets: &[TargetId],
+        penalty: u32,
+    ) -> Option<Marker> {
+        if !is_writer(writer) || generation == 0 || generation >= GENERATIONS {
+            return None;
+        }
+        let changed = Timestamp::from_microsecond(changed.as_microsecond()).unwrap_or_default();
+        let changed = changed.max(Timestamp::UNIX_EPOCH);
+        // `,+` and a count below 10^6, should the rest not fit.
+        let room = MAX_TARGETS - 8;
+        let mut length = 0;
+        let mut listed = Vec::new();
+        for target in targets.iter().filter(|target| is_plain(target.as_str())) {
+            if length + target.as_str().len() >= room {
+                break;
+            }
+            length += target.as_str().len() + 1;
+            listed.push(target.clone());
+        }
+        let omitted = (targets.len() - listed.len()).min(999_999);
+        Some(Marker { generation, writer: writer.to_owned(), changed, targets: listed, omitted, penalty })
+    }
+
+    /// Its number: one more with each change.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The agent that wrote it.
+    pub fn writer(&self) -> &str {
+        &self.writer
+    }
+
+    /// When that agent decided the change, by its own clock.
+    pub fn changed(&self) -> Timestamp {
+        self.changed
+    }
+
+    /// The targets published by the change, as far as there was room.
+    pub fn targets(&self) -> &[TargetId] {
+        &self.targets
+    }
+
+    /// How many more there were.
+    pub fn omitted(&self) -> usize {
+        self.omitted
+    }
+
+    /// The flap penalty right after the change.
+    pub fn penalty(&self) -> u32 {
+        self.penalty
+    }
+
+    /// The text, at most 255 octets of printable ASCII.
+    pub fn text(&self) -> String {
+        let mut targets: Vec<String> = self.targets.iter().map(ToString::to_string).collect();
+        if self.omitted > 0 {
+            targets.push(format!("+{}", self.omitted));
+        }
+        format!(
+            "{START}{VERSION}; generation={}; writer={}; changed={}; penalty={}; targets={}",
+            self.generation,
+            self.writer,
+            self.changed.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
+            self.penalty,
+            targets.join(",")
+        )
+    }
+
+    /// The record set to write at the marker's name.
+    pub fn record_set(&self, ttl: Ttl) -> RecordSet {
+        RecordSet::new(ttl, Values::Txt(NonEmpty::one(self.text())))
+    }
+}
+
+/// May an agent of this name write markers? 1 to 64 of `A-Z a-z 0-9 . _ -`.
+pub fn is_writer(name: &str) -> bool {
+    is_plain(name)
+}
+
+fn is_plain(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=MAX_NAME).contains(&name.len()) && name.chars().all(fits)
+}
+
+impl MarkerSeen {
+    /// Reads what stands at a marker's name. Never fails: what it cannot follow it names.
+    pub fn parse(found: Option<&RecordSet>) -> MarkerSeen {
+        let Some(set) = found else { return MarkerSeen::Absent };
+        let Values::Txt(texts) = &set.values else {
+            return MarkerSeen::Unreadable(format!("it is of type {}", set.record_type()));
+        };
+        let mut all = texts.iter();
+        match (all.next(), all.next()) {
+            (Some(text), None) => parse_text(text),
+            _ => MarkerSeen::Several(texts.as_set().len()),
+        }
+    }
+
+    /// The marker, if it can be followed.
+    pub fn known(&self) -> Option<&Marker> {
+        match self {
+            MarkerSeen::Known(marker) => Some(marker),
+            _ => None,
+        }
+    }
+}
+
+fn parse_text(text: &str) -> MarkerSeen {
+    let mut fields = text.split(';').map(str::trim);
+    let version = fields.next().and_then(|first| first.strip_prefix(START));
+    let Some(version) = version else { return MarkerSeen::Foreign(shown(text)) };
+    match number::<u32>(version) {
+        Some(VERSION) => match version_1(text, fields) {
+            Ok(marker) => MarkerSeen::Known(marker),
+            Err(why) => MarkerSeen::Unreadable(why),
+        },
+        Some(newer) if newer > VERSION => MarkerSeen::Newer(newer),
+        _ => MarkerSeen::Unreadable(format!("`{}` is no version", shown(version))),
+    }
+}
+
+fn version_1<'a>(text: &str, fields: impl Iterator<Item = &'a str>) -> Result<Marker, String> {
+    const KEYS: [&str; 5] = ["generation", "writer", "changed", "penalty", "targets"];
+    if text.len() > MAX_TEXT || !text.chars().all(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')) {
+        return Err("it is longer than 255 octets, or has characters that no marker has".into());
+    }
+    let mut found = [None; KEYS.len()];
+    for field in fields {
+        let (key, value) = field.split_once('=').ok_or_else(|| format!("`{}` has no `=`", shown(field)))?;
+        // What is not known was added later, and may be left out.
+        let Some(at) = KEYS.iter().position(|known| *known == key) else { continue };
+        if found[at].replace(value).is_some() {
+            return Err(format!("`{key}` occurs twice"));
+        }
+    }
+    let value = |at: usize| found[at].ok_or_else(|| format!("`{}` is missing", KEYS[at]));
+    let bad = |at: usize, value: &str| format!("`{}={}` cannot be read", KEYS[at], shown(value));
+    let generation = value(0)?;
+    let number_of = number::<u64>(generation).ok_or_else(|| bad(0, generation))?;
+    let writer = value(1)?;
+    let changed = time(value(2)?).ok_or_else(|| bad(2, value(2).unwrap_or_default()))?;
+    let penalty = number::<u32>(value(3)?).ok_or_else(|| bad(3, value(3).unwrap_or_default()))?;
+    let (targets, omitted) = targets(value(4)?).ok_or_else(|| bad(4, value(4).unwrap_or_default()))?;
+    let marker = Marker::new(number_of, writer, changed, &targets, penalty)
+        .ok_or_else(|| format!("`generation={}` or `writer={}` is out of range", number_of, shown(writer)))?;
+    if marker.omitted > 0 {
+        return Err(bad(4, value(4)?));
+    }
+    Ok(Marker { omitted, ..marker })
+}
+
+/// A number as it is printed: digits, without a sign or leading zeros.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let canonical = digits && (text == "0" || !text.starts_with('0'));
+    canonical.then(|| text.parse().ok()).flatten()
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    let shape = text.len() == 27 && text.is_ascii() && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+    text.parse().ok().filter(|time| shape && *time >= Timestamp::UNIX_EPOCH)
+}
+
+/// `a,b,+3`, or nothing at all.
+fn targets(text: &str) -> Option<(Vec<TargetId>, usize)> {
+    let mut listed: Vec<&str> = text.split(',').collect();
+    let omitted = match listed.last().and_then(|last| last.strip_prefix('+')) {
+        Some(count) => {
+            listed.pop();
+            number::<usize>(count).filter(|count| (1..=999_999).contains(count))?
+        }
+        None => 0,
+    };
+    if listed == [""] && omitted == 0 {
+        listed.clear();
+    }
+    listed
+        .iter()
+        .all(|name| is_plain(name))
+        .then(|| (listed.into_iter().map(TargetId::from).collect(), omitted))
+}
+
+fn shown(text: &str) -> String {
+    let clean: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect();
+    if text.chars().count() > SHOWN { format!("{clean}...") } else { clean }
+}
+
+/// The generation that the next change has, if it may be built on what was found.
+///
+/// # Errors
+/// What is wrong with the marker, and what a person can do.
+pub fn next_generation(
+    name: &DomainName,
+    seen: &MarkerSeen,
+    known: Option<&KnownMarker>,
+) -> Result<u64, Refusal> {
+    let at = name.marker().map_or_else(|| "its marker".to_owned(), |marker| marker.to_string());
+    let refusal = |guard, text: String, remedy: String| Refusal { guard, text, remedy, until: None };
+    let look = format!("look at it with `dig +short TXT {at}`");
+    let delete = format!("{look}; if nothing needs it, delete that TXT: the next change writes it anew");
+    match seen {
+        MarkerSeen::Absent => Ok(known.map_or(0, |known| known.generation) + 1),
+        MarkerSeen::Known(marker) => match known {
+            Some(known) if is_behind(marker, known) => Err(refusal(
+                Guard::StaleGeneration,
+                format!(
+                    "the marker {at} shows generation {} by {}, and generation {} by {} was seen before: the provider's \
+                     reader is late, or the zone was put back from a backup",
+                    marker.generation, marker.writer, known.generation, known.writer
+                ),
+                format!("{look}; if the zone is right as it is, run `failover ack {name}`"),
+            )),
+            _ if marker.generation + 1 >= GENERATIONS => Err(refusal(
+                Guard::StaleGeneration,
+                format!("the marker {at} has generation {}, the last one there is", marker.generation),
+                delete,
+            )),
+            _ => Ok(marker.generation + 1),
+        },
+        MarkerSeen::Newer(version) => Err(refusal(
+            Guard::StaleGeneration,
+            format!("the marker {at} has version {version}, and this agent knows version {VERSION}"),
+            format!("upgrade this agent; {look}"),
+        )),
+        MarkerSeen::Foreign(text) => Err(refusal(
+            Guard::Foreign,
+            format!("the marker's name {at} holds a text of somebody else: \"{text}\""),
+            delete,
+        )),
+        MarkerSeen::Several(count) => Err(refusal(
+            Guard::Foreign,
+            format!("the marker's name {at} holds {count} TXT records, and a marker is one"),
+            format!("{look}; delete those that are none of failover's, or all of them"),
+        )),
+        MarkerSeen::Unreadable(why) => {
+            Err(refusal(Guard::Foreign, format!("the marker {at} cannot be read: {why}"), delete))
+        }
+    }
+}
+
+/// Older than what was seen before, or of another history: the same generation, written by somebody else or another time.
+fn is_behind(marker: &Marker, known: &KnownMarker) -> bool {
+    marker.generation < known.generation
+        || (marker.generation == known.generation
+            && (marker.writer != known.writer || marker.changed != known.written))
+}
+
+/// What became of a write that was to put `ours` there, by what is there now. `same_values`: the record holds what was
+/// written with it.
+pub fn fate(ours: &Marker, seen: &MarkerSeen, same_values: bool) -> Fate {
+    let Some(found) = seen.known() else { return Fate::Unsaid };
+    if found.generation < ours.generation {
+        return Fate::NotYet;
+    }
+    if found.generation > ours.generation {
+        return Fate::Hidden;
+    }
+    // Another attempt of the same change has another time.
+    if found == ours || (found.writer == ours.writer && same_values) { Fate::Made } else { Fate::Never }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fixture::at;
+    use super::*;
+
+    const TEXT: &str = "v=failover1; generation=42; writer=toronto-1; changed=2026-11-22T09:30:00.123456Z; penalty=1000; \
+                        targets=montreal";
+
+    fn seen(texts: &[&str]) -> MarkerSeen {
+        let texts = NonEmpty::new(texts.iter().map(|text| (*text).to_owned())).unwrap();
+        MarkerSeen::parse(Some(&RecordSet::new(Ttl(60), Values::Txt(texts))))
+    }
+
+    fn marker(generation: u64, writer: &str) -> Marker {
+        let changed = "2026-11-22T09:30:00.123456Z".parse().unwrap();
+        Marker::new(generation, writer, changed, &["montreal".into()], 1000).unwrap()
+    }
+
+    #[test]
+    fn the_form() {
+        assert_eq!(marker(42, "toronto-1").text(), TEXT);
+        assert_eq!(seen(&[TEXT]), MarkerSeen::Known(marker(42, "toronto-1")));
+        assert_eq!(MarkerSeen::parse(None), MarkerSeen::Absent);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_counted_and_what_is_not_ascii_is_left_out() {
+        let many: Vec<TargetId> = (0..40).map(|n| format!("target-{n:02}").into()).collect();
+        let marker = Marker::new(1, "a", Timestamp::UNIX_EPOCH, &many, 0).unwrap();
+        assert!(
+            marker
+                .text()
+                .ends_with("targets=target-00,target-01,target-02,target-03,target-04,target-05,+34")
+        );
+        let odd =
+            Marker::new(1, "a", Timestamp::UNIX_EPOCH, &["m\u{fc}nchen".into(), "b".into()], 0).unwrap();
+        assert!(odd.text().ends_with("targets=b,+1"), "{}", odd.text());
+        assert_eq!(seen(&[&odd.text()]), MarkerSeen::Known(odd));
+    }
+
+    #[test]
+    fn the_longest_fits() {
+        let (longest, names) = ("w".repeat(64), ["t".repeat(50), "u".repeat(64)].map(TargetId::from));
+        let marker = Marker::new(GENERATIONS - 1, &longest, Timestamp::MAX, &names, u32::MAX).unwrap();
+        assert!(marker.text().len() <= MAX_TEXT, "{}", marker.text().len());
+        assert_eq!(seen(&[&marker.text()]), MarkerSeen::Known(marker));
+    }
+
+    #[test]
+    fn who_may_not_write() {
+        let long = "w".repeat(65);
+        for writer in ["", "two words", "a;b", "caf\u{e9}", &long] {
+            assert_eq!(Marker::new(1, writer, Timestamp::UNIX_EPOCH, &[], 0), None, "{writer}");
+        }
+        for generation in [0, GENERATIONS] {
+            assert_eq!(Marker::new(generation, "a", Timestamp::UNIX_EPOCH, &[], 0), None);
+        }
+    }
+
+    #[test]
+    fn what_version_1_does_not_know_is_read_over() {
+        assert_eq!(seen(&[&format!("{TEXT}; quorum=3")]), MarkerSeen::Known(marker(42, "toronto-1")));
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_named() {
+        let text = |what: &str, with: &str| TEXT.replace(what, with);
+        assert_eq!(seen(&[&text("failover1", "failover2")]), MarkerSeen::Newer(2));
+        assert_eq!(seen(&["v=spf1 -all"]), MarkerSeen::Foreign("v=spf1 -all".into()));
+        assert_eq!(seen(&[""]), MarkerSeen::Foreign(String::new()));
+        assert_eq!(seen(&[TEXT, "v=spf1 -all"]), MarkerSeen::Several(2));
+        let unreadable = [
+            ("failover1", "failover"),
+            ("failover1", "failover0"),
+            ("failover1", "failover01"),
+            ("failover1", "failover99999999999"),
+            ("generation=42", "generation=042"),
+            ("generation=42", "generation=0"),
+            ("generation=42", "generation=-1"),
+            ("generation=42", "generation=1000000000000000"),
+            ("generation=42", "generation=42; generation=43"),
+            ("generation=42; ", ""),
+            ("writer=toronto-1", "writer="),
+            ("writer=toronto-1", "writer=to ronto"),
+            ("writer=toronto-1", "writer"),
+            ("2026-11-22T09:30:00.123456Z", "yesterday"),
+            ("2026-11-22T09:30:00.123456Z", "1926-11-22T09:30:00.123456Z"),
+            ("2026-11-22T09:30:00.123456Z", "2026-11-22 09:30:00.123456Z"),
+            ("penalty=1000", "penalty=5000000000"),
+            ("targets=montreal", "targets=mont real"),
+            ("targets=montreal", "targets=+0"),
+            ("targets=montreal", "targets=,"),
+        ];
+        for (what, with) in unreadable {
+            let found = seen(&[&text(what, with)]);
+            assert!(matches!(found, MarkerSeen::Unreadable(_)), "{with}: {found:?}");
+        }
+        let quoted = "\"v=failover1\" \"generation=1\"";
+        assert!(matches!(seen(&[quoted]), MarkerSeen::Foreign(_)), "two strings in one record");
+    }
+
+    #[test]
+    fn the_next_generation_or_why_there_is_none() {
+        let www: DomainName = "www.example.com".parse().unwrap();
+        let known = |generation, writer: &str| KnownMarker {
+            generation,
+            writer: writer.into(),
+            written: marker(1, "a").changed(),
+            changed: at(0),
+        };
+        let next =
+            |found: &MarkerSeen, known: Option<KnownMarker>| next_generation(&www, found, known.as_ref());
+        let of = |generation, writer| MarkerSeen::Known(marker(generation, writer));
+        assert_eq!(next(&MarkerSeen::Absent, None), Ok(1));
+        assert_eq!(next(&MarkerSeen::Absent, Some(known(7, "a"))), Ok(8), "it was deleted");
+        assert_eq!(next(&of(7, "a"), None), Ok(8));
+        assert_eq!(next(&of(9, "b"), Some(known(7, "a"))), Ok(10));
+        assert_eq!(next(&of(7, "a"), Some(known(7, "a"))), Ok(8));
+        let refused = [
+            (of(6, "a"), Some(known(7, "a")), Guard::StaleGeneration, "failover ack www.example.com"),
+            (of(7, "b"), Some(known(7, "a")), Guard::StaleGeneration, "failover ack www.example.com"),
+            (of(GENERATIONS - 1, "a"), None, Guard::StaleGeneration, "delete that TXT"),
+            (MarkerSeen::Newer(2), None, Guard::StaleGeneration, "upgrade this agent"),
+            (seen(&["v=spf1 -all"]), None, Guard::Foreign, "delete that TXT"),
+            (seen(&["a", "b"]), None, Guard::Foreign, "delete those"),
+            (seen(&["v=failover1"]), None, Guard::Foreign, "delete that TXT"),
+        ];
+        for (found, known, guard, remedy) in refused {
+            let refusal = next(&found, known).unwrap_err();
+            assert_eq!(refusal.guard, guard, "{refusal:?}");
+            assert!(refusal.remedy.contains(remedy), "{refusal:?}");
+            assert!(refusal.remedy.contains("dig +short TXT _failover.www.example.com"), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn the_fate_of_a_write() {
+        let ours = marker(7, "us");
+        let of = |generation, writer| MarkerSeen::Known(marker(generation, writer));
+        let later = Marker { changed: Timestamp::MAX, ..ours.clone() };
+        assert_eq!(
+            fate(&ours, &of(7, "us"), false),
+            Fate::Made,
+            "even if a person has changed the values since"
+        );
+        assert_eq!(fate(&ours, &MarkerSeen::Known(later.clone()), true), Fate::Made, "another attempt of it");
+        assert_eq!(fate(&ours, &MarkerSeen::Known(later), false), Fate::Never, "another change of ours");
+        assert_eq!(fate(&ours, &of(6, "peer"), true), Fate::NotYet);
+        assert_eq!(fate(&ours, &of(7, "peer"), true), Fate::Never);
+        assert_eq!(fate(&ours, &of(8, "peer"), true), Fate::Hidden);
+        assert_eq!(fate(&ours, &MarkerSeen::Absent, true), Fate::Unsaid);
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_reading_are_inverse(
+            generation in 1..GENERATIONS,
+            writer in "[A-Za-z0-9._-]{1,64}",
+            micros in 0..253_000_000_000_000_000_i64,
+            targets in prop::collection::vec("[a-z\u{e9}.-]{1,64}", 0..12),
+            penalty: u32,
+        ) {
+            let targets: Vec<TargetId> = targets.into_iter().map(TargetId::from).collect();
+            let changed = Timestamp::from_microsecond(micros).unwrap();
+            let marker = Marker::new(generation, &writer, changed, &targets, penalty).unwrap();
+            prop_assert!(marker.text().len() <= MAX_TEXT);
+            prop_assert_eq!(marker.targets.len() + marker.omitted, targets.len());
+            prop_assert_eq!(seen(&[&marker.text()]), MarkerSeen::Known(marker));
+        }
+
+        #[test]
+        fn no_text_is_too_much(text in ".{0,300}", cut in 0..TEXT.len(), junk in ".{0,8}") {
+            let _ = seen(&[&text]);
+            let _ = seen(&[&format!("v=failover1; {text}")]);
+            if let MarkerSeen::Known(marker) = seen(&[&format!("{}{junk}{}", &TEXT[..cut], &TEXT[cut..])]) {
+                prop_assert_eq!(seen(&[&marker.text()]), MarkerSeen::Known(marker));
+            }
+        }
+    }
+}
