@@ -232,7 +232,7 @@ impl Mind {
 }
 
 fn decision(agent: usize, marker: bool, saved: Saved, now: &Now) -> Decision {
-    let face = ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) };
+    let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
     let faces = BTreeMap::from([("zone".into(), face)]);
     Decision::new(policy(agent, marker), faces, Options::default(), saved, now)
 }
