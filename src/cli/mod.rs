@@ -15,6 +15,8 @@ mod output;
 mod plan;
 mod playbill;
 mod probe;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use probe::fuzzing;
 mod rehearse;
 mod run;
 mod schema;

@@ -112,7 +112,7 @@ fn one(name: &str, text: &str) -> Vec<Text> {
 
 /// Reads the texts as one and makes something of the configuration, its tree and what must not be shown; and the files
 /// that values were taken from.
-fn build<T>(
+pub(super) fn build<T>(
     cx: Context<'_>,
     texts: Vec<Text>,
     make: impl FnOnce(Config, &Node, &[String]) -> T,

@@ -36,6 +36,8 @@ mod connect;
 mod dns;
 mod echo;
 mod exec;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod grpc;
 mod http;
 mod http1;

@@ -9,6 +9,7 @@
 //! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
 //! | [`Service`] | any program that listens on a port |
 //! | [`FaultProxy`] | TCP between a client and a server, with faults |
+//! | [`smoke`] | a fuzz target over its corpus |
 //! | [`ask`] | one question to one server, cache and resolver left out |
 //!
 //! Everything here blocks and panics with a reason: it is for tests only, and a test whose server does not
@@ -21,6 +22,7 @@
 mod backend;
 mod chat;
 mod dns;
+mod fuzz;
 mod netns;
 mod nginx;
 mod process;
@@ -34,6 +36,7 @@ mod wait;
 pub use backend::{Backend, Mode};
 pub use chat::{ChatSink, Received};
 pub use dns::{Reply, ask, ask_over_tcp};
+pub use fuzz::smoke;
 pub use netns::Hosts;
 pub use nginx::Nginx;
 pub use proxy::FaultProxy;
