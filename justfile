@@ -16,6 +16,10 @@ lint:
 test name="":
     cargo test --workspace {{name}}
 
+# One fuzz target for so many seconds (docs/verification.md lists them); needs no nightly
+fuzz target seconds="120":
+    fuzz/run {{target}} {{seconds}}
+
 # The documentation, without warnings
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

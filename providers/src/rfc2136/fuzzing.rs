@@ -30,7 +30,7 @@ const ID: u16 = 0x1234;
 /// the server's clock; a fault says why and tells no secret.
 pub(crate) fn dns_update(data: &[u8]) {
     let Some((&first, octets)) = data.split_first() else { return };
-    let (is_update, has_key, is_signed) = (first & 1 == 1, first & 2 != 0, first & 4 != 0 && first & 2 != 0);
+    let (is_update, has_key) = (first & 1 == 1, first & 2 != 0);
     let (client, name) = (client(has_key), name("www.example.test"));
     let request = if is_update { update() } else { message::question(&name, Rtype::A, ID) };
     let mut sent = request.clone();
@@ -40,9 +40,9 @@ pub(crate) fn dns_update(data: &[u8]) {
     if first & 0x80 == 0 && answer.len() >= 2 {
         answer[..2].copy_from_slice(&ID.to_be_bytes());
     }
-    if is_signed {
-        answer = signed(&client, &sent, answer);
-    }
+    let signature = if has_key && first & 4 != 0 { signed(client, &sent, &answer, first & 8 != 0) } else { None };
+    let is_signed = signature.is_some();
+    answer = signature.unwrap_or(answer);
     let purpose = if is_update { Purpose::Swap } else { Purpose::Read };
     let reply = match client.check(answer.clone(), &request, &sent, transaction.as_ref()) {
         Ok(reply) => reply,
@@ -74,33 +74,33 @@ pub(crate) fn dns_update(data: &[u8]) {
     told(&fault);
 }
 
-/// The answer as a server with the key would send it (RFC 8945 section 5.3), with an empty TSIG record first, so that
-/// what is signed is what the other end takes apart.
-fn signed(client: &Client, sent: &[u8], unsigned: Vec<u8>) -> Vec<u8> {
-    let Some(count) = unsigned.get(10..12).map(|count| u16::from_be_bytes([count[0], count[1]])) else { return unsigned };
+/// The answer as a server with the key would send it (RFC 8945 section 5.3): first with an empty signature, so that what
+/// is signed is what the other end takes apart. `None` for what no server can sign, since it ends before its end.
+fn signed(client: &Client, sent: &[u8], unsigned: &[u8], bad_time: bool) -> Option<Vec<u8>> {
+    let count = u16::from_be_bytes(unsigned.get(10..12)?.try_into().ok()?).checked_add(1)?;
     let record = |mac: &[u8]| {
         let mut data = b"\x0bhmac-sha256\0".to_vec();
         data.extend(&NOW.to_be_bytes()[2..]);
         data.extend([1, 44, 0, u8::try_from(mac.len()).expect("32 octets")]);
         data.extend(mac);
-        data.extend([ID.to_be_bytes(), [0, 0], [0, 0]].concat());
+        data.extend(ID.to_be_bytes());
+        let other: &[u8] = if bad_time { &[0, 18, 0, 6, 0, 0, 0x6a, 0xff, 0xff, 0xff] } else { &[0; 4] };
+        data.extend(other);
         let mut record = b"\x03key\0\0\xfa\0\xff\0\0\0\0".to_vec();
         record.extend(u16::try_from(data.len()).expect("a short record").to_be_bytes());
         record.extend(data);
-        let mut answer = unsigned.clone();
-        answer[10..12].copy_from_slice(&count.wrapping_add(1).to_be_bytes());
-        answer.extend(record);
+        let mut answer = [unsigned, &record].concat();
+        answer[10..12].copy_from_slice(&count.to_be_bytes());
         answer
     };
     let blank = record(&[0; 32]);
-    let (Some((_, _, asked)), Some((start, _, told))) = (badtime::tsig_of(sent), badtime::tsig_of(&blank)) else {
-        return unsigned;
-    };
-    let Some(data) = badtime::digested(&asked, &blank[..start], &told, client.signer().expect("a key").key()) else {
-        return unsigned;
-    };
+    let ((_, _, asked), (start, _, told)) = (badtime::tsig_of(sent)?, badtime::tsig_of(&blank)?);
+    if start != unsigned.len() {
+        return None;
+    }
+    let data = badtime::digested(&asked, &blank[..start], &told, client.signer()?.key())?;
     let mac = Hmac::<Sha256>::new_from_slice(&SECRET).expect("HMAC takes any key").chain_update(data).finalize();
-    record(&mac.into_bytes())
+    Some(record(&mac.into_bytes()))
 }
 
 fn told(fault: &Fault) {
