@@ -31,7 +31,7 @@ mod tests {
     fn smoke(place: usize) {
         let (name, target) = TARGETS[place];
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
-        testkit::smoke(name, &corpus, target);
+        testkit::smoke(name, &corpus, target, 3);
     }
 
     #[test]

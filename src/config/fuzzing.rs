@@ -15,13 +15,16 @@ const PLANTED: &str = "Hunter2-Hunter2-xyzzy";
 /// and what is shown loads again as the same unless a secret was masked in it. A secret is told nowhere.
 pub(crate) fn config(data: &[u8]) {
     let whole = String::from_utf8_lossy(data);
-    let lines = |name: &str| whole.split(NEXT_FILE).nth(name.parse().unwrap_or(0)).map_or(1, |text| text.split('\n').count());
+    let lines = |name: &str| {
+        whole.split(NEXT_FILE).nth(name.parse().unwrap_or(0)).map_or(1, |text| text.split('\n').count())
+    };
     let said = match read(&whole, |config, shown| (config, shown)) {
         Ok((config, shown)) => {
             let warnings: String = config.warnings.iter().map(ToString::to_string).collect();
             let yaml = shown.yaml();
             if !yaml.contains("***") && !whole.contains("${") {
-                let again = read(&yaml, |_, shown| shown).unwrap_or_else(|errors| panic!("{errors}\nof\n{yaml}"));
+                let again =
+                    read(&yaml, |_, shown| shown).unwrap_or_else(|errors| panic!("{errors}\nof\n{yaml}"));
                 assert_eq!(again, shown, "it means something else when it is shown");
             }
             format!("{config:?} {yaml} {} {warnings}", shown.json())
@@ -30,8 +33,14 @@ pub(crate) fn config(data: &[u8]) {
             assert!(!errors.faults().is_empty(), "it was refused without a word");
             for fault in errors.faults().iter().chain(errors.warnings()) {
                 let name = fault.file.as_deref().unwrap_or_else(|| panic!("{fault} has no place"));
-                assert!(fault.line.is_none_or(|line| (1..=lines(name)).contains(&line)), "{fault}: no such line");
-                assert!(fault.column != Some(0) && fault.column.is_some() == fault.line.is_some(), "{fault}: its column");
+                assert!(
+                    fault.line.is_none_or(|line| (1..=lines(name)).contains(&line)),
+                    "{fault}: no such line"
+                );
+                assert!(
+                    fault.column != Some(0) && fault.column.is_some() == fault.line.is_some(),
+                    "{fault}: its column"
+                );
                 assert!(!fault.message.is_empty() && !fault.remedy.is_empty(), "{fault}: no remedy");
             }
             assert!(errors.render(false).len() < 200_000, "more than anybody reads");
@@ -55,7 +64,11 @@ fn is_secret(line: &str) -> bool {
 fn read<T>(whole: &str, make: impl FnOnce(Config, Effective) -> T) -> Result<T, ConfigErrors> {
     let env = |_: &str| Some(PLANTED.to_owned());
     let texts = whole.split(NEXT_FILE).enumerate();
-    let text = |(place, content): (usize, &str)| Text { name: place.to_string(), content: content.to_owned(), open: false };
+    let text = |(place, content): (usize, &str)| Text {
+        name: place.to_string(),
+        content: content.to_owned(),
+        open: false,
+    };
     build(Context::new(&env), texts.map(text).collect(), |config, root, words| {
         make(config, Effective::new(root, words, true))
     })

@@ -16,7 +16,8 @@ const ID: u16 = 0x1234;
 pub(crate) fn answered(data: &[u8]) -> Option<(Question, Box<Message>)> {
     let (&first, octets) = data.split_first()?;
     let kind = KINDS[usize::from(first & 7) % KINDS.len()];
-    let name = Name::from_ascii(if kind == RecordType::SOA { "example.test." } else { "www.example.test." }).expect("a name");
+    let name = Name::from_ascii(if kind == RecordType::SOA { "example.test." } else { "www.example.test." })
+        .expect("a name");
     let mut octets = octets.to_vec();
     if first & 0x80 == 0 && octets.len() >= 2 {
         octets[..2].copy_from_slice(&ID.to_be_bytes());
@@ -67,13 +68,20 @@ pub(crate) fn dns_value(data: &[u8]) {
     let (kind, written) = text.split_once(' ').unwrap_or(("A", &text));
     for (_, kind) in WRITABLE.iter().filter(|(name, _)| *name == kind) {
         match text_from(*kind, written) {
-            Ok(form) => assert_eq!(text_from(*kind, &form).as_ref(), Ok(&form), "{kind}: another form of its own form"),
+            Ok(form) => assert_eq!(
+                text_from(*kind, &form).as_ref(),
+                Ok(&form),
+                "{kind}: another form of its own form"
+            ),
             Err(why) => assert!(!why.is_empty()),
         }
     }
     if let Ok(name) = written.parse::<providers::DomainName>() {
         assert_eq!(name.fqdn().parse().as_ref(), Ok(&name), "a name is itself when it is written");
-        assert!(name.as_str().len() <= 253 && Name::from_ascii(name.fqdn()).is_ok(), "a name that the wire cannot hold");
+        assert!(
+            name.as_str().len() <= 253 && Name::from_ascii(name.fqdn()).is_ok(),
+            "a name that the wire cannot hold"
+        );
         let parents = std::iter::successors(Some(name.clone()), providers::DomainName::parent);
         assert!(parents.take(200).all(|parent| name.is_within(&parent)), "a name is within its parents");
     }

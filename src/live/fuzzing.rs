@@ -13,7 +13,12 @@ pub(crate) fn live(data: &[u8]) {
         Ok(set) => {
             assert!(message.metadata.authoritative && matches!(code, 0 | 3), "no authority, or an error");
             if let Some(set) = set {
-                let record = |wanted| message.answers.iter().any(|one| one.name == question.query().name && one.record_type() == wanted);
+                let record = |wanted| {
+                    message
+                        .answers
+                        .iter()
+                        .any(|one| one.name == question.query().name && one.record_type() == wanted)
+                };
                 assert!(record(super::message::wire_type(set.record_type())), "a set that nobody sent");
                 assert!(set.ttl <= Ttl::MAX && !set.values.to_strings().is_empty());
             }

@@ -61,11 +61,15 @@ pub(crate) fn signing_secret(data: &[u8]) {
     match SigningKey::parse(&text.clone().into()) {
         Ok(key) => {
             let bare = text.trim();
-            let octets = STANDARD.decode(bare.strip_prefix("whsec_").unwrap_or(bare)).expect("it was read so");
+            let octets =
+                STANDARD.decode(bare.strip_prefix("whsec_").unwrap_or(bare)).expect("it was read so");
             assert!((24..=64).contains(&octets.len()));
             let again: secrecy::SecretString = format!("whsec_{}", STANDARD.encode(octets)).into();
             let signed = key.sign("msg_1", 1_614_265_330, data);
-            assert_eq!(SigningKey::parse(&again).expect("the same").sign("msg_1", 1_614_265_330, data), signed);
+            assert_eq!(
+                SigningKey::parse(&again).expect("the same").sign("msg_1", 1_614_265_330, data),
+                signed
+            );
             assert!(!format!("{key:?}").contains(&again.expose_secret()[6..]));
             let mac = STANDARD.decode(signed.strip_prefix("v1,").expect("its version"));
             assert_eq!(mac.expect("base64").len(), 32);

@@ -85,9 +85,7 @@ pub(super) async fn exchange(
     let (head, mut stream) = answer.into_parts();
     // In a head that says it, there is nothing else to come (Trailers-Only).
     if let Some(status) = status(&head.headers) {
-        return Err(
-            status.map_or_else(|fault| fault, |status| refused(status, &head.headers, service))
-        );
+        return Err(status.map_or_else(|fault| fault, |status| refused(status, &head.headers, service)));
     }
     is_grpc(head.status.as_u16(), &head.headers)?;
     let (body, flow) = connection.body(&mut stream, message::MAX_BODY, progress).await?;

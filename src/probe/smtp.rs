@@ -12,7 +12,7 @@ use super::trouble::classify;
 use crate::decision::Outcome;
 
 /// The largest reply that is read, all its lines together, bytes. A line has at most 512 (RFC 5321 section 4.5.3.1.5).
-pub(super) const MAX_REPLY: usize = 8 * 1024;
+const MAX_REPLY: usize = 8 * 1024;
 
 /// Talks until the server is ready for the handshake; the next byte on the stream is TLS.
 ///

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{ChangeRow, RecordRow};
-use crate::decision::{Endpoint, Letter, Moment, Now, Outcome, Recorded, Rollup, SavedTracker, Thresholds, Tracker};
+use crate::decision::{
+    Endpoint, Letter, Moment, Now, Outcome, Recorded, Rollup, SavedTracker, Thresholds, Tracker,
+};
 
 /// A value that is read from a column is the same when it is written and read again. A tracker with any times can be
 /// restored, goes on counting and knows nothing of the future; sums with any numbers can be added to and looked at.

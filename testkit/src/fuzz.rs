@@ -1,7 +1,7 @@
 //! Fuzz targets as ordinary tests: every file of a corpus, and seeded changes of each, within a time.
 //!
-//! `FUZZ_SEED` replays the changes of a run (its number is printed by a failure), `FUZZ_SECONDS` gives each target more
-//! than its usual time. What fails is written to a file, to be kept in the corpus: there it is tried first, for ever.
+//! `FUZZ_SEED` replays the changes of a run (its number is printed by a failure), `FUZZ_SECONDS` gives each target
+//! another time than its usual one. What fails is written to a file, to be kept in the corpus: there it is tried first, for ever.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 
 /// The seed of every ordinary run, so that two runs on one commit try the same.
 const SEED: u64 = 2026;
-/// The time of one target, once its corpus was tried as it is.
-const SECONDS: u64 = 4;
 /// Changes of one file at most.
 const CHANGES: u64 = 4_000;
 /// One input that takes longer hangs, also without optimisation on a busy machine.
@@ -24,11 +22,58 @@ const LONGEST: usize = 64 * 1024;
 
 /// What begins or ends something, or is the end of a range, in the formats that are read here.
 const ODD: &[&[u8]] = &[
-    b"\0", b"\xff", b"\x7f", b"\x80", b"\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\xc0\x0c",
-    b"0", b"-1", b"1e999", b"65536", b"2147483648", b"4294967296", b"18446744073709551615", b"9999999999999999999999",
-    b"\r\n", b"\r\n\r\n", b"\n", b" ", b"\t", b"\"", b"'", b"\\", b"{", b"}", b"[", b"]", b":", b": ", b",", b"#", b"&a ",
-    b"*a ", b"<<: ", b"${", b"${X}", b"%", b"@", b"|", b"-", b".", b";", b"=", b"null", b"true", b"\xc3\xa9", b"\xe2\x80\xa8",
-    b"\xf0\x9f\x9a\x80", b"\xef\xbb\xbf", b"\x1b[31m",
+    b"\0",
+    b"\xff",
+    b"\x7f",
+    b"\x80",
+    b"\xff\xff",
+    b"\0\0\0\0",
+    b"\x7f\xff\xff\xff",
+    b"\xff\xff\xff\xff",
+    b"\xc0\x0c",
+    b"0",
+    b"-1",
+    b"1e999",
+    b"65536",
+    b"2147483648",
+    b"4294967296",
+    b"18446744073709551615",
+    b"9999999999999999999999",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b" ",
+    b"\t",
+    b"\"",
+    b"'",
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b": ",
+    b",",
+    b"#",
+    b"&a ",
+    b"*a ",
+    b"<<: ",
+    b"${",
+    b"${X}",
+    b"%",
+    b"@",
+    b"|",
+    b"-",
+    b".",
+    b";",
+    b"=",
+    b"null",
+    b"true",
+    b"\xc3\xa9",
+    b"\xe2\x80\xa8",
+    b"\xf0\x9f\x9a\x80",
+    b"\xef\xbb\xbf",
+    b"\x1b[31m",
 ];
 
 /// `SplitMix64` (<https://prng.di.unimi.it/splitmix64.c>): small, and the same everywhere.
@@ -84,20 +129,21 @@ fn changed(input: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// Tries `target` with every file of `corpus` and with changes of each, in turn, until its time is over.
+/// Tries `target` with every file of `corpus`, then with changes of each, in turn, for `seconds`.
 ///
 /// # Panics
 /// When the target panics, when one input takes more than a minute (the process then ends), and when there is no corpus.
 #[expect(clippy::disallowed_methods, reason = "it watches over the time of what it tries")]
-pub fn smoke(name: &str, corpus: &Path, target: fn(&[u8])) {
+pub fn smoke(name: &str, corpus: &Path, target: fn(&[u8]), seconds: u64) {
     let seed = number("FUZZ_SEED").unwrap_or(SEED);
-    let time = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(SECONDS));
+    let time = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(seconds));
     let mut files: Vec<_> = fs::read_dir(corpus)
         .unwrap_or_else(|error| panic!("{}: {error}", corpus.display()))
         .map(|entry| entry.expect("a folder that can be read").path())
         .collect();
     files.sort();
-    let inputs: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).expect("a file of the corpus")).collect();
+    let inputs: Vec<Vec<u8>> =
+        files.iter().map(|file| fs::read(file).expect("a file of the corpus")).collect();
     assert!(!inputs.is_empty(), "{} is empty", corpus.display());
     let watched = Watched::new(name, seed);
     for (file, input) in files.iter().zip(&inputs) {
@@ -147,7 +193,8 @@ impl<'a> Watched<'a> {
                     (Err(RecvTimeoutError::Timeout), None) => {}
                     (Err(RecvTimeoutError::Timeout), Some(input)) => {
                         // Past the capture of the test runner, which shows nothing of a process that ends.
-                        let told = format!("{shown}: does not end within {HANGS:?}: {}\n", kept(&shown, &input));
+                        let told =
+                            format!("{shown}: does not end within {HANGS:?}: {}\n", kept(&shown, &input));
                         let _ = std::io::stderr().write_all(told.as_bytes());
                         std::process::abort();
                     }

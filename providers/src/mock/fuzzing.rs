@@ -13,6 +13,6 @@ pub(crate) fn mock_zone(data: &[u8]) {
                 assert!(zone.nodes.iter().all(|(name, node)| name.is_within(apex) && !node.is_empty()));
             }
         }
-        Err(why) => assert!(!why.is_empty() && why.len() < 2 * data.len() + 1024, "{why}"),
+        Err(why) => assert!(!why.is_empty() && why.len() < 12 * data.len() + 1024, "{why}"),
     }
 }

@@ -12,7 +12,8 @@ use super::fault::{self, Purpose};
 use super::model::ZoneDocument;
 use super::{answer_type, patch, serial};
 use crate::{
-    AnswerSets, DomainName, Fault, NonEmpty, PowerDnsConfig, RecordSet, RecordType, Snapshot, Swap, Ttl, Values, Version,
+    AnswerSets, DomainName, Fault, NonEmpty, PowerDnsConfig, RecordSet, RecordType, Snapshot, Swap, Ttl,
+    Values, Version,
 };
 
 const KEY: &str = "Hunter2-Hunter2-xyzzy";
@@ -44,7 +45,10 @@ pub(crate) fn powerdns(data: &[u8]) {
     }
     match fault::written(Ok(answer()), api, &zone) {
         Ok(serials) => {
-            assert!(status == StatusCode::NO_CONTENT || serials.new.is_some(), "a page was taken for an answer");
+            assert!(
+                status == StatusCode::NO_CONTENT || serials.new.is_some(),
+                "a page was taken for an answer"
+            );
             for edit in ["", "DEFAULT", "INCREASE", "EPOCH"] {
                 let _ = serial::race(edit, 2_026_112_201, serials);
             }
@@ -57,7 +61,12 @@ pub(crate) fn powerdns(data: &[u8]) {
 /// What can stand in a header at all.
 fn header(line: &str) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = line.split_once(": ")?;
-    let known = [RETRY_AFTER, DATE, HeaderName::from_static("x-pdns-old-serial"), HeaderName::from_static("x-pdns-new-serial")];
+    let known = [
+        RETRY_AFTER,
+        DATE,
+        HeaderName::from_static("x-pdns-old-serial"),
+        HeaderName::from_static("x-pdns-new-serial"),
+    ];
     let name = known.into_iter().find(|known| known.as_str() == name)?;
     Some((name, HeaderValue::from_str(value).ok()?))
 }
@@ -95,7 +104,8 @@ fn holds(document: &ZoneDocument, name: &DomainName, body: &str) {
                 let text = |key: &str| set[key].as_str().expect("a text");
                 assert!(text("name") == name.fqdn() && answer_type(text("type")).is_some(), "{set}");
                 let enabled = |record: &&Value| record["disabled"] == Value::Bool(false);
-                let enabled = set["records"].as_array().map_or(0, |records| records.iter().filter(enabled).count());
+                let enabled =
+                    set["records"].as_array().map_or(0, |records| records.iter().filter(enabled).count());
                 assert_eq!(enabled, usize::from(text("type") == "A"), "{set}");
             }
         }

@@ -16,7 +16,7 @@ use super::fault::{self, Purpose};
 use super::message::{self, Request};
 use super::sign::Signer;
 use super::{badtime, records};
-use crate::{DomainName, Fault, RecordType, Ttl, TsigAlgorithm, TsigConfig};
+use crate::{DomainName, Fault, RecordType, TsigAlgorithm, TsigConfig, Ttl};
 
 /// The key, and what must be told nowhere.
 const SECRET: [u8; 32] = *b"Hunter2-Hunter2-Hunter2-Hunter2!";
@@ -40,14 +40,18 @@ pub(crate) fn dns_update(data: &[u8]) {
     if first & 0x80 == 0 && answer.len() >= 2 {
         answer[..2].copy_from_slice(&ID.to_be_bytes());
     }
-    let signature = if has_key && first & 4 != 0 { signed(client, &sent, &answer, first & 8 != 0) } else { None };
+    let signature =
+        if has_key && first & 4 != 0 { signed(client, &sent, &answer, first & 8 != 0) } else { None };
     let is_signed = signature.is_some();
     answer = signature.unwrap_or(answer);
     let purpose = if is_update { Purpose::Swap } else { Purpose::Read };
     let reply = match client.check(answer.clone(), &request, &sent, transaction.as_ref()) {
         Ok(reply) => reply,
         Err(failure) => {
-            assert!(is_signed || !matches!(failure, Failure::BadTime(_)), "a clock that nobody signed is believed");
+            assert!(
+                is_signed || !matches!(failure, Failure::BadTime(_)),
+                "a clock that nobody signed is believed"
+            );
             return told(&fault::of_failure(failure, purpose, client));
         }
     };
@@ -56,7 +60,10 @@ pub(crate) fn dns_update(data: &[u8]) {
     assert_eq!(reply.is_unverified(), has_key && !is_signed, "who signed it is taken for somebody else");
     assert!(reply.signed_at().is_none() || is_signed);
     if reply.rcode() == Rcode::NOERROR && reply.message.header().opcode() == Opcode::QUERY {
-        assert!(octets[10..].windows(4).any(|part| part.eq_ignore_ascii_case(b"\x03www")), "the question is not repeated");
+        assert!(
+            octets[10..].windows(4).any(|part| part.eq_ignore_ascii_case(b"\x03www")),
+            "the question is not repeated"
+        );
     }
     for kind in RecordType::ANSWER {
         match records::record_set(&reply.message, &name, kind) {
@@ -70,7 +77,10 @@ pub(crate) fn dns_update(data: &[u8]) {
     }
     let zone = crate::fuzzing::ZONE.parse().expect("a name");
     let fault = fault::of_refusal(&reply, purpose, &zone, client);
-    assert!(!reply.is_unverified() || !matches!(fault, Fault::Conflict(_)), "a conflict that nobody signed is believed");
+    assert!(
+        !reply.is_unverified() || !matches!(fault, Fault::Conflict(_)),
+        "a conflict that nobody signed is believed"
+    );
     told(&fault);
 }
 
@@ -99,7 +109,8 @@ fn signed(client: &Client, sent: &[u8], unsigned: &[u8], bad_time: bool) -> Opti
         return None;
     }
     let data = badtime::digested(&asked, &blank[..start], &told, client.signer()?.key())?;
-    let mac = Hmac::<Sha256>::new_from_slice(&SECRET).expect("HMAC takes any key").chain_update(data).finalize();
+    let mac =
+        Hmac::<Sha256>::new_from_slice(&SECRET).expect("HMAC takes any key").chain_update(data).finalize();
     Some(record(&mac.into_bytes()))
 }
 

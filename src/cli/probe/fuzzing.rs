@@ -19,5 +19,8 @@ pub(crate) fn nagios(data: &[u8]) {
     }
     let told = plain(&text);
     assert!(told.len() <= 1024, "{} characters", told.len());
-    assert!(told.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && !"|`~$&'\"<>\\;".contains(c)), "{told:?}");
+    assert!(
+        told.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && !"|`~$&'\"<>\\;".contains(c)),
+        "{told:?}"
+    );
 }

@@ -44,12 +44,12 @@ fn fingerprint(der: &[u8]) -> String {
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let extension = certificate.subject_alternative_name().ok().flatten();
     let alternative = extension.into_iter().flat_map(|extension| &extension.value.general_names);
-    let names: Vec<String> = alternative.filter_map(name).collect();
+    let names: Vec<String> = alternative.filter_map(name).filter(|name| !name.is_empty()).collect();
     if !names.is_empty() {
         return names;
     }
     let common = certificate.subject().iter_common_name();
-    common.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect()
+    common.filter_map(|name| name.as_str().ok()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {
