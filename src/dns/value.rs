@@ -7,7 +7,7 @@ const NAMED: &[RecordType] =
     &[RecordType::CNAME, RecordType::NS, RecordType::PTR, RecordType::MX, RecordType::SRV];
 
 /// Types whose data is so many fields without blanks or quotes within.
-const PLAIN: &[RecordType] = &[
+pub(super) const PLAIN: &[RecordType] = &[
     RecordType::A,
     RecordType::AAAA,
     RecordType::CNAME,
