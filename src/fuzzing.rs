@@ -6,8 +6,11 @@
 
 use crate::{cli, config, dns, live, notify, probe, store};
 
+/// A name, and what takes any octets and panics when something is wrong.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets by name. `fuzz/corpus/` has a folder for each.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("certificate", probe::fuzzing::certificate),
     ("chat_reply", notify::fuzzing::chat_reply),
     ("config", config::fuzzing::config),

@@ -6,8 +6,11 @@ use crate::{mock, powerdns, rfc2136};
 /// The zone that is spoken of.
 pub(crate) const ZONE: &str = "example.test";
 
+/// A name, and what takes any octets and panics when something is wrong.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets by name. `fuzz/corpus/` has a folder for each.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("dns_update", rfc2136::fuzzing::dns_update),
     ("mock_zone", mock::fuzzing::mock_zone),
     ("powerdns", powerdns::fuzzing::powerdns),

@@ -90,9 +90,9 @@ fn holds(document: &ZoneDocument, name: &DomainName, body: &str) {
     }
     let (sets, native) = (now.sets.clone(), now.native());
     assert!(native.to_string().len() <= 16 * body.len() + 64);
-    let before = Snapshot { name: name.clone(), sets, version: Version::Values, native };
+    let before = Snapshot { name: name.clone(), sets, version: Version::Values, marker: None, native };
     let after = RecordSet::new(Ttl(60), Values::A(NonEmpty::one([192, 0, 2, 7].into())));
-    let swap = Swap { before, after: AnswerSets::new([after]).expect("an answer") };
+    let swap = Swap::new(before, AnswerSets::new([after]).expect("an answer"));
     match now.may_become(&swap) {
         Err(fault) => told(&fault),
         Ok(()) if swap.changes().is_empty() => {}

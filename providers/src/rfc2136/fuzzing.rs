@@ -125,6 +125,7 @@ fn update() -> Request {
         name: name("www.example.test"),
         sets: std::collections::BTreeMap::new(),
         version: crate::Version::Values,
+        marker: None,
         native: serde_json::Value::Null,
     };
     let mut request = message::question_of_permission(&name("example.test"), &now, &[RecordType::A].into());
