@@ -83,10 +83,10 @@ pub(crate) fn dns_value(data: &[u8]) {
     }
     if let Ok(name) = written.parse::<providers::DomainName>() {
         assert_eq!(name.fqdn().parse().as_ref(), Ok(&name), "a name is itself when it is written");
-        assert!(
-            name.as_str().len() <= 253 && Name::from_ascii(name.fqdn()).is_ok(),
-            "a name that the wire cannot hold"
-        );
+        assert!(name.as_str().len() <= 253);
+        // The DNS has names with such labels (RFC 2181 section 11), the library writes none: whoever asks is told so.
+        let hyphen = name.as_str().split('.').any(|label| label.starts_with('-'));
+        assert!(hyphen || Name::from_ascii(name.fqdn()).is_ok(), "a name that the wire cannot hold");
         let parents = std::iter::successors(Some(name.clone()), providers::DomainName::parent);
         assert!(parents.take(200).all(|parent| name.is_within(&parent)), "a name is within its parents");
     }
