@@ -142,7 +142,7 @@ fn good_day(run: &Run<'_>, log_format: &str) {
     ] {
         run.asked(request);
     }
-    every_command(run);
+    every_command(run, if log_format == "text" { &["table"] } else { &["json", "jsonl"] });
 
     // A good file, and a bad one with a secret where none belongs.
     let refused = |part: &str, by: &str, event: &str| {
@@ -160,9 +160,9 @@ fn good_day(run: &Run<'_>, log_format: &str) {
     assert!(said.contains("TRACE"), "everything is logged");
 }
 
-fn every_command(run: &Run<'_>) {
-    for format in ["table", "json", "jsonl"] {
-        let o = ["-o", format];
+fn every_command(run: &Run<'_>, formats: &[&'static str]) {
+    for format in formats {
+        let o = ["-o", *format];
         let with = |words: &[&'static str]| [words, &o].concat();
         run.ends(0, &with(&["status"]));
         run.ends(0, &with(&["validate"]));
@@ -176,8 +176,7 @@ fn every_command(run: &Run<'_>) {
         run.run(&with(&["plan"]));
         run.run(&with(&["probe", "quebec"]));
     }
-    run.run(&["doctor", "-o", "table"]);
-    run.run(&["doctor", "-o", "json"]);
+    run.run(&["doctor", "--deadline", "3s", "-o", formats[0]]);
     run.run(&["probe", "quebec", "--nagios"]);
     run.ends(0, &["schema"]);
     run.ends(2, &["status", "--no-such-option"]);
@@ -186,10 +185,10 @@ fn every_command(run: &Run<'_>) {
 /// Everything refuses or is gone: errors are where secrets like to hide.
 fn bad_day(run: &Run<'_>) {
     let stage = run.stage;
+    run.ends(1, &["once", "--deadline", "2s", "-o", "table"]);
     for format in ["table", "json"] {
-        run.ends(1, &["once", "--deadline", "3s", "-o", format]);
         run.ends(1, &["plan", "-o", format]);
-        run.ends(1, &["doctor", "-o", format]);
+        run.ends(1, &["doctor", "--deadline", "2s", "-o", format]);
         run.ends(0, &["status", "-o", format]);
     }
     let mut unset = run.command(&["once", "--log-level", "trace"]);
@@ -209,7 +208,6 @@ fn bad_day(run: &Run<'_>) {
         (inline.as_str(), format!("{inline}\": \"{inline}")),
         ("type: powerdns", format!("type: {inline}")),
         ("secrets: [\"whsec_", "secrets: [\"wshec_".to_owned()),
-        ("address: 127.0.0.2", format!("address: 127.0.0.2 {inline}: {inline}")),
     ] {
         // Another stage has the file as it was.
         let good = std::fs::read_to_string(stage.config()).unwrap();
@@ -221,9 +219,7 @@ fn bad_day(run: &Run<'_>) {
             command.args(["validate", "-o", format, "--config"]).arg(stage.path("bad.yaml"));
             run.planted.give(&mut command);
             let ended = run.ended(&mut command);
-            if part != "address: 127.0.0.2" && part != "type: powerdns" {
-                assert_eq!(ended.code, 3, "{part}: {ended:?}");
-            }
+            assert_eq!(ended.code, 3, "{part}: {ended:?}");
         }
     }
 }

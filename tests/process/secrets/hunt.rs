@@ -81,7 +81,7 @@ impl Hunt {
         let what = what.as_ref();
         let Some(found) = self.all.as_ref().expect("it is ready").find(what) else { return };
         let of = self.needles.iter().find(|(needle, _)| needle == found.as_bytes()).map_or("?", |(_, of)| of);
-        let around = &what[found.start().saturating_sub(300)..what.len().min(found.end() + 100)];
+        let around = &what[found.start().saturating_sub(500)..what.len().min(found.end() + 500)];
         panic!("{of} is seen in {place}: ...{}...", String::from_utf8_lossy(around));
     }
 
