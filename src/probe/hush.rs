@@ -49,7 +49,7 @@ fn of_http(http: &HttpCheck) -> Vec<String> {
     found.extend(http.send.iter().flat_map(|send| called_secret(send.expose_secret())));
     match &http.auth {
         Some(Auth::Basic { password: secret, .. } | Auth::Bearer(secret)) => {
-            found.push(secret.expose_secret().into())
+            found.push(secret.expose_secret().into());
         }
         None => {}
     }

@@ -1,6 +1,8 @@
 //! Who is at the other end is proven before anything is sent: providers and channels over HTTPS, with every kind of
 //! certificate that must not be believed. The checks have such tests in `tests/tls.rs`.
 
+#![expect(clippy::format_push_string, reason = "a configuration is read here as it is written")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

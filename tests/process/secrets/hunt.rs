@@ -68,7 +68,10 @@ impl Hunt {
         self.needles.sort();
         self.needles.dedup_by(|one, other| one.0 == other.0);
         let escaped = |(needle, _): &(Vec<u8>, String)| {
-            needle.iter().map(|byte| format!(r"\x{byte:02x}")).collect::<String>()
+            needle.iter().fold(String::new(), |mut escaped, byte| {
+                write!(escaped, r"\x{byte:02x}").unwrap();
+                escaped
+            })
         };
         let pattern = self.needles.iter().map(escaped).collect::<Vec<_>>().join("|");
         self.all = Some(RegexBuilder::new(&pattern).unicode(false).size_limit(1 << 28).build().unwrap());
@@ -107,9 +110,9 @@ fn percent(text: &str, keep: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         let plain = byte.is_ascii_alphanumeric() || keep.as_bytes().contains(&byte);
         if plain {
-            encoded.push(byte.into())
+            encoded.push(byte.into());
         } else {
-            write!(encoded, "%{byte:02X}").unwrap()
+            write!(encoded, "%{byte:02X}").unwrap();
         }
         encoded
     })
