@@ -195,7 +195,7 @@ async fn a_mail_server_changes_to_tls() {
     fails(&files.probe(&check("").replace("ours.pem", "theirs.pem")).await, "none of the authorities");
 }
 
-/// bad day: target: shows an expired certificate, another's, or one of an unknown authority | a failure that says so, by every kind of check
+/// bad day: target: a certificate that is expired, of another, or of a stranger | a failure that says so, in every check
 #[tokio::test]
 async fn no_kind_of_check_believes_a_wrong_certificate() {
     let files = files();
