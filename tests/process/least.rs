@@ -37,6 +37,7 @@ struct Company {
     hosts: Hosts,
     _servers: Backend,
     program: PathBuf,
+    _programs: tempfile::TempDir,
 }
 
 impl Company {
@@ -55,10 +56,12 @@ impl Company {
             .edit("checks: [web]", "checks: [web, ping, plugin]");
         stage.publish(1, TORONTO);
         stage.config();
-        // The folder of the build may be closed to others.
-        let program = stage.path("failover");
+        // The folder of the build may be closed to others, and that of the stage may be small and hold no programs.
+        let programs = tempfile::tempdir().unwrap();
+        let program = programs.path().join("failover");
         std::fs::copy(BINARY, &program).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        chown(programs.path(), Some(USER), Some(USER)).unwrap();
         chown(stage.folder.path(), Some(USER), Some(USER)).unwrap();
         for file in std::fs::read_dir(stage.folder.path()).unwrap() {
             chown(file.unwrap().path(), Some(USER), Some(USER)).unwrap();
@@ -67,7 +70,7 @@ impl Company {
         let allow = "echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range";
         let allowed = Ended::of(Command::new("ip").args(&hosts.here()[1..]).args(["sh", "-c", allow]));
         assert_eq!(allowed.code, 0, "{allowed:?}");
-        Company { stage, hosts, _servers: servers, program }
+        Company { stage, hosts, _servers: servers, program, _programs: programs }
     }
 
     /// A failover by an agent that runs behind these words as well.
