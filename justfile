@@ -28,9 +28,13 @@ doc:
 deny:
     cargo deny check bans licenses sources
 
-# Known security advisories (needs a network)
+# Known security advisories (needs a network); UPDATE=1 records the check
 advisories:
-    cargo deny check advisories
+    tests/advisories
+
+# The program for others, with the list of what is in it inside it (cargo install cargo-auditable)
+release:
+    cargo auditable build --release --locked
 
 # An outage of the example configuration, played on this machine
 rehearse *args:

@@ -15,6 +15,7 @@ mod history;
 mod latency;
 mod lock;
 mod outbox;
+mod place;
 mod rows;
 mod schema;
 mod state;
