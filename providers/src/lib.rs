@@ -24,6 +24,7 @@ mod capabilities;
 mod config;
 pub mod conformance;
 mod fault;
+mod marked;
 pub mod mock;
 mod name;
 mod permission;
@@ -41,6 +42,7 @@ use async_trait::async_trait;
 pub use capabilities::{Capabilities, Consistency, SwapTier};
 pub use config::{MockConfig, PowerDnsConfig, ProviderConfig, Rfc2136Config, TsigAlgorithm, TsigConfig};
 pub use fault::Fault;
+pub use marked::read_with_markers;
 pub use name::{DomainName, NameError};
 pub use permission::{Permission, touched};
 pub use record::{
