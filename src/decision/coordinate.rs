@@ -287,7 +287,7 @@ impl Decision {
                     "{name} needs a marker beside it, and its provider cannot change both in one transaction"
                 ),
                 remedy: format!(
-                    "use a provider that can (see `markers` in docs/providers.md), or `coordination: none` and one agent \
+                    "use a provider that can (docs/providers.md has the table), or `coordination: none` and one agent \
                      for {name}"
                 ),
                 until: None,
