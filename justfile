@@ -43,3 +43,8 @@ rehearse *args:
 # All of it, exactly as the pipeline runs it
 ci:
     tests/run
+
+# Two agents that see opposite things, against one BIND, with and without a marker (ten minutes unless told otherwise)
+opposite seconds="600":
+    cargo build --quiet --bin failover
+    tests/opposite.py {{seconds}}

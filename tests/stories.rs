@@ -13,6 +13,8 @@
 //! 20 set 192.0.2.9      somebody changes the record by hand (`gone`: deletes it; `ttl 300`)
 //! 30 write conflict     the next write ends so (conflict, lost, unknown, unavailable, auth); `read` likewise
 //! 40 failback           a person asks for it
+//! 50 peer 192.0.2.2 7   another agent (`other`) changes the record, with generation 7; `zone` is the record's option
+//! 60 marker 3           the marker is one of `other` with generation 3; or `gone`, `newer`, `foreign`, `twice`, `junk`
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its story fails")]
@@ -25,10 +27,10 @@ use std::time::Duration;
 
 use failover::decision::{
     AllDown, Answer, CheckId, CheckPolicy, Coordination, Decision, Effect, Endpoint, Event, FailbackMode,
-    Flapping, Input, Moment, Now, Observation, Options, Outcome, Place, Policy, ProviderFace, RecordPolicy,
-    Require, Saved, Serve, Sighting, TargetPolicy, Thresholds, Timings,
+    Flapping, Input, Marker, MarkerSeen, Moment, Now, Observation, Options, Outcome, Place, Policy,
+    ProviderFace, RecordPolicy, Require, Saved, Serve, Sighting, TargetPolicy, Thresholds, Timings,
 };
-use providers::{DomainName, Fault, RecordSet, RecordType, Snapshot, Ttl, Version};
+use providers::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Snapshot, Ttl, Values, Version};
 
 struct World {
     decision: Decision,
@@ -36,6 +38,7 @@ struct World {
     record: DomainName,
     micros: i64,
     held: BTreeMap<RecordType, RecordSet>,
+    marker: Option<RecordSet>,
     write_faults: VecDeque<String>,
     read_faults: VecDeque<String>,
     writes: u32,
@@ -73,7 +76,7 @@ impl World {
             let answer = match effect {
                 Effect::Read(record) => {
                     let snapshot = Snapshot {
-                        marker: None,
+                        marker: self.marker.clone(),
                         name: record.clone(),
                         sets: self.held.clone(),
                         version: Version::Values,
@@ -86,7 +89,7 @@ impl World {
                     Input::Read { record, result }
                 }
                 Effect::Write(work) => {
-                    let result = self.write(&work.swap.before.sets, &work.swap.after);
+                    let result = self.write(&work.swap);
                     Input::Written { record: self.record.clone(), result }
                 }
                 Effect::Say(event, _) => {
@@ -99,21 +102,21 @@ impl World {
         }
     }
 
-    fn write(
-        &mut self,
-        before: &BTreeMap<RecordType, RecordSet>,
-        after: &providers::AnswerSets,
-    ) -> Result<(), Fault> {
+    fn write(&mut self, swap: &providers::Swap) -> Result<(), Fault> {
         let fault = self.write_faults.pop_front();
         if matches!(fault.as_deref(), Some("conflict" | "lost" | "unavailable" | "auth")) {
             return Err(fault_of(fault.as_deref().unwrap()));
         }
-        if self.held != *before {
+        let marker_differs = swap.marker.is_some() && swap.before.marker != self.marker;
+        if self.held != swap.before.sets || marker_differs {
             return Err(Fault::Conflict("it holds something else".into()));
         }
-        self.held = after.iter().map(|set| (set.record_type(), set.clone())).collect();
+        self.held = swap.after.iter().map(|set| (set.record_type(), set.clone())).collect();
         self.writes += 1;
-        self.told.push(format!("write {after}"));
+        let generation = MarkerSeen::parse(swap.marker.as_ref()).known().map(Marker::generation);
+        let generation = generation.map_or_else(String::new, |generation| format!(" #{generation}"));
+        self.marker = swap.marker.clone().or(self.marker.take());
+        self.told.push(format!("write {}{generation}", swap.after));
         match fault {
             Some(fault) => Err(fault_of(&fault)),
             None => Ok(()),
@@ -170,11 +173,30 @@ impl World {
                 "write" => self.write_faults.push_back(words.next().expect("a fault").into()),
                 "read" => self.read_faults.push_back(words.next().expect("a fault").into()),
                 "look" => self.feed(Input::LookDue { record: self.record.clone() }),
+                "marker" => self.mark(words.next().expect("what")),
+                "peer" => {
+                    self.held = sets(&words.next().expect("values").split(',').collect::<Vec<_>>(), 60);
+                    self.mark(words.next().expect("a generation"));
+                }
                 "failback" => self.feed(Input::Failback { record: self.record.clone() }),
                 "-" => {}
                 probe => self.probe(probe),
             }
         }
+    }
+
+    fn mark(&mut self, what: &str) {
+        let good = |generation| Marker::new(generation, "other", self.now().wall, &[], 1000).unwrap().text();
+        let texts = match what {
+            "gone" => None,
+            "newer" => Some(vec!["v=failover2; generation=9".to_owned()]),
+            "foreign" => Some(vec!["v=spf1 -all".to_owned()]),
+            "twice" => Some(vec![good(1), good(2)]),
+            "junk" => Some(vec!["v=failover1; generation=x".to_owned()]),
+            generation => Some(vec![good(generation.parse().expect("a generation"))]),
+        };
+        let set = |texts| RecordSet::new(Ttl(60), Values::Txt(NonEmpty::new(texts).unwrap()));
+        self.marker = texts.map(set);
     }
 
     fn probe(&mut self, word: &str) {
@@ -235,7 +257,8 @@ fn fault_of(word: &str) -> Fault {
 }
 
 fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
-    let mut policy = Policy { startup_grace: Duration::from_secs(30), ..Policy::default() };
+    let mut policy =
+        Policy { startup_grace: Duration::from_secs(30), agent: "here".into(), ..Policy::default() };
     let mut held = BTreeMap::new();
     let check = CheckPolicy {
         thresholds: Thresholds { fall: 3, rise: 3, clear: 6 },
@@ -289,6 +312,7 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                     match word.split_once('=') {
                         None if word == "all" => record.serve = Serve::All,
                         None if word == "manual" => record.failback = FailbackMode::Manual,
+                        None if word == "zone" => record.coordination = Coordination::Zone,
                         None if word == "create" => record.create = true,
                         None => record.tiers.push(word.split('+').map(Into::into).collect()),
                         Some(("adopt", value)) => {
@@ -332,6 +356,7 @@ fn play(text: &str) -> String {
         record: name(),
         micros: 0,
         held,
+        marker: None,
         write_faults: VecDeque::new(),
         read_faults: VecDeque::new(),
         writes: 0,

@@ -27,6 +27,7 @@ mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod marked;
 pub mod mock;
 mod name;
 mod permission;
@@ -44,6 +45,7 @@ use async_trait::async_trait;
 pub use capabilities::{Capabilities, Consistency, SwapTier};
 pub use config::{MockConfig, PowerDnsConfig, ProviderConfig, Rfc2136Config, TsigAlgorithm, TsigConfig};
 pub use fault::Fault;
+pub use marked::read_with_markers;
 pub use name::{DomainName, NameError};
 pub use permission::{Permission, touched};
 pub use record::{

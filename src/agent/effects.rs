@@ -71,7 +71,8 @@ impl Agent {
                 .filter_map(|name| Some((name.clone(), self.config.records[name].zone.clone()?)))
                 .collect();
             let aliases = records.iter().filter(|name| self.config.is_alias(name)).cloned().collect();
-            self.tasks.spawn(self.zones.clone().read(provider, records, configured, aliases));
+            let marked = records.iter().filter(|name| self.config.has_marker(name)).cloned().collect();
+            self.tasks.spawn(self.zones.clone().read(provider, records, configured, aliases, marked));
         }
         self.keep(batch, &now).await;
         for (provider, works) in writes {

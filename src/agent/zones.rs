@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use providers::{DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, Zone};
+use providers::{DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, Zone, read_with_markers};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -55,13 +55,15 @@ impl Zones {
     }
 
     /// Reads these records of one provider and reports each. `configured` gives the zones that need not be found,
-    /// `aliases` the records that are to hold a CNAME, which cannot stand at a zone's own name (RFC 1912 section 2.4).
+    /// `aliases` the records that are to hold a CNAME, which cannot stand at a zone's own name (RFC 1912 section 2.4),
+    /// `marked` those that have a marker.
     pub(super) async fn read(
         self,
         provider: ProviderId,
         records: Vec<DomainName>,
         configured: BTreeMap<DomainName, DomainName>,
         aliases: BTreeSet<DomainName>,
+        marked: BTreeSet<DomainName>,
     ) {
         let owed = Owed::new(&self.out, &records, |record| Input::Read {
             record,
@@ -94,7 +96,7 @@ impl Zones {
         }
         for (zone, names) in by_zone {
             for names in names.chunks(NAMES_PER_READ) {
-                results.extend(read_zone(reader.as_ref(), &zone, names).await);
+                results.extend(read_zone(reader.as_ref(), &zone, names, &marked).await);
             }
         }
         owed.pay(results).await;
@@ -182,8 +184,13 @@ impl Drop for Owed {
     }
 }
 
-async fn read_zone(reader: &dyn ReadProvider, zone: &Zone, names: &[DomainName]) -> Vec<Input> {
-    let result = within(reader.read(zone, names), Fault::Unavailable).await;
+async fn read_zone(
+    reader: &dyn ReadProvider,
+    zone: &Zone,
+    names: &[DomainName],
+    marked: &BTreeSet<DomainName>,
+) -> Vec<Input> {
+    let result = within(read_with_markers(reader, zone, names, marked), Fault::Unavailable).await;
     match result {
         Ok(snapshots) => {
             let mut found: BTreeMap<DomainName, Snapshot> =

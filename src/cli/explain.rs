@@ -108,6 +108,9 @@ fn text(explained: &Explained, paint: Paint) -> String {
         let until = guard.until.map_or_else(String::new, |at| format!(" (until {})", output::clock(at, now)));
         row("guard", &format!("{}: {}; {}{until}", guard.guard, guard.text, guard.remedy));
     }
+    if let Some(marker) = &record.marker {
+        row("marker", &output::marker_line(marker));
+    }
     for order in &why.overrides {
         row("override", order);
     }

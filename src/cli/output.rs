@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Global, Output, setup};
 use crate::config::wrapped_at;
-use crate::decision::{ChangeReport, RecordReport, RecordStatus, Report, TargetId, Verdict, counted};
+use crate::decision::{
+    ChangeReport, MarkerReport, RecordReport, RecordStatus, Report, TargetId, Verdict, counted, human,
+};
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) {
@@ -106,11 +109,29 @@ pub(super) fn records(report: &Report, paint: Paint) -> String {
             }
             row(&mut text, "changed", &line);
         }
+        if let Some(marker) = &record.marker {
+            row(&mut text, "marker", &marker_line(marker));
+        }
         if let Some(next) = &record.next {
             row(&mut text, "next", next);
         }
     }
     text
+}
+
+/// The marker of a record: its number, who wrote it, and how long ago.
+pub(super) fn marker_line(marker: &MarkerReport) -> String {
+    let MarkerReport { generation, writer, age_s, trouble, .. } = marker;
+    let mut line = match (generation, writer, age_s) {
+        (Some(generation), Some(writer), Some(age)) => {
+            format!("generation {generation} by {writer}, {} ago", human(Duration::from_secs(*age)))
+        }
+        _ => "none".to_owned(),
+    };
+    if let Some(trouble) = trouble {
+        let _ = write!(line, "; {trouble}");
+    }
+    line
 }
 
 pub(super) fn row(text: &mut String, label: &str, value: &str) {
@@ -176,6 +197,9 @@ fn planned(text: &mut String, change: &ChangeReport, now: Timestamp, paint: Pain
                 let _ = writeln!(text, "{:12}{line}", "");
             }
         }
+    }
+    if let Some(generation) = change.generation {
+        row(text, "marker", &format!("generation {generation}"));
     }
     if let Some(by) = change.effective_by {
         row(text, "effective", &format!("by {} in every cache", clock(by, now)));

@@ -12,7 +12,9 @@ use super::names::Names;
 use super::read::{Desk, Item, Optional};
 use super::records::{Defined, Placed, Records};
 use super::tree::{Node, Value};
-use super::{agent, aliases, channels, checks, keys, providers as provider_section, records, targets};
+use super::{
+    agent, aliases, channels, checks, coordination, keys, providers as provider_section, records, targets,
+};
 use crate::decision::ProviderId;
 use crate::notify::NotifySettings;
 
@@ -66,6 +68,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
     let (agent, targets, records) = (agent.ok()?, targets.ok()?, records.ok()?);
     aliases::check(desk, &targets, &records);
     let mut providers = providers.ok()?;
+    coordination::check(desk, root, &providers, &records);
     give_zones(&mut providers, &records);
     Some(Config {
         agent,

@@ -27,6 +27,7 @@ mod aliases;
 mod channels;
 mod checks;
 mod context;
+mod coordination;
 mod document;
 mod doubts;
 mod excerpt;

@@ -11,8 +11,8 @@ use providers::{DomainName, ProviderConfig};
 use super::Marks;
 use super::fault::Finding;
 use crate::decision::{
-    CheckId, CheckPolicy, Place, Policy, ProviderId, RecordPolicy, Require, TargetId, TargetPolicy,
-    Thresholds, WitnessId,
+    CheckId, CheckPolicy, Coordination, Place, Policy, ProviderId, RecordPolicy, Require, TargetId,
+    TargetPolicy, Thresholds, WitnessId,
 };
 use crate::notify::NotifySettings;
 use crate::probe::Check;
@@ -122,6 +122,11 @@ impl Config {
     pub fn is_alias(&self, record: &DomainName) -> bool {
         let targets = self.records.get(record).into_iter().flat_map(|record| record.policy.targets());
         targets.filter_map(|id| self.targets.get(id)).any(|target| target.host_name().is_some())
+    }
+
+    /// Has this record a marker beside it?
+    pub fn has_marker(&self, record: &DomainName) -> bool {
+        self.records.get(record).is_some_and(|record| record.policy.coordination == Coordination::Zone)
     }
 
     /// What the decision is told.

@@ -41,6 +41,8 @@ pub(super) struct Placed<'a> {
     pub(super) zone: Option<Span>,
     /// The value of `serve`, where it is written.
     pub(super) serve: Option<Span>,
+    /// The value of `coordination`, where it is written.
+    pub(super) coordination: Option<Span>,
     targets: BTreeMap<TargetId, Span>,
 }
 
@@ -112,10 +114,9 @@ fn record<'a>(
         Value::Map(_) => Err(item.later("`all_down: {fallback: ...}`", "write `all_down: hold`")),
         _ => item.choice(&[("hold", ())], &["serve_all", "fallback"]),
     });
-    let coordination = map.get("coordination", |item| item.choice(&[("none", ())], &["zone", "etcd"]));
+    let coordination = map.get("coordination", |item| coordination(item, name.as_ref()));
     let ((failback, failback_after), (adopt, adopt_names)) = (failback?, adopt?);
     all_down?;
-    coordination?;
     let (tiers, places) = tiers?;
     let policy = RecordPolicy {
         // A name that is missing or wrong was noted where it is read.
@@ -132,13 +133,14 @@ fn record<'a>(
         create: create?,
         all_down: AllDown::default(),
         flapping: Flapping::default(),
-        coordination: Coordination::default(),
+        coordination: coordination?.unwrap_or_default(),
     };
     Ok(Placed {
         record: RecordSettings { policy, zone: zone?, nameservers: nameservers? },
         node: item.node,
         zone: place("zone"),
         serve: place("serve"),
+        coordination: place("coordination"),
         targets: places,
     })
 }
@@ -151,6 +153,18 @@ fn zone(item: Item<'_>, name: Option<&DomainName>) -> Read<DomainName> {
             Err(item.fault(message, "correct one of them, or remove `zone`: it is found at the provider"))
         }
         _ => Ok(zone),
+    }
+}
+
+fn coordination(item: Item<'_>, name: Option<&DomainName>) -> Read<Coordination> {
+    let choices = &[("none", Coordination::None), ("zone", Coordination::Zone)];
+    let chosen = item.choice(choices, &["etcd"])?;
+    match name {
+        Some(name) if chosen == Coordination::Zone && name.marker().is_none() => {
+            let message = format!("`{name}` can have no marker beside it: there is no `_failover.{name}`");
+            Err(item.fault(message, "write `coordination: none`, and run one agent for this record"))
+        }
+        _ => Ok(chosen),
     }
 }
 

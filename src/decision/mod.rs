@@ -23,6 +23,7 @@ mod explain_next;
 #[cfg(test)]
 mod fixture;
 
+mod generation;
 mod guard;
 mod health;
 mod ids;
@@ -58,11 +59,12 @@ pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
 pub use explain_next::NextStep;
+pub use generation::{Fate, KnownMarker, fate, next_generation};
 pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
 pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
 pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
-pub use marker::{Fate, KnownMarker, Marker, MarkerSeen, fate, is_writer, next_generation};
+pub use marker::{Marker, MarkerSeen, is_writer};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use one_look::OneLook;
 pub use penalty::{PER_CHANGE, Penalty};

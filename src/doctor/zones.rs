@@ -8,6 +8,7 @@ use futures_util::future::{join, join_all};
 use futures_util::stream::{self, StreamExt};
 use providers::{
     Capabilities, DomainName, Fault, Permission, ProviderConfig, ReadProvider, RecordType, Snapshot, Zone,
+    read_with_markers,
 };
 use tokio::time::sleep;
 
@@ -111,7 +112,8 @@ async fn of_record(
         return Found { zone, read: None, permission: None, servers: None, company: Vec::new() };
     };
     let read = async {
-        let read = reader.read(found, std::slice::from_ref(name)).await;
+        let marked = if config.has_marker(name) { BTreeSet::from([name.clone()]) } else { BTreeSet::new() };
+        let read = read_with_markers(reader, found, std::slice::from_ref(name), &marked).await;
         read.and_then(|mut all| {
             all.pop().ok_or_else(|| Fault::Unavailable("the provider said nothing of it".into()))
         })
@@ -125,7 +127,13 @@ async fn of_record(
     let (read, servers) = join(read, servers).await;
     let permission = async {
         let now = read.as_ref().ok().filter(|_| wants(Topic::Permission))?;
-        Some(reader.permission(found, now, &types(config, record)).await)
+        let granted = reader.permission(found, now, &types(config, record)).await;
+        match (&granted, marker_of(config, now)) {
+            (Ok(Permission::Granted), Some(marker)) => {
+                Some(reader.permission(found, &marker, &BTreeSet::from([RecordType::Txt])).await)
+            }
+            _ => Some(granted),
+        }
     };
     let company = match &servers {
         Some(Ok(servers)) if wants(Topic::Record) && may_become_an_alias(config, record) => {
@@ -160,6 +168,13 @@ async fn company(live: &SystemLiveDns, servers: &[Server], name: &DomainName) ->
         }
     }
     Vec::new()
+}
+
+/// What stands at the marker's name, where the record has one: it must be allowed as well.
+fn marker_of(config: &Config, now: &Snapshot) -> Option<Snapshot> {
+    let name = now.name.marker().filter(|_| config.has_marker(&now.name))?;
+    let sets = now.marker.clone().map(|set| (RecordType::Txt, set)).into_iter().collect();
+    Some(Snapshot { name, sets, marker: None, ..now.clone() })
 }
 
 /// The types that a change of the record can need.

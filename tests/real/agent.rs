@@ -186,6 +186,16 @@ impl Agent {
         self.child.wait().expect("it is dead");
     }
 
+    /// SIGSTOP, until every thread of it stands still.
+    pub(crate) fn freeze(&self) {
+        testkit::freeze(&self.child.id().to_string());
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        testkit::thaw(&self.child.id().to_string());
+    }
+
     /// SIGTERM, and its end with exit code 0.
     #[track_caller]
     pub(crate) fn terminate(mut self) {

@@ -22,3 +22,4 @@ mod outage_of_provider;
 mod plan;
 mod relay;
 mod stage;
+mod zone;

@@ -12,6 +12,7 @@
 //! | [`reading`] | zones are found by the longest suffix, names read as they are, spelling does not matter |
 //! | [`writing`] | a swap writes the whole answer, nothing else, and nothing twice |
 //! | [`guarding`] | a swap based on an old picture writes nothing |
+//! | [`marking`] | the marker beside a name changes with it or not at all, and is compared |
 //! | [`race`] | four writers at once make one chain, and no reader sees a name empty or mixed |
 //! | [`ledger`] | what the race's results must add up to, as pure values |
 //! | [`ask`] | the DNS questions, independent of any adapter |
@@ -22,6 +23,7 @@
 pub mod ask;
 pub mod guarding;
 pub mod ledger;
+pub mod marking;
 pub mod race;
 pub mod reading;
 mod stage;
@@ -243,6 +245,13 @@ checks! {
     guarding::several_names_change_all_or_none,
     guarding::more_names_than_the_card_says_are_refused,
     guarding::asking_for_permission_changes_nothing,
+    marking::a_marker_comes_and_goes_on_with_its_record,
+    marking::a_changed_marker_is_a_conflict,
+    marking::a_marker_made_meanwhile_is_a_conflict,
+    marking::a_marker_removed_meanwhile_is_a_conflict,
+    marking::a_marker_is_not_written_beside_a_changed_record,
+    marking::a_record_without_a_marker_leaves_it_alone,
+    marking::a_marker_is_not_written_for_its_own_sake,
     race::writers_make_one_chain_and_readers_see_whole_answers,
 }
 

@@ -134,6 +134,12 @@ enum How {
     FindsEverything,
     /// Finds out whether it may write by writing.
     WritesToAsk,
+    /// Compares the record and writes the marker whatever it holds.
+    IgnoresTheMarker,
+    /// Writes the record, and the marker in a transaction of its own before it.
+    MarkerFirst,
+    /// Forgets the marker.
+    DropsTheMarker,
 }
 
 impl Broken {
@@ -236,6 +242,21 @@ impl Broken {
                 let after = swap.after.clone().map(|set| RecordSet { ttl: old.unwrap_or(set.ttl), ..set });
                 self.replace(zone, swap, after).await
             }
+            How::IgnoresTheMarker => {
+                let marker = name.marker().and_then(|marker| self.inner.peek(&marker).ok());
+                let marker = marker.and_then(|mut found| found.sets.remove(&RecordType::Txt));
+                let before = Snapshot { marker, ..swap.before.clone() };
+                self.inner.swap(zone, &[Swap { before, ..swap.clone() }]).await
+            }
+            How::MarkerFirst => {
+                if let (Some(marker), Some(set)) = (name.marker(), &swap.marker) {
+                    let values = set.values.to_strings().iter().map(|text| format!("\"{text}\"")).collect();
+                    let stored = StoredSet { ttl: set.ttl, record_type: "TXT".into(), values };
+                    self.inner.edit_all(&marker, [stored])?;
+                }
+                self.inner.swap(zone, &[Swap { marker: None, ..swap.clone() }]).await
+            }
+            How::DropsTheMarker => self.inner.swap(zone, &[Swap { marker: None, ..swap.clone() }]).await,
             How::NameByName | How::FindsEverything | How::WritesToAsk => self.inner.swap(zone, &one).await,
         }
     }
@@ -247,7 +268,9 @@ impl ReadProvider for Broken {
         let card = self.inner.capabilities();
         match self.how {
             How::ReplacesBlindly => Capabilities { tier: SwapTier::AtomicReplace, ..card },
-            How::HonestReplace => Capabilities { tier: SwapTier::AtomicReplace, names_per_swap: 1, ..card },
+            How::HonestReplace => {
+                Capabilities { tier: SwapTier::AtomicReplace, names_per_swap: 1, marker: false, ..card }
+            }
             _ => card,
         }
     }
@@ -341,6 +364,13 @@ must_be_caught! {
     who_goes_name_by_name_is_caught: NameByName by "several_names_change_all_or_none";
     who_keeps_ttls_is_caught: KeepsTtls by "a_new_ttl_takes_effect";
     who_writes_to_ask_is_caught: WritesToAsk by "asking_for_permission_changes_nothing";
+    who_ignores_the_marker_is_caught: IgnoresTheMarker by
+        "a_changed_marker_is_a_conflict", "a_marker_made_meanwhile_is_a_conflict",
+        "a_marker_removed_meanwhile_is_a_conflict";
+    who_writes_the_marker_first_is_caught: MarkerFirst by
+        "a_marker_is_not_written_beside_a_changed_record", "a_marker_is_not_written_for_its_own_sake";
+    who_drops_the_marker_is_caught: DropsTheMarker by
+        "a_marker_comes_and_goes_on_with_its_record", "a_changed_marker_is_a_conflict";
     who_finds_everything_is_caught: FindsEverything by "a_name_in_no_zone_is_a_configuration_fault";
 }
 

@@ -35,8 +35,12 @@ pub(in crate::config) const RECORD: Section = Section {
         key("hold_down", Duration, "The shortest time between two changes; default: 60s").or("60s"),
         key("adopt", OneOrMore(&Either(&[Address, Domain])), "Values of others that may be replaced"),
         key("create", Flag, "Make the record if it does not exist; default: false").or("false"),
-        key("coordination", Choice(&["none"]), "How several agents agree; default: none, one agent")
-            .or("none"),
+        key(
+            "coordination",
+            Choice(&["none", "zone"]),
+            "How several agents agree: zone, by a marker beside it; default: none",
+        )
+        .or("none"),
     ],
     later: &[
         ("flapping", Never),

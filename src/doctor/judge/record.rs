@@ -3,7 +3,10 @@
 use providers::{AnswerSets, Capabilities, Fault, RecordType, Snapshot, Ttl};
 
 use super::zone::fault_remedy;
-use crate::decision::{Place, Policy, RecordPolicy, TargetId, foreign_values, owner_of, owners};
+use crate::decision::{
+    Coordination, MarkerSeen, Place, Policy, RecordPolicy, TargetId, foreign_values, next_generation,
+    owner_of, owners,
+};
 use crate::doctor::{Finding, Topic};
 
 /// What is known of a record.
@@ -38,6 +41,7 @@ pub(in crate::doctor) fn record(facts: &RecordFacts<'_>) -> Vec<Finding> {
     let mut findings = vec![standing(facts, snapshot)];
     findings.extend(ttls(facts, snapshot));
     findings.extend(alias(facts, snapshot));
+    findings.extend(marker(facts, snapshot));
     findings
 }
 
@@ -129,6 +133,35 @@ fn meets_nothing(facts: &RecordFacts<'_>, snapshot: &Snapshot) -> Option<&'stati
     let first = all.next()?;
     all.any(|other| other != first)
         .then_some("its targets differ in IPv4 and IPv6, so a family can be missing")
+}
+
+/// The marker, where several agents look after the record.
+fn marker(facts: &RecordFacts<'_>, snapshot: &Snapshot) -> Option<Finding> {
+    let (record, name) = (facts.record, facts.record.name.as_str());
+    if record.coordination == Coordination::None {
+        return None;
+    }
+    if !facts.capabilities.marker {
+        let text = "coordination: zone needs a marker, and the provider cannot change it with the record";
+        let remedy =
+            "use a provider that can (docs/providers.md has the table), or coordination: none and one agent";
+        return Some(Finding::fail(Topic::Record, name, text, remedy));
+    }
+    let seen = MarkerSeen::parse(snapshot.marker.as_ref());
+    Some(match (next_generation(&record.name, &seen, None), seen.known()) {
+        (Err(refusal), _) => Finding::fail(Topic::Record, name, refusal.text, refusal.remedy),
+        (Ok(_), Some(marker)) => {
+            let own = if marker.writer() == facts.policy.agent {
+                " (this agent, or one of the same name)"
+            } else {
+                ""
+            };
+            let text =
+                format!("its marker has generation {} by {}{own}", marker.generation(), marker.writer());
+            Finding::ok(Topic::Record, name, text)
+        }
+        (Ok(_), None) => Finding::ok(Topic::Record, name, "has no marker yet; the first change writes it"),
+    })
 }
 
 /// A name that is to become an alias must hold nothing else (RFC 1034 section 3.6.2).
