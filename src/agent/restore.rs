@@ -30,7 +30,7 @@ pub(super) fn jobs(config: &Config) -> Vec<Job> {
 }
 
 /// What an earlier run left behind, as the decision wants it.
-pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
+pub fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
     let records = loaded.records.into_iter().map(|(name, row)| {
         let RecordRow { current, last_change, incident, said, .. } = row;
         (name, SavedRecord { current, last_change: last_change.map(|t| now.moment_of(t)), incident, said })

@@ -27,19 +27,24 @@ const SLACK_PERMANENT: [&str; 10] = [
 
 /// Whose answer it is: each service has its own idea of success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
+pub enum Service {
+    /// Rocket.Chat.
     RocketChat,
+    /// Slack, and those who imitate it.
     Slack,
+    /// A webhook of anybody's.
     Webhook,
 }
 
 /// An answer, as far as it was read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
     /// The header Retry-After.
-    pub(super) retry_after: Option<String>,
-    pub(super) body: String,
+    pub retry_after: Option<String>,
+    /// The body.
+    pub body: String,
 }
 
 /// Judges an answer that came at `now`.
@@ -51,7 +56,7 @@ pub(super) struct Reply {
 /// | 301, 308 | permanent: redirects are not followed, and this one will stay |
 /// | 408, 425, 429, 5xx, other 3xx | retry, not before Retry-After |
 /// | any other 4xx | permanent |
-pub(super) fn judge(service: Service, reply: &Reply, now: Timestamp) -> SendResult {
+pub fn judge(service: Service, reply: &Reply, now: Timestamp) -> SendResult {
     let status = Some(reply.status);
     let words = words(&reply.body);
     if succeeded(service, reply) {

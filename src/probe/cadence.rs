@@ -21,7 +21,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// Fast, each is due one fast interval after the last start, or at once when the last one took longer. A slot that
 /// passed while a probe was running is skipped.
 #[derive(Debug)]
-pub(super) struct Cadence {
+pub struct Cadence {
     interval: Duration,
     fast: Duration,
     /// The largest deviation from the grid.
@@ -43,7 +43,7 @@ pub(super) fn spread(jobs: usize) -> Duration {
 
 impl Cadence {
     /// A plan whose first probe is due within the first interval from `now`, and within `spread`.
-    pub(super) fn new(check: &Check, spread: Duration, now: Moment, seed: u64) -> Self {
+    pub fn new(check: &Check, spread: Duration, now: Moment, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let interval = check.interval.max(MIN_INTERVAL);
         let first =
@@ -62,23 +62,23 @@ impl Cadence {
     }
 
     /// When the next probe is due. A moment in the past means now.
-    pub(super) fn due(&self) -> Moment {
+    pub fn due(&self) -> Moment {
         if self.nudged { Moment::from_micros(i64::MIN) } else { self.planned }
     }
 
     /// The next probe is due now, besides the plan.
-    pub(super) fn nudge(&mut self) {
+    pub fn nudge(&mut self) {
         self.nudged = true;
     }
 
     /// A probe begins.
-    pub(super) fn started(&mut self, now: Moment) {
+    pub fn started(&mut self, now: Moment) {
         self.nudged = false;
         self.last_start = Some(now);
     }
 
     /// The probe is done with; plans the next.
-    pub(super) fn ended(&mut self, now: Moment) {
+    pub fn ended(&mut self, now: Moment) {
         match self.pace {
             Pace::Steady if self.planned <= now => {
                 self.slot = self.slot + self.interval;
@@ -90,7 +90,7 @@ impl Cadence {
     }
 
     /// Changes the pace and plans anew; nothing happens when it is the pace already.
-    pub(super) fn set_pace(&mut self, pace: Pace, now: Moment) {
+    pub fn set_pace(&mut self, pace: Pace, now: Moment) {
         if self.pace == pace {
             return;
         }

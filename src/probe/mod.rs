@@ -69,6 +69,7 @@ use async_trait::async_trait;
 use crate::decision::{Certificate, Outcome, Place, Timings};
 
 pub use bounded::look;
+pub use cadence::Cadence;
 pub use request::is_of_http2;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
 pub use spec::{
