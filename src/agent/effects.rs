@@ -5,7 +5,7 @@ use providers::DomainName;
 use super::agenda::{Agenda, Ask, Desk, whole};
 use super::event_loop::{Agent, Mode};
 use super::log;
-use super::restore::jobs;
+use super::jobs::jobs;
 use super::systemd;
 use crate::decision::{ChannelId, Effect, Event, EventKind, Now, Recorded, Severity, counted};
 use crate::probe::{JobKey, Pace};

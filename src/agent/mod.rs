@@ -8,6 +8,7 @@ mod books;
 mod differences;
 mod effects;
 mod event_loop;
+mod jobs;
 mod ledger;
 mod log;
 mod reload;

@@ -23,9 +23,9 @@ mod sign;
 mod tests;
 
 pub use attempt::{Case, Ended, Memory};
-pub use channel::{ChannelError, SendResult, Sender, senders};
+pub use channel::{ChannelError, Sender, senders};
 pub use message::{Fact, Message, clock_time};
 pub use outbox::{Drained, Outbox};
-pub use reply::{Reply, Service, judge};
+pub use reply::{Reply, SendResult, Service, judge};
 pub use settings::{Channel, ChannelKind, NotifySettings, Route};
 pub use sign::{KeyError, SigningKey};

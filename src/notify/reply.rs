@@ -5,7 +5,33 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::SendResult;
+/// What came of an attempt. The texts hold no secret: of a URL they show the host only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendResult {
+    /// The service took it, by its own test of success.
+    Delivered {
+        /// The status code, where there was one.
+        status: Option<u16>,
+        /// What the service said, on one line.
+        said: String,
+    },
+    /// It may work later.
+    Retry {
+        /// How long the service asks to wait.
+        after: Option<Duration>,
+        /// The status code, where there was one.
+        status: Option<u16>,
+        /// What went wrong.
+        error: String,
+    },
+    /// It will not work later either: a wrong URL, a revoked token, a body that is refused.
+    Permanent {
+        /// The status code, where there was one.
+        status: Option<u16>,
+        /// What went wrong.
+        error: String,
+    },
+}
 
 /// Characters of a service's own words that are repeated.
 const WORDS: usize = 200;
