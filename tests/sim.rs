@@ -57,7 +57,7 @@ fn no_schedule_of_faults_breaks_an_invariant() {
     let (from, count) = (asked("SIM_FROM", 0), asked("SIM_SCHEDULES", 300));
     let season = Season::play(from, count, Sabotage::None);
     println!("{season}");
-    if let Some((seed, violation)) = season.first_violation {
+    if let Some((seed, violation)) = season.first_violation() {
         panic!("{}", tell(seed, &violation));
     }
 }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use failover::decision::{
-    Answer, CheckId, CheckPolicy, Endpoint, FailbackMode, Place, Policy, ProviderId, RecordPolicy, Require,
-    Serve, Severity, TargetId, TargetPolicy, Thresholds,
+    AllDown, Answer, CheckId, CheckPolicy, Coordination, Endpoint, FailbackMode, Flapping, Place, Policy,
+    ProviderId, RecordPolicy, Require, Serve, Severity, TargetId, TargetPolicy, Thresholds,
 };
 use failover::notify::{NotifySettings, Route, Service};
 use failover::probe::Rhythm;
@@ -99,7 +99,11 @@ impl Setup {
         let named = rng.percent(10);
         let targets: BTreeMap<TargetId, TargetPolicy> =
             (0..2 + rng.below(3)).map(|n| (target(n), draw_target(rng, n, named, check))).collect();
-        let vendors = vec![draw_vendor(rng, 0), draw_vendor(rng, 1)];
+        // What changes one record set at a time is refused both families at once (guard `capability`): nothing would move.
+        let one_family = targets.values().all(|target| target.places.len() == 1);
+        let tiers: &[Tier] = &[Tier::T1, Tier::T1, Tier::T2, Tier::T3, Tier::T4];
+        let tiers = if one_family { tiers } else { &tiers[..4] };
+        let vendors = vec![draw_vendor(rng, tiers, 0), draw_vendor(rng, tiers, 1)];
         let most = 2 + usize::from(rng.percent(30));
         let count = 1 + rng.below(most);
         let records: Vec<RecordPolicy> =
@@ -110,6 +114,8 @@ impl Setup {
             witnesses: (0..rng.below(3)).map(|n| format!("w{n}").as_str().into()).collect(),
             targets,
             records: records.into_iter().map(|r| (r.name.clone(), r)).collect(),
+            velocity: BTreeMap::new(),
+            agent: "agent-0".into(),
         };
         let (notify, services) = draw_channels(rng);
         Setup {
@@ -165,6 +171,8 @@ impl Setup {
         seconds(counting + self.policy.startup_grace + pauses)
             + self.live_interval * 2
             + seconds(slowest(|r| r.failback_after) + slowest(|r| r.hold_down) * 2)
+            // From the highest penalty to the point where a record may move again.
+            + seconds(slowest(|r| r.flapping.half_life) * 3)
     }
 }
 
@@ -189,8 +197,8 @@ fn draw_target(rng: &mut Rng, number: usize, named: bool, check: CheckPolicy) ->
     TargetPolicy { places, checks, require }
 }
 
-fn draw_vendor(rng: &mut Rng, number: usize) -> Vendor {
-    let tier = *rng.pick(&[Tier::T1, Tier::T1, Tier::T2, Tier::T3, Tier::T4]);
+fn draw_vendor(rng: &mut Rng, tiers: &[Tier], number: usize) -> Vendor {
+    let tier = *rng.pick(tiers);
     Vendor {
         id: ["north", "south"][number].into(),
         tier,
@@ -233,6 +241,9 @@ fn draw_record(
         adopt: adopt.iter().map(|a| a.parse::<IpAddr>().unwrap()).collect(),
         adopt_names: BTreeSet::new(),
         create: rng.percent(30),
+        all_down: AllDown::Hold,
+        flapping: Flapping { half_life: secs(rng, 8, 25), ..Flapping::default() },
+        coordination: Coordination::None,
     }
 }
 

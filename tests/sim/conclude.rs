@@ -16,8 +16,9 @@ use crate::cast::{SECOND, Sets, sets_of};
 use crate::court::{strangers, words};
 use crate::world::{World, note};
 
-/// How often it is looked whether everything is at rest, and how often in a row it must be.
-const LOOK_EVERY: i64 = 2 * SECOND;
+/// How often it is looked whether everything is at rest, and how often in a row it must be. Not in step with anything that
+/// happens every so many seconds.
+const LOOK_EVERY: i64 = 2 * SECOND + 137_011;
 const LOOKS: u32 = 4;
 
 impl World {
@@ -94,16 +95,19 @@ impl World {
             }
         };
         let mut allowed = of_tier(&record.tiers[best]);
-        if record.failback == FailbackMode::Manual {
-            allowed.extend(record.tiers[best + 1..].iter().flat_map(of_tier));
-        }
         allowed.retain(|sets| !sets.is_empty());
-        // A provider that changes one record set at a time is refused what takes two.
+        // A provider that changes one record set at a time is refused what takes two (from one family to the other).
         let differing = |sets: &Sets| {
             RecordType::ANSWER.iter().filter(|kind| sets.get(kind) != held.get(kind)).count()
         };
-        if !vendor.atomic_name && allowed.iter().any(|sets| differing(sets) > 1) {
+        if !vendor.atomic_name && allowed.iter().all(|sets| differing(sets) > 1) {
             return None;
+        }
+        if allowed.is_empty() {
+            return None;
+        }
+        if record.failback == FailbackMode::Manual {
+            allowed.extend(record.tiers[best + 1..].iter().flat_map(of_tier).filter(|sets| !sets.is_empty()));
         }
         Some(allowed)
     }

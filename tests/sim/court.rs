@@ -309,7 +309,7 @@ impl Court {
         for (name, sets) in zone {
             if *name == bystander() && *sets != untouched {
                 self.accuse("never_another_key", format!("{name} holds {}", words(sets)));
-            } else if *name != bystander() && !setup.policy.records.contains_key(name) {
+            } else if *name != bystander() && !name.is_marker() && !setup.policy.records.contains_key(name) {
                 self.accuse("never_another_key", format!("{name} was made"));
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use failover::decision::Place;
-use providers::{DomainName, Fault, Snapshot, Swap, Version};
+use providers::{DomainName, Fault, RecordSet, RecordType, Snapshot, Swap, Version};
 
 use crate::cast::{BYSTANDER, Sets, Setup, Tier, Vendor, sets_of};
 use crate::sabotage::Sabotage;
@@ -33,7 +33,7 @@ pub(crate) struct Provider {
     names: BTreeMap<DomainName, Name>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Name {
     /// Grows with every write, so that what was deleted and made again is something else (T2).
     number: u64,
@@ -84,7 +84,15 @@ impl Provider {
             // A reader that lags shows ids that are gone.
             snapshot.version = Version::Number(if self.lag == 0 { self.names[name].number } else { 0 });
         }
+        snapshot.marker = self.marker(name, now - self.lag).cloned();
         snapshot
+    }
+
+    /// What the record's marker held so long ago.
+    fn marker(&self, name: &DomainName, at: i64) -> Option<&RecordSet> {
+        let marker = name.marker()?;
+        let history = &self.names.get(&marker)?.history;
+        history.iter().rev().find(|(since, _)| *since <= at)?.1.get(&RecordType::Txt)
     }
 
     /// Does every name still hold what the swaps were made of?
@@ -97,7 +105,11 @@ impl Provider {
             (Tier::T2, Version::Number(number)) => self.names[swap.name()].number != *number,
             _ => self.held(swap.name(), now - self.lag) != &swap.before.sets,
         };
-        match swaps.iter().find(spoilt) {
+        let moved = |swap: &&&Swap| {
+            let seen_at = if matches!(self.vendor.tier, Tier::T1 | Tier::T2) { now } else { now - self.lag };
+            swap.marker.is_some() && self.marker(swap.name(), seen_at) != swap.before.marker.as_ref()
+        };
+        match swaps.iter().find(|swap| spoilt(swap) || moved(swap)) {
             Some(swap) => Err(Fault::Conflict(format!("{} holds something else", swap.name()))),
             None => Ok(()),
         }
@@ -117,12 +129,13 @@ impl Provider {
         let both: BTreeSet<Place> =
             places(self.truth(swap.name())).into_iter().chain(places(&after)).collect();
         let ttl = after.values().map(|set| set.ttl.seconds()).max().unwrap_or(60);
-        if both.iter().any(|place| place.name().is_some()) { vec![after] } else { vec![sets_of(&both, ttl), after] }
+        let at_once = both == places(&after) || both.iter().any(|place| place.name().is_some());
+        if at_once { vec![after] } else { vec![sets_of(&both, ttl), after] }
     }
 }
 
 pub(crate) fn snapshot_of(name: &DomainName, sets: Sets) -> Snapshot {
-    Snapshot { name: name.clone(), sets, version: Version::Values, native: serde_json::Value::Null }
+    Snapshot { name: name.clone(), sets, version: Version::Values, marker: None, native: serde_json::Value::Null }
 }
 
 pub(crate) fn bystander() -> DomainName {

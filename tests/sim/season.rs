@@ -13,6 +13,8 @@ use crate::world::{Ended, World};
 
 /// Lines of a story that are printed of one that failed.
 const LAST_LINES: usize = 150;
+/// So many invariants broken are enough.
+const ENOUGH: usize = 4;
 /// Schedules that a thread takes at a time.
 const SHARE: u64 = 50;
 
@@ -24,8 +26,8 @@ pub(crate) struct Season {
     short: u64,
     writes: u64,
     faults: BTreeMap<&'static str, u64>,
-    /// Of the lowest seed.
-    pub(crate) first_violation: Option<(u64, Violation)>,
+    /// By invariant: how often it was broken, and by which seed first.
+    broken: BTreeMap<&'static str, (u64, u64, Violation)>,
 }
 
 /// One schedule; `plan` instead of the one that is drawn.
@@ -42,7 +44,7 @@ impl Season {
             let mut own = Season::default();
             loop {
                 let begin = next.fetch_add(SHARE, Ordering::Relaxed);
-                if begin >= from + count || own.first_violation.is_some() {
+                if begin >= from + count || own.broken.len() >= ENOUGH {
                     break;
                 }
                 for seed in begin..(begin + SHARE).min(from + count) {
@@ -68,11 +70,22 @@ impl Season {
         for (kind, count) in ended.faults {
             *self.faults.entry(kind).or_default() += count;
         }
-        if let Some(violation) = ended.violation
-            && self.first_violation.as_ref().is_none_or(|(first, _)| seed < *first)
-        {
-            self.first_violation = Some((seed, violation));
+        if let Some(violation) = ended.violation {
+            self.broke(1, seed, violation);
         }
+    }
+
+    fn broke(&mut self, times: u64, seed: u64, violation: Violation) {
+        let known = self.broken.entry(violation.invariant).or_insert((0, seed, violation.clone()));
+        known.0 += times;
+        if seed < known.1 {
+            (known.1, known.2) = (seed, violation);
+        }
+    }
+
+    /// The lowest seed that broke something, and what.
+    pub(crate) fn first_violation(&self) -> Option<(u64, Violation)> {
+        self.broken.values().map(|(_, seed, what)| (*seed, what.clone())).min_by_key(|(seed, _)| *seed)
     }
 
     fn join(&mut self, other: Season) {
@@ -83,11 +96,8 @@ impl Season {
         for (kind, count) in other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
-        let earlier = |(seed, _): &(u64, Violation)| {
-            self.first_violation.as_ref().is_none_or(|(first, _)| seed < first)
-        };
-        if other.first_violation.as_ref().is_some_and(earlier) {
-            self.first_violation = other.first_violation;
+        for (times, seed, violation) in other.broken.into_values() {
+            self.broke(times, seed, violation);
         }
     }
 }
@@ -99,7 +109,10 @@ impl fmt::Display for Season {
             "{} schedules, {} steps ({} of fewer than 200), {} changes of records",
             self.schedules, self.steps, self.short, self.writes
         )?;
-        self.faults.iter().try_for_each(|(kind, count)| writeln!(f, "{count:>10}  {kind}"))
+        self.faults.iter().try_for_each(|(kind, count)| writeln!(f, "{count:>10}  {kind}"))?;
+        self.broken.iter().try_for_each(|(invariant, (times, seed, what))| {
+            writeln!(f, "{invariant} BROKEN {times} times, first by seed {seed}: {}", what.text)
+        })
     }
 }
 

@@ -69,6 +69,7 @@ impl World {
     }
 
     pub(crate) fn begin_read(&mut self, agent: usize, provider: &ProviderId, names: Vec<DomainName>) {
+        note!(self, "agent {agent} reads {names:?}");
         let call = Call { names, ..self.call(agent, provider) };
         self.send(Box::new(call));
     }
@@ -216,6 +217,10 @@ impl World {
                 if breaks_off {
                     break;
                 }
+            }
+            if let (Some(marker), Some(beside), false) = (&work.swap.marker, name.marker(), breaks_off) {
+                let sets = Sets::from([(marker.record_type(), marker.clone())]);
+                self.providers[vendor].put(&beside, sets, self.now);
             }
             if breaks_off {
                 let now = Box::new(snapshot_of(name, self.providers[vendor].truth(name).clone()));
