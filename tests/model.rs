@@ -21,7 +21,12 @@ use world::{Bounds, Company};
 /// Explores everything and returns the number of states. A property that does not hold panics with the shortest way there.
 fn explore(name: &str, bounds: Bounds) -> usize {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = Company { bounds }.checker().threads(threads).timeout(std::time::Duration::from_secs(40)).spawn_bfs().join();
+    let checker = Company { bounds }
+        .checker()
+        .threads(threads)
+        .timeout(std::time::Duration::from_secs(40))
+        .spawn_bfs()
+        .join();
     println!(
         "{name}: {} states, {} of them different, depth {}",
         checker.state_count(),
