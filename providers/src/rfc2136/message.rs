@@ -206,7 +206,7 @@ fn require_set(
 }
 
 /// Where the marker of a swap stands, and what it shall hold; `None` when the swap has none.
-fn marker_of<'a>(swap: &&'a Swap) -> Option<(Name<Vec<u8>>, &'a RecordSet)> {
+fn marker_of(swap: &Swap) -> Option<(Name<Vec<u8>>, &RecordSet)> {
     Some((wire(&swap.name().marker()?), swap.marker.as_ref()?))
 }
 
