@@ -68,6 +68,7 @@ fn read<T>(whole: &str, make: impl FnOnce(Config, Effective) -> T) -> Result<T, 
         name: place.to_string(),
         content: content.to_owned(),
         open: false,
+        loose: false,
     };
     build(Context::new(&env), texts.map(text).collect(), |config, root, words| {
         make(config, Effective::new(root, words, true))

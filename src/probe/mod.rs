@@ -73,9 +73,10 @@ use async_trait::async_trait;
 use crate::decision::{Certificate, Outcome, Place, Timings};
 
 pub use bounded::look;
+pub use cadence::{Cadence, Pace, Rhythm};
 pub(crate) use hush::{announces, is_secret, told};
 pub use request::is_of_http2;
-pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Pace, Scheduler};
+pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Scheduler};
 pub use spec::{
     Auth, Authorities, BodyMatch, Check, CheckKind, Comparison, DnsCheck, ExecCheck, GrpcCheck, HttpCheck,
     IcmpCheck, Identity, IdentityFault, JsonTest, JsonWish, MinDays, PemFault, StartTls, StartTlsProtocol,
