@@ -4,5 +4,6 @@
 mod rows;
 
 pub use rows::{
-    Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, Next, RecordRow,
+    Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, MarkerRow, Next,
+    RecordRow,
 };
