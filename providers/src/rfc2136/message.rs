@@ -170,8 +170,8 @@ fn absent_from(now: &Snapshot, kind: RecordType) -> Option<Values> {
         }
         RecordType::Txt => {
             let mut free = ["v=failover0", "v=failover0; "].into_iter().map(str::to_owned);
-            let held = |text: &String| matches!(now.sets.get(&kind).map(|set| &set.values), Some(Values::Txt(all)) if all.as_set().contains(text));
-            free.find(|text| !held(text)).map(|text| Values::Txt(NonEmpty::one(text)))
+            let held = now.sets.get(&kind).map(|set| set.values.to_strings()).unwrap_or_default();
+            free.find(|text| !held.contains(text)).map(|text| Values::Txt(NonEmpty::one(text)))
         }
     }
 }
