@@ -108,7 +108,7 @@ impl Decision {
             });
             (
                 name.clone(),
-                RecordState { current, phase, last_change, incident, said, marker, ..RecordState::default() },
+                RecordState { current, phase, last_change, marker, incident, said, ..RecordState::default() },
             )
         });
         Decision {

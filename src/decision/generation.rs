@@ -169,7 +169,7 @@ mod tests {
     fn the_fate_of_a_write() {
         let ours = marker(7, "us");
         let of = |generation, writer| MarkerSeen::Known(marker(generation, writer));
-        let later = marker_at(7, "us", Timestamp::MAX);
+        let later = marker_at(7, "us", Timestamp::from_second(1).unwrap());
         assert_eq!(
             fate(&ours, &of(7, "us"), false),
             Fate::Made,

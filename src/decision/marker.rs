@@ -1,4 +1,5 @@
-//! The marker beside a record: the text of one TXT. `generation.rs` has what may be built on it, `docs/coordination.md` the format.
+//! The marker beside a record: the text of one TXT. `generation.rs` has what may be built on it, `docs/coordination.md` the
+//! format.
 //!
 //! ```text
 //! v=failover1; generation=42; writer=toronto-1; changed=2026-11-22T09:30:00.123456Z; penalty=1000; targets=montreal

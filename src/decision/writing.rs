@@ -255,11 +255,11 @@ impl Decision {
         let state = &self.records[name];
         let (Some(doubt), Some(snapshot)) = (&state.doubt, &state.snapshot) else { return };
         let held = values(snapshot.sets.values());
+        let same_values = held == values(doubt.swap.after.iter());
         // Of a change of the TTL alone the values are there from the beginning.
         let untouched = snapshot.sets == doubt.swap.before.sets;
-        let same_values = held == values(doubt.swap.after.iter()) && !untouched;
         let fate = match self.fate_by_marker(name, doubt, same_values) {
-            Fate::Unsaid if same_values => Fate::Made,
+            Fate::Unsaid if same_values && !untouched => Fate::Made,
             Fate::Unsaid if held != values(doubt.swap.before.sets.values()) => Fate::Hidden,
             said => said,
         };

@@ -36,13 +36,14 @@ fn generation(stage: &Stage) -> u64 {
     }
 }
 
-/// bad day: several agents: a marker of a newer version, of another tool, twice, or damaged | nothing is written beside it; told with the remedy, `once` and `plan` end with 4
+/// bad day: agents: a marker newer, foreign, twice, or damaged | nothing is written beside it; told with the remedy
 #[test]
 fn markers_that_nobody_may_follow() {
     let stage = stage("");
     let site = stage.site();
     stage.backend.set(PRIMARY, &Mode::Closed);
-    let good = "v=failover1; generation=3; writer=other; changed=2026-11-22T09:30:00.123456Z; penalty=0; targets=beta";
+    let good = "v=failover1; generation=3; writer=other; changed=2026-11-22T09:30:00.123456Z; penalty=0; \
+                targets=beta";
     let bad: [(&[&str], &str, &str); 6] = [
         (&["60 TXT \"v=failover2; generation=3\""], "stale_generation", "upgrade this agent"),
         (&["60 TXT \"v=spf1 -all\""], "foreign", "delete that TXT"),
@@ -100,7 +101,7 @@ fn one_eyed(stage: &Stage, id: &str, port: u16) -> Site {
 
 const HOLD_DOWN: Duration = Duration::from_secs(2);
 
-/// bad day: several agents: two see opposite things, restart, lose their disks, and one stands still | each change has the next generation, and they are `hold_down` apart
+/// bad day: agents: two that see opposite things, restart, stand still | one chain of changes, `hold_down` apart
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the bound is one on real time")]
 fn two_agents_that_see_opposite_things() {

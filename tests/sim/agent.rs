@@ -99,7 +99,7 @@ pub(crate) fn faces(setup: &Setup) -> BTreeMap<ProviderId, ProviderFace> {
         let floor = Ttl(vendor.ttl_min);
         let normalize = move |sets: AnswerSets| sets.map(|set| RecordSet { ttl: set.ttl.max(floor), ..set });
         let face =
-            ProviderFace { atomic_name: vendor.atomic_name, marker: false, normalize: Arc::new(normalize) };
+            ProviderFace { atomic_name: vendor.atomic_name, marker: true, normalize: Arc::new(normalize) };
         (vendor.id.clone(), face)
     };
     setup.vendors.iter().map(face).collect()

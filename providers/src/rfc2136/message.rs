@@ -170,8 +170,8 @@ fn absent_from(now: &Snapshot, kind: RecordType) -> Option<Values> {
         }
         RecordType::Txt => {
             let mut free = ["v=failover0", "v=failover0; "].into_iter().map(str::to_owned);
-            let held = |text: &String| matches!(now.sets.get(&kind).map(|set| &set.values), Some(Values::Txt(all)) if all.as_set().contains(text));
-            free.find(|text| !held(text)).map(|text| Values::Txt(NonEmpty::one(text)))
+            let held = now.sets.get(&kind).map(|set| set.values.to_strings()).unwrap_or_default();
+            free.find(|text| !held.contains(text)).map(|text| Values::Txt(NonEmpty::one(text)))
         }
     }
 }
@@ -206,7 +206,7 @@ fn require_set(
 }
 
 /// Where the marker of a swap stands, and what it shall hold; `None` when the swap has none.
-fn marker_of<'a>(swap: &&'a Swap) -> Option<(Name<Vec<u8>>, &'a RecordSet)> {
+fn marker_of(swap: &Swap) -> Option<(Name<Vec<u8>>, &RecordSet)> {
     Some((wire(&swap.name().marker()?), swap.marker.as_ref()?))
 }
 

@@ -140,7 +140,7 @@ fn a_clock_that_is_ahead_and_a_penalty_that_cannot_be_are_told_once_and_cut() {
     assert_eq!((penalty.value, penalty.at), (record().flapping.ceiling(), at(0)));
     assert_eq!(
         case.said[0].summary,
-        "the clock of there-1 is 1 h ahead of ours, by the marker of www.example.com"
+        "the clock of there-1 is 60 min ahead of ours, by the marker of www.example.com"
     );
     assert_eq!(case.kinds(), [EventKind::MarkerSuspect; 2]);
     let _ = case.look(30, beside(&[A4, A6], Some(marker(8, "there-1", 3700, u32::MAX))));
