@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::dns::{self, Reply};
 use crate::script::{Script, signal};
+use crate::wait::wait_until;
 
 /// The zone every server has unless told otherwise: SOA, NS, and an address for `ns1`.
 pub const ZONE: &str = "example.test";
@@ -49,6 +51,17 @@ pub trait DnsServer {
     /// Lets a frozen one go on.
     fn thaw(&self) {
         signal(&self.pid(), "CONT");
+    }
+
+    /// Kills it; [`DnsServer::start_again`] starts it with what it had on its disk.
+    fn kill(&self) {
+        let pid = self.pid();
+        signal(&pid, "KILL");
+        wait_until(&format!("the end of {} ({pid})", self.label()), Duration::from_mins(1), || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // Gone, or dead and waiting for whoever adopted it (proc_pid_stat(5)).
+            stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z')).then_some(())
+        });
     }
 
     /// Asks it one question.
