@@ -53,10 +53,10 @@ fn killed_at_200_moments_of_a_failover_it_writes_once_and_tells_once() {
         (format!("{way:?} {place}"), (way, rounds, dice))
     });
     let counts = side_by_side(lanes.collect(), |(way, rounds, mut dice)| {
-        let lane = Lane::with(way, &mut dice, Weather::Far(LATENCY));
+        let mut lane = Lane::start(way, &mut dice, Weather::Far(LATENCY));
         let mut count = Count::default();
-        (0..rounds).for_each(|n| disturbed(&lane, n, &mut dice, &mut count));
-        println!("{way:?}, {:?} undisturbed: {count:?}", lane.whole);
+        (0..rounds).for_each(|n| disturbed(&mut lane, n, &mut dice, &mut count));
+        println!("{way:?}: {count:?}");
         count
     });
     let mut all = Count::default();
@@ -83,7 +83,7 @@ fn killed_at_200_moments_of_a_failover_it_writes_once_and_tells_once() {
     }
 }
 
-fn disturbed(lane: &Lane, n: u64, dice: &mut Dice, count: &mut Count) {
+fn disturbed(lane: &mut Lane, n: u64, dice: &mut Dice, count: &mut Count) {
     let moment = Moment::any(dice, lane.whole);
     // Every fifth failover sees more kills soon after, every seventh a start without a disk.
     let again = if n % 5 == 4 { 1 + dice.below(4) } else { 0 };

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::dice::Dice;
+use crate::relay::Protocol;
 use crate::stage::{Settings, Stage, Way};
 use crate::wire::{Weather, Wire};
 
@@ -12,6 +13,8 @@ pub(crate) struct Lane {
     pub(crate) stage: Stage,
     /// The network between the agent and the provider.
     pub(crate) wire: Wire,
+    /// The one between the agent and the name server, where that is another.
+    names: Option<Wire>,
     /// How long a failover takes here, from the outage to its message.
     pub(crate) whole: Duration,
 }
@@ -20,30 +23,39 @@ pub(crate) struct Lane {
 const CHECK: &str = "interval: 600ms, fast_interval: 50ms, timeout: 600ms, fall: 3, rise: 1, clear: 1";
 
 impl Lane {
-    /// A lane with a calm network, and the first failover on it, which nobody disturbs and which shows how long one
-    /// takes.
-    pub(crate) fn start(way: Way, dice: &mut Dice) -> Lane {
-        Lane::with(way, dice, Weather::Calm)
-    }
-
-    /// The same with this weather.
-    pub(crate) fn with(way: Way, dice: &mut Dice, weather: Weather) -> Lane {
+    /// A lane with this weather, and the first failover on it, which nobody disturbs and which shows how long one takes.
+    pub(crate) fn start(way: Way, dice: &mut Dice, weather: Weather) -> Lane {
         let mut stage = Stage::start(way);
         stage.settings = Settings { check: CHECK, failback_after: "1h", ..Settings::default() };
         let (protocol, server) = stage.provider();
         let wire = Wire::start(protocol, server, dice.another());
         stage.reach_by(wire.address());
-        wire.set(weather);
-        let mut lane = Lane { stage, wire, whole: Duration::ZERO };
-        let mut round = lane.round("undisturbed");
+        // DNS goes one way for updates and questions; an HTTP API has its own.
+        let names = (protocol == Protocol::Http)
+            .then(|| Wire::start(Protocol::Dns, stage.server.dns(), dice.another()));
+        stage.nameservers = vec![names.as_ref().unwrap_or(&wire).address()];
+        let mut lane = Lane { stage, wire, names, whole: Duration::ZERO };
+        lane.set(weather);
         let begun = now();
+        let mut round = lane.round("undisturbed");
+        let ready = now();
         round.outage();
         round.wait_told();
-        let whole = now() - begun;
+        let whole = now() - ready;
         round.in_the_end();
-        drop(round);
+        println!("{way:?}: a failover that nobody disturbs takes {whole:?}, its round {:?}", now() - begun);
         lane.whole = whole;
         lane
+    }
+
+    /// Changes the weather on all its ways.
+    pub(crate) fn set(&self, weather: Weather) {
+        self.wires().for_each(|wire| wire.set(weather));
+    }
+
+    /// Its networks.
+    pub(crate) fn wires(&self) -> impl Iterator<Item = &Wire> {
+        [&self.wire].into_iter().chain(&self.names)
     }
 }
 

@@ -16,10 +16,12 @@ mod kept;
 mod kills;
 mod lane;
 mod moment;
+mod network;
 #[expect(dead_code, reason = "shared with `tests/real`, which uses the rest")]
 #[path = "../real/relay.rs"]
 mod relay;
 mod round;
+mod servers;
 #[expect(dead_code, reason = "shared with `tests/real`, which uses the rest")]
 #[path = "../real/stage.rs"]
 mod stage;

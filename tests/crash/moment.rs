@@ -58,7 +58,7 @@ impl Moment {
         match self.after {
             After::Outage => {}
             After::Kept => soon("a change in the state file", || changes(&round.state_file(), |_| true)),
-            After::Served => soon("the new address", || round.stage.answer() == [BETA]),
+            After::Served => soon("the new address", || round.lane.stage.answer() == [BETA]),
             After::Closed => {
                 soon("a closed change", || changes(&round.state_file(), |state| state != "started"));
             }

@@ -9,7 +9,8 @@ use testkit::{Mode, wait_until};
 use crate::agent::{Agent, PATIENCE, Site};
 use crate::kept::Kept;
 use crate::lane::Lane;
-use crate::stage::{ALPHA, BETA, PRIMARY, Stage};
+use crate::relay::Protocol;
+use crate::stage::{ALPHA, BETA, PRIMARY};
 
 /// What nobody may hear of in a failover, however often the agent died in it: none of it happened.
 const NEVER: &[&str] = &[
@@ -45,7 +46,7 @@ pub(crate) enum Phase {
 
 /// One failover.
 pub(crate) struct Round<'a> {
-    pub(crate) stage: &'a Stage,
+    pub(crate) lane: &'a mut Lane,
     pub(crate) site: Site,
     /// The running agent.
     pub(crate) agent: Option<Agent>,
@@ -56,34 +57,53 @@ pub(crate) struct Round<'a> {
     name: String,
     serial: u32,
     mark: u64,
+    /// Writes that the network had seen the server accept before.
+    passed: u32,
     /// Events that may be told in this round although nobody hears of them elsewhere.
     pub(crate) also: BTreeSet<&'static str>,
     /// The state was lost: what was kept in it is not told.
     pub(crate) forgot: bool,
+    /// The state file is not what the agent made it.
+    pub(crate) damaged: bool,
 }
+
+/// A change that must have happened.
+#[derive(Clone, Copy)]
+pub(crate) struct Move {
+    pub(crate) told: &'static str,
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    pub(crate) target: &'static str,
+}
+
+/// The record moves to the stand-by.
+pub(crate) const AWAY: Move = Move { told: "failover.completed", from: ALPHA, to: BETA, target: "beta" };
+/// And back.
+pub(crate) const HOME: Move = Move { told: "failback.completed", from: BETA, to: ALPHA, target: "alpha" };
 
 impl Lane {
     /// Everything is well, the agent runs, the record points at the primary.
-    pub(crate) fn round(&self, name: &str) -> Round<'_> {
-        self.round_in(name, self.stage.config(), vec![], "failover.db")
+    pub(crate) fn round(&mut self, name: &str) -> Round<'_> {
+        let config = self.stage.config();
+        self.round_in(name, &config, vec![], "failover.db")
     }
 
     /// The same with this configuration, with the agent behind these words, and its state in this file.
     pub(crate) fn round_in(
-        &self,
+        &mut self,
         name: &str,
-        config: String,
+        config: &str,
         place: Vec<String>,
         state: &'static str,
     ) -> Round<'_> {
-        let stage = &self.stage;
-        stage.backend.set(PRIMARY, &Mode::Ok);
-        stage.publish(&[ALPHA]);
-        let (serial, mark) = (stage.serial(), stage.chat.mark());
-        let (site, also) = (Site::new(&config), BTreeSet::new());
-        let name = format!("{name} on {}", stage.server.label());
+        self.stage.backend.set(PRIMARY, &Mode::Ok);
+        self.stage.publish(&[ALPHA]);
+        let (serial, mark) = (self.stage.serial(), self.stage.chat.mark());
+        let (site, also, passed) = (Site::new(config), BTreeSet::new(), self.wire.writes());
+        let name = format!("{name} on {}", self.stage.server.label());
+        let (lane, agent, forgot, damaged) = (self, None, false, false);
         let mut round =
-            Round { stage, site, agent: None, place, state, name, serial, mark, also, forgot: false };
+            Round { lane, site, agent, place, state, name, serial, mark, passed, also, forgot, damaged };
         round.start();
         round.wait("in sync, both targets up", |status| {
             let up = |n: usize| status["targets"][n]["verdict"] == "up";
@@ -107,7 +127,7 @@ impl Round<'_> {
 
     /// The primary dies.
     pub(crate) fn outage(&self) {
-        self.stage.backend.set(PRIMARY, &Mode::Closed);
+        self.lane.stage.backend.set(PRIMARY, &Mode::Closed);
     }
 
     pub(crate) fn state_file(&self) -> PathBuf {
@@ -116,7 +136,7 @@ impl Round<'_> {
 
     /// What of this kind the chat was told, by the id of the event.
     pub(crate) fn told(&self, kind: &str) -> BTreeMap<String, Value> {
-        let all = self.stage.chat.received_after(self.mark).into_iter();
+        let all = self.lane.stage.chat.received_after(self.mark).into_iter();
         let of_kind = all.filter(|message| message.body["type"] == kind);
         of_kind
             .map(|message| {
@@ -145,15 +165,16 @@ impl Round<'_> {
         wait_until(&format!("{what} ({})", self.name), PATIENCE, is_it)
     }
 
-    /// How far it has come; of a dead agent.
+    /// How far it has come. The server must answer.
     pub(crate) fn phase(&self) -> Phase {
-        let changes = Kept::of_dead(&self.state_file()).map(|kept| kept.changes()).unwrap_or_default();
+        let look = if self.agent.is_some() { Kept::of_running } else { Kept::of_dead };
+        let changes = look(&self.state_file()).map(|kept| kept.changes()).unwrap_or_default();
         let is = |state: &str| changes.iter().any(|other| other == state);
         if !self.told("failover.completed").is_empty() {
             Phase::Told
         } else if is("completed") {
             Phase::Confirmed
-        } else if self.stage.answer() == [BETA] {
+        } else if self.lane.stage.answer() == [BETA] {
             Phase::Written
         } else if is("started") {
             Phase::Kept
@@ -162,65 +183,95 @@ impl Round<'_> {
         }
     }
 
-    /// Everything is as it must be when all is over, whatever was done to the agent: the record at the stand-by, one
-    /// write at the server, every event told, each under one id, and nothing that did not happen. Gives the writes.
+    /// One failover was all that happened, whatever was done to the agent. Gives the writes.
     #[track_caller]
     pub(crate) fn in_the_end(&mut self) -> u32 {
-        self.wait("in sync at the stand-by", |status| {
+        self.ended(&[AWAY])
+    }
+
+    /// Waits until the record is where this move ends, and the chat heard of it.
+    #[track_caller]
+    pub(crate) fn settled(&self, last: Move) {
+        self.wait(&format!("in sync at {}", last.target), |status| {
             let record = &status["records"][0];
-            record["status"] == "in_sync" && record["targets"] == serde_json::json!(["beta"])
+            record["status"] == "in_sync" && record["targets"] == serde_json::json!([last.target])
         });
         if !self.forgot {
-            self.wait_told();
+            self.wait_for(last.told, || (!self.told(last.told).is_empty()).then_some(()));
         }
-        self.wait_for("everything delivered", || {
-            let kept = Kept::of_running(&self.state_file())?;
-            (kept.undelivered() == 0 && !kept.changes().contains(&"started".to_owned())).then_some(())
+        self.wait_for("nothing is under way", || {
+            self.lane.wires().all(|wire| wire.under_way() == 0).then_some(())
         });
-        assert_eq!(self.stage.answer(), [BETA], "{}", self.name);
+    }
+
+    /// Everything is as it must be when these moves are over: the record in its place, a write each at the server,
+    /// every event told, each under one id, and nothing that did not happen. Gives the writes.
+    #[track_caller]
+    pub(crate) fn ended(&mut self, moves: &[Move]) -> u32 {
+        let last = *moves.last().expect("something happened");
+        self.settled(last);
+        if !self.damaged {
+            self.wait_for("everything delivered", || {
+                let kept = Kept::of_running(&self.state_file())?;
+                (kept.undelivered() == 0 && !kept.changes().contains(&"started".to_owned())).then_some(())
+            });
+        }
         self.agent.take().expect("it runs").terminate();
-        let writes = self.stage.serial() - self.serial;
-        assert_eq!(writes, 1, "{}: writes", self.name);
-        self.check_words();
-        self.check_state();
+        assert_eq!(self.lane.stage.answer(), [last.to], "{}", self.name);
+        let writes = self.lane.stage.serial() - self.serial;
+        assert_eq!(writes, self.lane.wire.writes() - self.passed, "{}: nobody else writes", self.name);
+        let due = u32::try_from(moves.len()).expect("a few");
+        // The API of PowerDNS has no precondition: what the network repeats is written again, and changes nothing.
+        let repeated = self.lane.wire.faults().keys().any(|kind| ["sent twice", "late"].contains(kind));
+        let may_repeat = repeated && self.lane.stage.provider().0 == Protocol::Http;
+        assert!(
+            writes == due || (may_repeat && writes > due),
+            "{}: {writes} writes for {due} changes: {:#?}",
+            self.name,
+            self.gist()
+        );
+        self.check_words(moves);
+        if !self.damaged {
+            self.check_state(moves.len());
+        }
         writes
     }
 
     #[track_caller]
-    fn check_words(&self) {
-        let done = self.told("failover.completed");
-        let expected = if self.forgot { 0..=1 } else { 1..=1 };
-        assert!(
-            expected.contains(&done.len()),
-            "{}: the failover is told once: {:#?}",
-            self.name,
-            self.gist()
-        );
-        for event in done.values() {
-            let sides = (&event["before"]["values"][0], &event["after"]["values"][0]);
-            assert_eq!(sides, (&ALPHA.into(), &BETA.into()), "{}: {event:#}", self.name);
+    fn check_words(&self, moves: &[Move]) {
+        let often = if self.forgot { 0..=1 } else { 1..=1 };
+        for Move { told, from, to, .. } in moves {
+            let done = self.told(told);
+            assert!(often.contains(&done.len()), "{}: {told} is told once: {:#?}", self.name, self.gist());
+            for event in done.values() {
+                let sides = (&event["before"]["values"][0], &event["after"]["values"][0]);
+                assert_eq!(sides, (&(*from).into(), &(*to).into()), "{}: {event:#}", self.name);
+            }
         }
         for kind in NEVER.iter().filter(|kind| !self.also.contains(*kind)) {
             assert!(self.told(kind).is_empty(), "{}: {kind} did not happen: {:#?}", self.name, self.gist());
         }
         let down = self.told("target.down").into_values().filter(|event| event["target"] == "alpha").count();
         let arrived = self.told("propagation.completed").len();
-        if !self.forgot {
+        if !self.forgot && !self.also.contains("target.unknown") {
             assert_eq!(down, 1, "{}: one outage: {:#?}", self.name, self.gist());
-            assert!(arrived <= 1, "{}: one arrival: {:#?}", self.name, self.gist());
+        }
+        if !self.forgot {
+            assert!(arrived <= moves.len(), "{}: arrivals: {:#?}", self.name, self.gist());
         }
     }
 
     /// The state file is sound, and nothing was told that was not kept first, nor kept and not told.
     #[track_caller]
-    fn check_state(&self) {
+    fn check_state(&self, moves: usize) {
         let kept = Kept::of_dead(&self.state_file()).expect("the agent left it");
         assert!(kept.is_sound(), "{}", self.name);
         let mut changes = kept.changes();
         changes.retain(|state| state != "failed");
-        let expected: &[&str] = if self.forgot && changes.is_empty() { &[] } else { &["completed"] };
-        assert_eq!(changes, expected, "{}", self.name);
-        let told: BTreeSet<String> = self.stage.chat.received_after(self.mark).iter().map(id).collect();
+        let all_are = changes.iter().all(|state| state == "completed");
+        let enough = changes.len() == moves || (self.forgot && changes.len() < moves);
+        assert!(all_are && enough, "{}: {changes:?}", self.name);
+        let told: BTreeSet<String> = self.lane.stage.chat.received_after(self.mark).iter().map(id).collect();
         let events = kept.events();
         let missing: Vec<_> = events.difference(&told).collect();
         assert!(missing.is_empty(), "{}: never told: {missing:?} {:#?}", self.name, self.gist());
@@ -232,7 +283,7 @@ impl Round<'_> {
 
     /// How many messages the chat took, copies and all, and of how many events.
     pub(crate) fn messages(&self) -> (usize, usize) {
-        let all = self.stage.chat.received_after(self.mark);
+        let all = self.lane.stage.chat.received_after(self.mark);
         (all.len(), all.iter().map(id).collect::<BTreeSet<_>>().len())
     }
 
@@ -242,7 +293,7 @@ impl Round<'_> {
             let data = &message.body["data"];
             format!("{} {} {}", data["id"], message.body["type"], data["summary"])
         };
-        self.stage.chat.received_after(self.mark).iter().map(line).collect()
+        self.lane.stage.chat.received_after(self.mark).iter().map(line).collect()
     }
 }
 
