@@ -40,6 +40,11 @@ impl Dice {
         Dice(self.roll())
     }
 
+    /// Any octet.
+    pub(crate) fn octet(&mut self) -> u8 {
+        u8::try_from(self.below(256)).expect("an octet")
+    }
+
     /// Up to `end`, to the microsecond.
     pub(crate) fn within(&mut self, end: Duration) -> Duration {
         Duration::from_micros(self.below(u64::try_from(end.as_micros()).expect("not so long").max(1)))

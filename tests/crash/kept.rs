@@ -16,6 +16,10 @@ pub(crate) struct Kept {
 impl Kept {
     /// Of a running agent; `None` as long as there is nothing to read.
     pub(crate) fn of_running(file: &Path) -> Option<Kept> {
+        // In another mount namespace: `SQLite` would follow the link of proc(5) to a path of this one.
+        if file.starts_with("/proc") {
+            return Kept::of_dead(file);
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(file, flags).ok()?;
         connection.prepare("SELECT state FROM changes").ok()?;

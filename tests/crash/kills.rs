@@ -2,7 +2,6 @@
 //! serial, one message.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
 use crate::dice::{Dice, seed};
@@ -10,6 +9,7 @@ use crate::lane::{Lane, side_by_side};
 use crate::moment::{After, Moment};
 use crate::round::{Phase, Round};
 use crate::stage::Way;
+use crate::troubles::forget;
 use crate::wire::Weather;
 
 /// Which server, how it is written, and how many failovers are disturbed there.
@@ -100,7 +100,8 @@ fn disturbed(lane: &mut Lane, n: u64, dice: &mut Dice, count: &mut Count) {
         strike(&mut round, count);
     }
     if loses_disk {
-        lose_the_disk(&mut round);
+        forget(&round);
+        round.forgot = true;
         count.disks_lost += 1;
     }
     round.start();
@@ -115,12 +116,4 @@ fn strike(round: &mut Round, count: &mut Count) {
     round.kill();
     count.kills += 1;
     *count.phases.entry(round.phase()).or_default() += 1;
-}
-
-fn lose_the_disk(round: &mut Round) {
-    round.forgot = true;
-    for end in ["", "-wal", "-shm"] {
-        // Not all of them are there at every moment.
-        let _ = fs::remove_file(format!("{}{end}", round.state_file().display()));
-    }
 }

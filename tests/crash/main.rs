@@ -11,7 +11,9 @@
 #[expect(dead_code, reason = "shared with `tests/real`, which uses the rest")]
 #[path = "../real/agent.rs"]
 mod agent;
+mod corrupted;
 mod dice;
+mod disk;
 mod kept;
 mod kills;
 mod lane;
@@ -25,4 +27,5 @@ mod servers;
 #[expect(dead_code, reason = "shared with `tests/real`, which uses the rest")]
 #[path = "../real/stage.rs"]
 mod stage;
+mod troubles;
 mod wire;

@@ -52,8 +52,8 @@ pub(crate) struct Round<'a> {
     pub(crate) agent: Option<Agent>,
     /// How it is started.
     place: Vec<String>,
-    /// The name of the state file in the folder of the site.
-    state: &'static str,
+    /// The state file, seen from the folder of the site.
+    state: PathBuf,
     name: String,
     serial: u32,
     mark: u64,
@@ -85,7 +85,7 @@ impl Lane {
     /// Everything is well, the agent runs, the record points at the primary.
     pub(crate) fn round(&mut self, name: &str) -> Round<'_> {
         let config = self.stage.config();
-        self.round_in(name, &config, vec![], "failover.db")
+        self.round_in(name, &config, vec![], "failover.db".into())
     }
 
     /// The same with this configuration, with the agent behind these words, and its state in this file.
@@ -94,7 +94,7 @@ impl Lane {
         name: &str,
         config: &str,
         place: Vec<String>,
-        state: &'static str,
+        state: PathBuf,
     ) -> Round<'_> {
         self.stage.backend.set(PRIMARY, &Mode::Ok);
         self.stage.publish(&[ALPHA]);
@@ -131,7 +131,7 @@ impl Round<'_> {
     }
 
     pub(crate) fn state_file(&self) -> PathBuf {
-        self.site.path(self.state)
+        self.site.path("").join(&self.state)
     }
 
     /// What of this kind the chat was told, by the id of the event.
