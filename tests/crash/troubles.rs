@@ -94,14 +94,10 @@ fn one_trouble(lane: &mut Lane, trouble: Trouble, killed: bool, dice: &mut Dice)
     } else {
         lane.round(&name)
     };
-    round.also.extend(["state.unwritable", "state.recovered"]);
+    // The first write that fails is waited for, longer than a verdict of so fast a check stays fresh.
+    round.also.extend(["state.unwritable", "state.recovered", "target.unknown"]);
     if trouble == Trouble::NoDescriptors {
-        round.also.extend([
-            "provider.unavailable",
-            "provider.recovered",
-            "failover.failed",
-            "target.unknown",
-        ]);
+        round.also.extend(["provider.unavailable", "provider.recovered", "failover.failed"]);
     }
     round.outage();
     moment.wait(&round);
