@@ -98,7 +98,8 @@ impl Image {
 
     /// Damages it in one way, and says in which.
     fn damage(&mut self, dice: &mut Dice) -> String {
-        let in_wal = !self.wal.is_empty() && dice.below(3) == 0;
+        // Each octet is as likely to be hit as any other: most of a young state is in its log.
+        let in_wal = index(dice, self.file.len() + self.wal.len()) >= self.file.len();
         let bytes = if in_wal { &mut self.wal } else { &mut self.file };
         let end = bytes.len();
         let at = |dice: &mut Dice| index(dice, end);
@@ -186,18 +187,22 @@ fn one_damage(
         Finds::FailedOver => &[0, 5],
     };
     assert!(codes.contains(&once.code), "{happened}");
+    // Whoever asks what is there gets an answer, or hears what to do.
+    let status = site.failover(&["status"]);
+    assert!([0, 1].contains(&status.code), "{happened}\n{status:#?}");
+    outcome(&status, &happened);
     (finds, outcome(&once, &happened), writes)
 }
 
 /// Was the damage said, with what to do about it?
 #[track_caller]
-fn outcome(once: &Done, happened: &str) -> &'static str {
-    let text = once.text();
-    assert!(!text.contains("panicked"), "{happened}");
-    if !text.contains("the state cannot be kept") {
+fn outcome(done: &Done, happened: &str) -> &'static str {
+    let text = done.text();
+    assert!(!text.contains("panicked"), "{happened}\n{text}");
+    if !text.contains("the state cannot be kept") && done.code != 1 {
         return "not noticed";
     }
     let remedies = ["move it away (mv ", "run that version, or point agent.state at another file"];
-    assert!(remedies.iter().any(|remedy| text.contains(remedy)), "no remedy: {happened}");
+    assert!(remedies.iter().any(|remedy| text.contains(remedy)), "no remedy: {text}: {happened}");
     "said"
 }

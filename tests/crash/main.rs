@@ -17,6 +17,7 @@ mod disk;
 mod kept;
 mod kills;
 mod lane;
+mod late;
 mod moment;
 mod network;
 #[expect(dead_code, reason = "shared with `tests/real`, which uses the rest")]

@@ -26,6 +26,8 @@ pub(crate) enum Weather {
 const HELD_UP: Duration = Duration::from_secs(3);
 /// The longest it swallows what it is sent without a word.
 const SWALLOWED: Duration = Duration::from_secs(4);
+/// The agent waits longer than this for an answer.
+const PATIENT: Duration = Duration::from_secs(1);
 /// How long the server may take.
 const SERVER_LIMIT: Duration = Duration::from_secs(20);
 
@@ -55,6 +57,7 @@ struct State {
     faults: BTreeMap<&'static str, u32>,
     under_way: u32,
     writes: u32,
+    repeats: u32,
 }
 
 struct Shared {
@@ -72,7 +75,14 @@ pub(crate) struct Wire {
 impl Wire {
     /// Before this server, by TCP; for DNS by UDP as well.
     pub(crate) fn start(protocol: Protocol, upstream: SocketAddr, dice: Dice) -> Wire {
-        let state = State { weather: Weather::Calm, dice, faults: BTreeMap::new(), under_way: 0, writes: 0 };
+        let state = State {
+            weather: Weather::Calm,
+            dice,
+            faults: BTreeMap::new(),
+            under_way: 0,
+            writes: 0,
+            repeats: 0,
+        };
         let shared = Arc::new(Shared { protocol, upstream, state: Mutex::new(state) });
         let (listener, socket) = pair();
         let address = listener.local_addr().expect("bound");
@@ -107,6 +117,12 @@ impl Wire {
     /// Writes that the server accepted.
     pub(crate) fn writes(&self) -> u32 {
         self.shared.lock().writes
+    }
+
+    /// Writes that it sent twice, or held up so long that the agent may have made them again: the most that the server
+    /// can have accepted beyond what was due.
+    pub(crate) fn repeats(&self) -> u32 {
+        self.shared.lock().repeats
     }
 
     /// What has gone wrong so far, by kind.
@@ -148,6 +164,9 @@ impl Shared {
         loop {
             let request = read(self.protocol, &mut client)?;
             let fate = self.fate();
+            if self.protocol.writes(&request) && fate.repeats() {
+                self.lock().repeats += 1;
+            }
             let goes_on = self.exchange(&request, fate, &mut client);
             self.lock().under_way -= 1;
             if !goes_on.unwrap_or(false) || self.protocol == Protocol::Http {
@@ -275,6 +294,11 @@ impl Weather {
 }
 
 impl Fate {
+    /// Can the server get it more than once?
+    fn repeats(self) -> bool {
+        matches!(self, Fate::Twice) || matches!(self, Fate::Late(there, back) if there + back > PATIENT)
+    }
+
     fn name(self) -> Option<&'static str> {
         match self {
             Fate::Passes => None,
