@@ -166,7 +166,8 @@ fn one_damage(
     dice: &mut Dice,
 ) -> (Finds, &'static str, u32) {
     let finds = [Finds::Order, Finds::Outage, Finds::FailedOver][index(dice, 3)];
-    let mut image = images[index(dice, images.len())].clone();
+    // One that ended has all its pages in the file, where nothing else guards them.
+    let mut image = images[index(dice, images.len() + 1).saturating_sub(1)].clone();
     let damage = image.damage(dice);
     image.put(&site.path("failover.db"));
     let stage = &lane.stage;
