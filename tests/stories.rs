@@ -24,9 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use failover::decision::{
-    Answer, CheckId, CheckPolicy, Decision, Effect, Endpoint, Event, FailbackMode, Input, Moment, Now,
-    Observation, Options, Outcome, Place, Policy, ProviderFace, RecordPolicy, Require, Saved, Serve,
-    Sighting, TargetPolicy, Thresholds, Timings,
+    AllDown, Answer, CheckId, CheckPolicy, Coordination, Decision, Effect, Endpoint, Event, FailbackMode,
+    Flapping, Input, Moment, Now, Observation, Options, Outcome, Place, Policy, ProviderFace, RecordPolicy,
+    Require, Saved, Serve, Sighting, TargetPolicy, Thresholds, Timings,
 };
 use providers::{DomainName, Fault, RecordSet, RecordType, Snapshot, Ttl, Version};
 
@@ -73,6 +73,7 @@ impl World {
             let answer = match effect {
                 Effect::Read(record) => {
                     let snapshot = Snapshot {
+                        marker: None,
                         name: record.clone(),
                         sets: self.held.clone(),
                         version: Version::Values,
@@ -280,6 +281,9 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                     adopt: BTreeSet::new(),
                     adopt_names: BTreeSet::new(),
                     create: false,
+                    all_down: AllDown::default(),
+                    flapping: Flapping::default(),
+                    coordination: Coordination::default(),
                 };
                 for word in words {
                     match word.split_once('=') {

@@ -42,6 +42,9 @@ pub enum NameError {
     International(String),
 }
 
+/// The first label of a marker's name (RFC 8552: underscored, so that it is no host's).
+const MARKER_LABEL: &str = "_failover";
+
 impl DomainName {
     /// The name without the final dot, `.` for the root.
     pub fn as_str(&self) -> &str {
@@ -76,6 +79,27 @@ impl DomainName {
             Some((_, rest)) => rest.to_owned(),
             None => ".".to_owned(),
         }))
+    }
+
+    /// The name beside this one that holds its marker, a TXT record: `_failover.` before it. `None` where there can be none:
+    /// for a wildcard, and for a name that would become too long.
+    ///
+    /// ```
+    /// # use failover_providers::DomainName;
+    /// let www: DomainName = "www.example.com".parse().expect("a name");
+    /// assert_eq!(www.marker().expect("short enough").as_str(), "_failover.www.example.com");
+    /// assert!("*.example.com".parse::<DomainName>().expect("a name").marker().is_none());
+    /// ```
+    pub fn marker(&self) -> Option<DomainName> {
+        if self.is_root() || self.0.starts_with("*.") {
+            return None;
+        }
+        format!("{MARKER_LABEL}.{}", self.0).parse().ok()
+    }
+
+    /// Is this the name of a marker?
+    pub fn is_marker(&self) -> bool {
+        self.0.split('.').next() == Some(MARKER_LABEL)
     }
 
     /// How many labels the name has; the root has none.

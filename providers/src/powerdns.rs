@@ -144,6 +144,7 @@ impl ReadProvider for PowerDnsProvider {
             };
             let native = holding.native();
             snapshots.push(Snapshot {
+                marker: None,
                 name: name.clone(),
                 sets: holding.sets,
                 version: Version::Values,

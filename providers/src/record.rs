@@ -274,6 +274,10 @@ pub struct Snapshot {
     /// The record sets of answer types found there, one of a type, sorted; empty when there is none.
     /// TXT sets are listed only where the name is a marker's.
     pub sets: BTreeMap<RecordType, RecordSet>,
+    /// The TXT set at the name's marker ([`DomainName::marker`]), where whoever read both put it beside; `None` when there
+    /// is none or nobody asked. A provider leaves it out: to read a marker is to read its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<RecordSet>,
     /// What the provider will compare.
     pub version: Version,
     /// What it stores beside the values (comments, disabled, tags), to be echoed, never interpreted.
@@ -340,15 +344,25 @@ pub struct Swap {
     pub before: Snapshot,
     /// What the name shall hold, complete.
     pub after: AnswerSets,
+    /// What the name's marker ([`DomainName::marker`]) shall hold, in the same transaction, with `before.marker` as a further
+    /// precondition. `None` leaves the marker alone: it is neither compared nor written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<RecordSet>,
 }
 
 impl Swap {
+    /// From what was read to this answer; the marker is left alone.
+    pub fn new(before: Snapshot, after: AnswerSets) -> Self {
+        Swap { before, after, marker: None }
+    }
+
     /// The name that is rewritten.
     pub fn name(&self) -> &DomainName {
         &self.before.name
     }
 
-    /// The record sets that differ, sorted by type. Empty when there is nothing to do.
+    /// The record sets of the name that differ, sorted by type. Empty when there is nothing to do: a marker is never
+    /// written for its own sake.
     pub fn changes(&self) -> Vec<Change> {
         RecordType::ANSWER
             .into_iter()
@@ -410,8 +424,13 @@ mod tests {
             ]),
             version: Version::Values,
             native: serde_json::Value::Null,
+            marker: None,
         };
-        let swap = Swap { before, after: AnswerSets::new([a(60, &["192.0.2.2"])]).expect("an answer") };
+        let swap = Swap {
+            marker: None,
+            before,
+            after: AnswerSets::new([a(60, &["192.0.2.2"])]).expect("an answer"),
+        };
         let changes = swap.changes();
         assert_eq!(changes.len(), 2);
         assert_eq!(changes[0].record_type, RecordType::A);

@@ -187,7 +187,7 @@ impl ReadProvider for Rfc2136Provider {
                 }
             }
             let native = serde_json::Value::Null;
-            Ok(Snapshot { name: name.clone(), sets, version: Version::Values, native })
+            Ok(Snapshot { name: name.clone(), sets, version: Version::Values, marker: None, native })
         };
         names.iter().zip(replies.chunks(kinds.len())).map(snapshot).collect()
     }

@@ -49,6 +49,7 @@ pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
 /// A change that was begun by an earlier run, to be proved by a reading.
 fn work_of(row: ChangeRow, now: &Now) -> Work {
     let before = Snapshot {
+        marker: None,
         name: row.record,
         sets: row.before,
         version: Version::Values,
@@ -61,7 +62,7 @@ fn work_of(row: ChangeRow, now: &Now) -> Work {
     };
     Work {
         id: row.id,
-        swap: Swap { before, after: row.after },
+        swap: Swap::new(before, row.after),
         targets: row.targets,
         motive,
         decided: now.moment_of(row.started),

@@ -131,6 +131,8 @@ impl Config {
             witnesses: self.agent.witnesses.keys().cloned().collect(),
             targets: self.targets.iter().map(|(id, target)| (id.clone(), target.policy())).collect(),
             records: self.records.iter().map(|(name, r)| (name.clone(), r.policy.clone())).collect(),
+            velocity: BTreeMap::new(),
+            agent: self.agent.id.clone(),
         }
     }
 }

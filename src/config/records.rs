@@ -13,7 +13,9 @@ use super::names::Names;
 use super::read::{Item, Map, Noted, Optional, Read};
 use super::scalar::looks_like_an_address;
 use super::tree::{Node, Span, Value};
-use crate::decision::{FailbackMode, ProviderId, RecordPolicy, Serve, TargetId};
+use crate::decision::{
+    AllDown, Coordination, FailbackMode, Flapping, ProviderId, RecordPolicy, Serve, TargetId,
+};
 
 const TTL: Ttl = Ttl(60);
 /// A resolver may serve a failed target for one TTL; beyond this the failover comes too late to help.
@@ -128,6 +130,9 @@ fn record<'a>(
         adopt,
         adopt_names,
         create: create?,
+        all_down: AllDown::default(),
+        flapping: Flapping::default(),
+        coordination: Coordination::default(),
     };
     Ok(Placed {
         record: RecordSettings { policy, zone: zone?, nameservers: nameservers? },

@@ -49,6 +49,9 @@ pub(super) fn record() -> RecordPolicy {
         adopt: BTreeSet::new(),
         adopt_names: BTreeSet::new(),
         create: false,
+        all_down: AllDown::default(),
+        flapping: Flapping::default(),
+        coordination: Coordination::default(),
     }
 }
 
@@ -69,6 +72,8 @@ pub(super) fn policy() -> Policy {
     Policy {
         targets: BTreeMap::from([("a".into(), target(&[A4, A6])), ("b".into(), target(&[B4]))]),
         records: BTreeMap::from([(record().name, record())]),
+        velocity: BTreeMap::new(),
+        agent: "here-1".into(),
         ..Policy::default()
     }
 }
@@ -112,5 +117,11 @@ pub(super) fn holding(addresses: &[&str]) -> Snapshot {
     let sets: BTreeMap<RecordType, RecordSet> = Answer::of(&places(addresses))
         .map(|all| all.sets(Ttl(60)).iter().map(|set| (set.record_type(), set.clone())).collect())
         .unwrap_or_default();
-    Snapshot { name: record().name, sets, version: Version::Values, native: serde_json::Value::Null }
+    Snapshot {
+        name: record().name,
+        sets,
+        version: Version::Values,
+        marker: None,
+        native: serde_json::Value::Null,
+    }
 }

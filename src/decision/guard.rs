@@ -13,6 +13,12 @@ pub enum Guard {
     Foreign,
     /// The last change was too short a time ago.
     HoldDown,
+    /// It changed too often.
+    Flapping,
+    /// Too many records of its provider were changed within the last minute.
+    Velocity,
+    /// The marker in the zone is not what this agent can follow.
+    StaleGeneration,
     /// A place that would be added is not known to work.
     UnverifiedTarget,
     /// What would be left of the name does not work in any family.
@@ -27,6 +33,9 @@ impl Guard {
         match self {
             Guard::Foreign => "foreign",
             Guard::HoldDown => "hold_down",
+            Guard::Flapping => "flapping",
+            Guard::Velocity => "velocity",
+            Guard::StaleGeneration => "stale_generation",
             Guard::UnverifiedTarget => "unverified_target",
             Guard::Family => "family",
             Guard::Capability => "capability",

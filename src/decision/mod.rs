@@ -28,6 +28,7 @@ mod ids;
 mod latency;
 mod observation;
 mod one_look;
+mod penalty;
 mod place;
 mod plan;
 mod policy;
@@ -60,9 +61,13 @@ pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
 pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use one_look::OneLook;
+pub use penalty::{PER_CHANGE, Penalty};
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
-pub use policy::{CheckPolicy, FailbackMode, Policy, RecordPolicy, Serve, TargetPolicy, Thresholds};
+pub use policy::{
+    AllDown, CheckPolicy, Coordination, FailbackMode, Flapping, Policy, RecordPolicy, Serve, TargetPolicy,
+    Thresholds, Velocity,
+};
 pub use report::{
     ChangeReport, EndpointReport, RecordReport, RecordStatus, Report, ServerReport, TargetReport,
     WitnessReport,

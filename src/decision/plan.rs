@@ -58,7 +58,7 @@ pub fn judge(bench: &Bench<'_>, wish: &Wish, snapshot: &Snapshot, after: AnswerS
         last_change: bench.last_change,
         atomic_name: bench.atomic_name,
     });
-    let swap = Swap { before: snapshot.clone(), after };
+    let swap = Swap::new(snapshot.clone(), after);
     match verdict {
         Ok(()) => Judgement::Write(swap),
         Err(refusal) => Judgement::Refused { refusal, withheld: swap },

@@ -20,6 +20,68 @@ pub struct Policy {
     pub targets: BTreeMap<TargetId, TargetPolicy>,
     /// The records.
     pub records: BTreeMap<DomainName, RecordPolicy>,
+    /// How many changes a minute a provider may be asked for; a provider that is not named has no such bound.
+    pub velocity: BTreeMap<ProviderId, Velocity>,
+    /// Who we are, for the markers of records with [`Coordination::Zone`].
+    pub agent: String,
+}
+
+/// How many records of one provider may be changed within a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Velocity {
+    /// So many, 1 or more.
+    Records(u32),
+    /// This share of the records configured at the provider, 1 to 100, rounded up.
+    Percent(u8),
+}
+
+/// What is published when every target of a record is Down and a witness answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AllDown {
+    /// What was published stays.
+    #[default]
+    Hold,
+    /// Every address of every target: some resolver or client may still reach one.
+    ServeAll,
+    /// This target of the record, whether it works or not: a host with an apology, for instance.
+    Fallback(TargetId),
+}
+
+/// How the agents that look after one record agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coordination {
+    /// There is one agent.
+    #[default]
+    None,
+    /// By a marker in the zone, swapped together with the record.
+    Zone,
+}
+
+/// When a record that changes too often is left alone (RFC 2439): see [`Penalty`](super::Penalty).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flapping {
+    /// In this time the penalty halves; more than zero.
+    pub half_life: Duration,
+    /// From a penalty of this height on the record is left alone.
+    pub suppress: u32,
+    /// Until it has fallen below this; 2 or more, at most `suppress`.
+    pub reuse: u32,
+}
+
+impl Default for Flapping {
+    /// Five changes in a row are made, then the record is left alone for about half an hour.
+    fn default() -> Self {
+        Flapping { half_life: Duration::from_mins(15), suppress: 4000, reuse: 1000 }
+    }
+}
+
+impl Flapping {
+    /// A penalty is never higher: one change above `suppress`.
+    pub fn ceiling(&self) -> u32 {
+        self.suppress.saturating_add(super::PER_CHANGE)
+    }
 }
 
 /// A target: where it is and how it is judged.
@@ -113,6 +175,12 @@ pub struct RecordPolicy {
     pub adopt_names: BTreeSet<DomainName>,
     /// May the record be made if it does not exist?
     pub create: bool,
+    /// What is published when every target is Down.
+    pub all_down: AllDown,
+    /// When a record that changes too often is left alone.
+    pub flapping: Flapping,
+    /// How several agents agree.
+    pub coordination: Coordination,
 }
 
 impl RecordPolicy {

@@ -131,7 +131,11 @@ fn side_of_sets(
     sets: &std::collections::BTreeMap<RecordType, RecordSet>,
 ) -> Side {
     let (name, native) = (record.name.clone(), serde_json::Value::Null);
-    side(policy, record, &Snapshot { name, sets: sets.clone(), version: providers::Version::Values, native })
+    side(
+        policy,
+        record,
+        &Snapshot { name, sets: sets.clone(), version: providers::Version::Values, marker: None, native },
+    )
 }
 
 pub(super) fn withheld(
@@ -155,11 +159,11 @@ pub(super) fn withheld(
     event.after = Some(side_of_wish(wish));
     event.guard = Some(refusal.guard.as_str().into());
     match refusal.guard {
-        Guard::Foreign | Guard::Capability => {
+        Guard::Foreign | Guard::Capability | Guard::Flapping | Guard::StaleGeneration => {
             event.remedy = Some(refusal.remedy.clone());
             event.next = Some("the record stays as it is; the agent looks again every 30 s".into());
         }
-        Guard::HoldDown | Guard::UnverifiedTarget | Guard::Family => {
+        Guard::HoldDown | Guard::Velocity | Guard::UnverifiedTarget | Guard::Family => {
             event.next = Some(refusal.remedy.clone());
         }
     }

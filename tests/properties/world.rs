@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use failover::decision::{
-    Answer, CheckId, CheckPolicy, Endpoint, FailbackMode, Place, Policy, RecordPolicy, Require, Serve,
-    TargetId, TargetPolicy, Thresholds,
+    AllDown, Answer, CheckId, CheckPolicy, Coordination, Endpoint, FailbackMode, Flapping, Place, Policy,
+    RecordPolicy, Require, Serve, TargetId, TargetPolicy, Thresholds,
 };
 use proptest::prelude::*;
 use providers::{DomainName, RecordSet, RecordType, Snapshot, Ttl, Version};
@@ -38,7 +38,7 @@ pub(crate) fn sets_of<'a>(places: impl IntoIterator<Item = &'a Place>, ttl: u32)
 }
 
 pub(crate) fn snapshot(sets: Sets) -> Snapshot {
-    Snapshot { name: name(), sets, version: Version::Values, native: serde_json::Value::Null }
+    Snapshot { name: name(), sets, version: Version::Values, marker: None, native: serde_json::Value::Null }
 }
 
 /// So many random cases, or as many as `PROPTEST_CASES` says. What fails is kept beside its source and tried first
@@ -100,6 +100,9 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
             adopt: adopts.then(|| FOREIGN[1].parse().unwrap()).into_iter().collect(),
             adopt_names: BTreeSet::new(),
             create,
+            all_down: AllDown::default(),
+            flapping: Flapping::default(),
+            coordination: Coordination::default(),
         };
         policy.records.insert(name(), record);
         policy

@@ -77,10 +77,7 @@ pub async fn several_names_change_all_or_none(fixture: &dyn Fixture) -> Verdict 
     }
     let two = one.beside("many-two", &[v4(&["192.0.2.2"]), v6(&["2001:db8::2"])]).await?;
     let wish = answer([a(60, &["198.51.100.5"]), aaaa(60, &["2001:db8::5"])]);
-    let swaps = [
-        Swap { before: one.read().await?, after: wish.clone() },
-        Swap { before: two.read().await?, after: wish.clone() },
-    ];
+    let swaps = [Swap::new(one.read().await?, wish.clone()), Swap::new(two.read().await?, wish.clone())];
     two.arrange(&[v4(&["192.0.2.66"])]).await?;
     let serial = fixture.serial().await;
     // The stale one last, then first: an adapter that goes name by name is caught by one of the two orders.
@@ -91,7 +88,7 @@ pub async fn several_names_change_all_or_none(fixture: &dyn Fixture) -> Verdict 
     one.holds(&answer([a(60, &["192.0.2.1"])])).await?;
     two.holds(&answer([a(60, &["192.0.2.66"])])).await?;
 
-    let swaps = [swaps[0].clone(), Swap { before: two.read().await?, after: wish.clone() }];
+    let swaps = [swaps[0].clone(), Swap::new(two.read().await?, wish.clone())];
     one.client.swap(&one.zone, &swaps).await?;
     one.holds(&wish).await?;
     two.holds(&wish).await
@@ -111,7 +108,7 @@ pub async fn more_names_than_the_card_says_are_refused(fixture: &dyn Fixture) ->
             let mut before = before.clone();
             before.name = super::stage::below(fixture, &format!("too-many-{number}"));
             before.sets.clear();
-            Swap { before, after: answer([a(60, &["198.51.100.5"])]) }
+            Swap::new(before, answer([a(60, &["198.51.100.5"])]))
         })
         .collect();
     let result = stage.client.swap(&stage.zone, &swaps).await;

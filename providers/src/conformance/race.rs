@@ -126,7 +126,7 @@ impl Writer {
             let Some(before) = self.read().await? else { continue };
             let from = number(&before);
             let after = self.counter.fetch_add(1, Ordering::Relaxed);
-            let swap = [crate::Swap { before, after: sets(after) }];
+            let swap = [crate::Swap::new(before, sets(after))];
             let call = self.client.swap(&self.zone, &swap);
             let result = tokio::time::timeout(CALL_DEADLINE, call).await;
             match (result.unwrap_or_else(|_| Err(Fault::Unknown("no reply in time".into()))), from) {

@@ -101,7 +101,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) async fn try_swap(&self, before: Snapshot, after: AnswerSets) -> Result<Receipt, Fault> {
-        self.client.swap(&self.zone, &[Swap { before, after }]).await
+        self.client.swap(&self.zone, &[Swap::new(before, after)]).await
     }
 
     /// Reads, swaps to `after`, and holds the provider to it.

@@ -145,7 +145,7 @@ impl Broken {
     /// The mock's own swap from whatever is there now.
     async fn replace(&self, zone: &Zone, swap: &Swap, after: AnswerSets) -> Result<Receipt, Fault> {
         let before = self.inner.peek(swap.name())?;
-        self.inner.swap(zone, &[Swap { before, after }]).await
+        self.inner.swap(zone, &[Swap::new(before, after)]).await
     }
 
     fn still_holds(&self, swap: &Swap) -> Result<Snapshot, Fault> {
@@ -188,7 +188,7 @@ impl Broken {
                     }
                 }
                 before.native = serde_json::Value::Null;
-                self.inner.swap(zone, &[Swap { before, after: swap.after.clone() }]).await
+                self.inner.swap(zone, &[Swap::new(before, swap.after.clone())]).await
             }
             How::DeletesThenAdds => {
                 self.still_holds(swap)?;

@@ -55,7 +55,7 @@ pub async fn the_second_time_there_is_nothing_to_do(fixture: &dyn Fixture) -> Ve
     let wish = stage.client.normalize(answer([a(60, &["198.51.100.5"]), aaaa(60, &["2001:db8::5"])]));
     stage.swap_to(wish.clone()).await?;
     let serial = fixture.serial().await;
-    let again = Swap { before: stage.read().await?, after: wish };
+    let again = Swap::new(stage.read().await?, wish);
     if !again.changes().is_empty() {
         return Err(broken(format!("after the swap there is still something to do: {:?}", again.changes())));
     }

@@ -280,7 +280,8 @@ mod tests {
         locked(&state.book).chain.remember(&www, &Node::default());
         let before = state.zones().expect("there").snapshot(&zone, &www).expect("there");
         let after = AnswerSets::new([a("192.0.2.2")]).expect("an answer");
-        let fault = state.swap(&zone, &[Swap { before, after }], Extent::Whole).expect_err("a broken chain");
+        let fault =
+            state.swap(&zone, &[Swap::new(before, after)], Extent::Whole).expect_err("a broken chain");
         assert_eq!(fault.kind(), "invalid");
         assert_eq!(state.violations().len(), 1);
         assert_eq!(state.writes(), 1, "only the edit");

@@ -49,7 +49,7 @@ async fn move_to(
     sets: impl IntoIterator<Item = RecordSet>,
 ) -> Result<Receipt, Fault> {
     let before = read(mock, zone).await;
-    mock.swap(zone, &[Swap { before, after: AnswerSets::new(sets).expect("an answer") }]).await
+    mock.swap(zone, &[Swap::new(before, AnswerSets::new(sets).expect("an answer"))]).await
 }
 
 fn summary(mock: &MockProvider) -> String {
@@ -190,7 +190,7 @@ async fn a_person_edits_the_file_while_the_agent_runs() {
     let text = std::fs::read_to_string(&file).expect("a text");
     std::fs::write(&file, text.replace("203.0.113.10", "192.0.2.66")).expect("saved");
     assert_eq!(read(&mock, &zone).await.summary(), "192.0.2.66");
-    let swap = [Swap { before, after: AnswerSets::new([a("198.51.100.5")]).expect("an answer") }];
+    let swap = [Swap::new(before, AnswerSets::new([a("198.51.100.5")]).expect("an answer"))];
     let fault = mock.swap(&zone, &swap).await.expect_err("the person came first");
     assert_eq!(fault.kind(), "conflict");
 

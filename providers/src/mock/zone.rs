@@ -162,7 +162,13 @@ impl Zones {
             let texts = node.others.iter().filter(|set| set.record_type == "TXT");
             sets.extend(texts.filter_map(text_set).map(|set| (RecordType::Txt, set)));
         }
-        Ok(Snapshot { name: name.clone(), sets, version: Version::Values, native: serde_json::Value::Null })
+        Ok(Snapshot {
+            name: name.clone(),
+            sets,
+            version: Version::Values,
+            marker: None,
+            native: serde_json::Value::Null,
+        })
     }
 
     /// The zones after all these swaps, or a fault and nothing.

@@ -85,7 +85,7 @@ async fn comments_and_disabled_records_stay() {
     assert_eq!(before.native["A"]["comments"][0], comment);
 
     // The family goes; what was parked beside it does not.
-    let swap = Swap { before, after: answer([a(60, "198.51.100.5")]) };
+    let swap = Swap::new(before, answer([a(60, "198.51.100.5")]));
     provider.swap(&zone(ZONE), &[swap]).await.expect("written");
     let v4 = listed(&server, "A");
     assert_eq!(v4["records"], json!([record("192.0.2.9", true), record("198.51.100.5", false)]));
@@ -97,7 +97,7 @@ async fn comments_and_disabled_records_stay() {
 
     // What was disabled and is wanted now is enabled, once.
     let before = read(&provider, WWW).await;
-    let swap = Swap { before, after: answer([a(60, "192.0.2.9"), v6("2001:db8::5")]) };
+    let swap = Swap::new(before, answer([a(60, "192.0.2.9"), v6("2001:db8::5")]));
     provider.swap(&zone(ZONE), &[swap]).await.expect("written");
     assert_eq!(listed(&server, "A")["records"], json!([record("192.0.2.9", false)]));
     assert_eq!(
@@ -118,7 +118,7 @@ async fn comments_alone_stay_when_their_family_goes() {
         ],
     );
     let provider = provider(&by_http(&server));
-    let swap = Swap { before: read(&provider, WWW).await, after: answer([a(60, "198.51.100.5")]) };
+    let swap = Swap::new(read(&provider, WWW).await, answer([a(60, "198.51.100.5")]));
     provider.swap(&zone(ZONE), &[swap]).await.expect("written");
     assert_eq!(listed(&server, "AAAA")["comments"], json!([comment]));
     assert_eq!(server.ask(WWW, "AAAA").values(), Vec::<&str>::new());
@@ -135,7 +135,7 @@ async fn a_name_with_addresses_of_another_making_is_left_alone() {
     );
     let serial = server.serial(ZONE);
     let provider = provider(&by_http(&server));
-    let swap = Swap { before: read(&provider, WWW).await, after: answer([a(60, "192.0.2.1")]) };
+    let swap = Swap::new(read(&provider, WWW).await, answer([a(60, "192.0.2.1")]));
     let fault = provider.swap(&zone(ZONE), &[swap]).await.expect_err("refused");
     assert!(matches!(&fault, Fault::Unsupported(why) if why.contains("LUA")), "{fault}");
     assert_eq!(server.serial(ZONE), serial);
@@ -176,7 +176,7 @@ async fn wrong_settings_are_named_and_the_key_is_not() {
 async fn move_of_www(server: &Pdns) -> Swap {
     server.set(WWW, &["60 A 192.0.2.1"]);
     let before = read(&provider(&by_http(server)), WWW).await;
-    Swap { before, after: answer([a(60, "192.0.2.2")]) }
+    Swap::new(before, answer([a(60, "192.0.2.2")]))
 }
 
 /// bad day: provider: `PowerDNS` loses the answer to a write | read again before anything else: it tells
@@ -275,7 +275,7 @@ async fn answering(patch: Vec<u8>) -> PowerDnsProvider {
 
 async fn patched(patch: Vec<u8>) -> Result<Option<u32>, Fault> {
     let provider = answering(patch).await;
-    let swap = Swap { before: read(&provider, WWW).await, after: answer([a(60, "192.0.2.2")]) };
+    let swap = Swap::new(read(&provider, WWW).await, answer([a(60, "192.0.2.2")]));
     provider.swap(&zone(ZONE), &[swap]).await.map(|receipt| receipt.serial)
 }
 

@@ -108,7 +108,7 @@ async fn a_reading_that_is_answered_with_nonsense_is_no_reading() {
 async fn a_write_that_is_answered_with_nonsense_may_have_been_made() {
     for (name, reply) in replies() {
         let (provider, sent) = provider("PATCH", reply).await;
-        let swap = Swap { before: read(&provider, WWW).await, after: answer([a(60, "192.0.2.2")]) };
+        let swap = Swap::new(read(&provider, WWW).await, answer([a(60, "192.0.2.2")]));
         let result = provider.swap(&zone(ZONE), &[swap]).await;
         assert!(matches!(&result, Err(Fault::Unknown(why)) if why.len() < 1000), "{name}: {result:?}");
         let sent = sent.load(Ordering::SeqCst);

@@ -45,7 +45,7 @@ fn provider(config: &Rfc2136Config) -> Rfc2136Provider {
 async fn move_of_www(server: &impl DnsServer) -> Swap {
     server.set(WWW, &["60 A 192.0.2.1"]);
     let before = read(&provider(&by_update(server)), WWW).await;
-    Swap { before, after: answer([a(60, "192.0.2.2")]) }
+    Swap::new(before, answer([a(60, "192.0.2.2")]))
 }
 
 /// What zone, read and swap say; nothing must be written.
@@ -170,12 +170,13 @@ async fn a_zone_that_is_not_served_is_a_matter_of_configuration() {
         let name: failover_providers::DomainName = "www.other.test".parse().expect("a name");
         let other = zone("other.test");
         let before = Snapshot {
+            marker: None,
             name: name.clone(),
             sets: std::iter::once((RecordType::A, a(60, "192.0.2.1"))).collect(),
             version: failover_providers::Version::Values,
             native: serde_json::Value::Null,
         };
-        let swap = Swap { before, after: answer([a(60, "192.0.2.2")]) };
+        let swap = Swap::new(before, answer([a(60, "192.0.2.2")]));
         let results = [
             provider.zone(&name).await.err(),
             provider.read(&other, std::slice::from_ref(&name)).await.err(),
@@ -287,8 +288,7 @@ async fn as_many_names_as_the_card_says_fit_one_update_whatever_their_length() {
         };
         for last in [1, 2] {
             let before = provider.read(&zone(ZONE), &names).await.expect("readable");
-            let swaps: Vec<Swap> =
-                before.into_iter().map(|before| Swap { before, after: sets(last) }).collect();
+            let swaps: Vec<Swap> = before.into_iter().map(|before| Swap::new(before, sets(last))).collect();
             let serial = server.serial(ZONE);
             provider
                 .swap(&zone(ZONE), &swaps)
@@ -323,8 +323,7 @@ async fn an_alias_that_cannot_be_says_what_is_in_its_way() {
     let provider = provider(&by_update(&server));
     let before = read(&provider, WWW).await;
     let alias = RecordSet::new(Ttl(60), Values::Cname("dr.example.net".parse().expect("a name")));
-    let fault =
-        provider.swap(&zone(ZONE), &[Swap { before, after: answer([alias]) }]).await.expect_err("refused");
+    let fault = provider.swap(&zone(ZONE), &[Swap::new(before, answer([alias]))]).await.expect_err("refused");
     assert!(matches!(&fault, Fault::Unsupported(why) if why.contains("MX")), "{fault}");
     assert_eq!(server.ask(WWW, "A").values(), ["192.0.2.1"]);
 }
@@ -336,7 +335,7 @@ async fn a_name_that_only_a_wildcard_answers_is_a_conflict_that_says_so() {
     let provider = provider(&by_update(&server));
     let before = read(&provider, WWW).await;
     assert_eq!(before.summary(), "192.0.2.1");
-    let swap = Swap { before, after: answer([a(60, "192.0.2.2")]) };
+    let swap = Swap::new(before, answer([a(60, "192.0.2.2")]));
     let fault = provider.swap(&zone(ZONE), &[swap]).await.expect_err("there is no such name");
     assert!(matches!(&fault, Fault::Conflict(why) if why.contains("wildcard")), "{fault}");
 }

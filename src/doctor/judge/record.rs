@@ -168,6 +168,7 @@ mod tests {
         let sets = v4.map(|v4| (RecordType::A, RecordSet::new(Ttl(ttl), Values::A(v4))));
         let native = serde_json::Value::Null;
         Snapshot {
+            marker: None,
             name: record.name.clone(),
             sets: sets.into_iter().collect(),
             version: Version::Values,

@@ -127,6 +127,7 @@ mod tests {
 
     fn held() -> Snapshot {
         Snapshot {
+            marker: None,
             name: "www.example.test".parse().unwrap(),
             sets: sets("192.0.2.1"),
             version: Version::Values,

@@ -1,0 +1,97 @@
+//! The flap penalty of a record: each change adds to it, time halves it. The arithmetic of RFC 2439 sections 4.2 and 4.4, with a
+//! change of the record for the "flap".
+
+use std::time::Duration;
+
+use super::{Flapping, Moment};
+
+/// What one change adds.
+pub const PER_CHANGE: u32 = 1000;
+
+/// A figure of merit at a moment. It only falls after it, so two numbers say everything about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Penalty {
+    /// Its height at `at`.
+    pub value: u32,
+    /// When the record was changed last.
+    pub at: Moment,
+}
+
+impl Penalty {
+    /// What is left of it now, rounded up: rounding down would let a change through a moment too early.
+    pub fn now(&self, now: Moment, half_life: Duration) -> u32 {
+        let halvings = now.since(self.at).as_secs_f64() / half_life.as_secs_f64().max(f64::MIN_POSITIVE);
+        let left = (f64::from(self.value) * (-halvings).exp2()).ceil();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to a u32")]
+        let left = left as u32;
+        left
+    }
+
+    /// The penalty right after a change at `now`. It cannot grow beyond one change above `suppress`: a change is made only
+    /// below it, and what is read elsewhere is not to hold a record for ever (RFC 2439 section 4.2, "ceiling").
+    #[must_use]
+    pub fn after_change(before: Option<Penalty>, now: Moment, flapping: &Flapping) -> Penalty {
+        let left = before.map_or(0, |penalty| penalty.now(now, flapping.half_life));
+        Penalty { value: left.saturating_add(PER_CHANGE).min(flapping.ceiling()), at: now }
+    }
+
+    /// Until when the record is left alone: from the change that took the penalty to `suppress` until it has fallen below
+    /// `reuse`. `None` when it is not, or no longer.
+    ///
+    /// Nothing but these two numbers is needed, because a penalty rises at changes only, and none is made meanwhile.
+    pub fn suppressed_until(&self, now: Moment, flapping: &Flapping) -> Option<Moment> {
+        if self.value < flapping.suppress {
+            return None;
+        }
+        // Below `reuse`, not at it.
+        let below = flapping.reuse.saturating_sub(1).max(1);
+        let halvings = (f64::from(self.value) / f64::from(below)).log2();
+        let lasts = flapping.half_life.mul_f64(halvings.max(0.0)) + Duration::from_millis(1);
+        Some(self.at + lasts).filter(|until| now < *until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::at;
+    use super::*;
+
+    #[test]
+    fn it_halves_and_never_rises_by_itself() {
+        let penalty = Penalty { value: 4000, at: at(0) };
+        let half_life = Duration::from_mins(15);
+        let left: Vec<u32> =
+            [0, 900, 1800, 36_000_000].into_iter().map(|s| penalty.now(at(s), half_life)).collect();
+        assert_eq!(left, [4000, 2000, 1000, 0]);
+        assert_eq!(penalty.now(at(-5), half_life), 4000, "a moment before it");
+    }
+
+    #[test]
+    fn four_changes_in_a_row_suppress_and_two_half_lives_and_a_bit_let_go() {
+        let flapping = Flapping::default();
+        let mut penalty = None;
+        let mut suppressed = Vec::new();
+        for second in [0, 1, 2, 3, 4] {
+            let next = Penalty::after_change(penalty, at(second), &flapping);
+            suppressed.push(next.suppressed_until(at(second), &flapping).is_some());
+            penalty = Some(next);
+        }
+        assert_eq!(suppressed, [false, false, false, false, true], "a hair below 4000 after the fourth");
+        let last = penalty.expect("five changes");
+        let until = last.suppressed_until(at(4), &flapping).expect("suppressed");
+        assert!(
+            last.now(until, flapping.half_life) < flapping.reuse,
+            "{}",
+            last.now(until, flapping.half_life)
+        );
+        assert!(last.now(until - Duration::from_secs(3), flapping.half_life) >= flapping.reuse);
+        assert_eq!(last.suppressed_until(until, &flapping), None);
+    }
+
+    #[test]
+    fn it_has_a_ceiling_whatever_is_read_elsewhere() {
+        let flapping = Flapping::default();
+        let absurd = Penalty { value: u32::MAX, at: at(0) };
+        assert_eq!(Penalty::after_change(Some(absurd), at(0), &flapping).value, flapping.ceiling());
+    }
+}
