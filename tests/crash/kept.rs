@@ -50,6 +50,12 @@ impl Kept {
         self.texts("SELECT id FROM events").into_iter().collect()
     }
 
+    /// The ids of those that it holds for delivered.
+    pub(crate) fn delivered(&self) -> BTreeSet<String> {
+        let query = "SELECT events.id FROM events JOIN deliveries ON event = seq WHERE state = 'delivered'";
+        self.texts(query).into_iter().collect()
+    }
+
     /// How many deliveries are not done.
     pub(crate) fn undelivered(&self) -> usize {
         self.texts("SELECT state FROM deliveries WHERE state <> 'delivered'").len()
