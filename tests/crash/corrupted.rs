@@ -12,6 +12,7 @@ use crate::agent::{Done, Site};
 use crate::dice::{Dice, seed};
 use crate::lane::{Lane, side_by_side};
 use crate::moment::{After, Moment};
+use crate::round::{AWAY, Round};
 use crate::stage::{ALPHA, BETA, PRIMARY, Way};
 use crate::wire::Weather;
 
@@ -60,23 +61,38 @@ fn a_state_that_is_damaged_at_random_never_leads_to_a_wrong_write() {
     assert!(said, "no damage was ever noticed: damage more: {kinds:?}");
 }
 
-/// What agents leave behind: one that ended, one that was killed after a failover, one in the middle of it.
-fn images(lane: &mut Lane) -> Vec<Image> {
-    let moments = [None, Some(After::Told), Some(After::Kept)];
-    moments
-        .map(|after| {
-            let mut round = lane.round("an image");
-            round.outage();
-            match after {
-                Some(after) => {
-                    Moment { after, delay: std::time::Duration::ZERO }.wait(&round);
-                    round.kill();
-                }
-                None => drop(round.in_the_end()),
-            }
-            Image::of(&round.state_file())
-        })
-        .to_vec()
+/// What agents leave behind: while all is well, or in an outage.
+struct Images {
+    well: Vec<Image>,
+    outage: Vec<Image>,
+}
+
+fn images(lane: &mut Lane) -> Images {
+    let well = [true, false].map(|stops| {
+        let round = lane.round("an image, all is well");
+        leave(round, stops)
+    });
+    // One that ended, one that was killed after its failover, one in the middle of it.
+    let outage = [None, Some(After::Told), Some(After::Kept)].map(|after| {
+        let round = lane.round("an image, in an outage");
+        round.outage();
+        match after {
+            Some(after) => Moment { after, delay: std::time::Duration::ZERO }.wait(&round),
+            None => round.settled(AWAY),
+        }
+        leave(round, after.is_none())
+    });
+    Images { well: well.to_vec(), outage: outage.to_vec() }
+}
+
+/// The agent stops or is killed; what it leaves.
+fn leave(mut round: Round, stops: bool) -> Image {
+    if stops {
+        round.agent.take().expect("it runs").terminate();
+    } else {
+        round.kill();
+    }
+    Image::of(&round.state_file())
 }
 
 impl Image {
@@ -161,12 +177,13 @@ fn piece(start: usize, length: usize, end: usize) -> Range<usize> {
 fn one_damage(
     lane: &Lane,
     site: &Site,
-    images: &[Image],
+    images: &Images,
     n: u64,
     dice: &mut Dice,
 ) -> (Finds, &'static str, u32) {
     let finds = [Finds::Order, Finds::Outage, Finds::FailedOver][index(dice, 3)];
     // One that ended has all its pages in the file, where nothing else guards them.
+    let images = if finds == Finds::Order { &images.well } else { &images.outage };
     let mut image = images[index(dice, images.len() + 1).saturating_sub(1)].clone();
     let damage = image.damage(dice);
     image.put(&site.path("failover.db"));
