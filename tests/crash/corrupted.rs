@@ -39,7 +39,7 @@ enum Finds {
     FailedOver,
 }
 
-/// bad day: state: damaged in a hundred random ways between two runs | said with the remedy, or harmless; never a wrong write
+/// bad day: state: damaged in a hundred random ways between two runs | said with the remedy, or harmless; no wrong write
 #[test]
 fn a_state_that_is_damaged_at_random_never_leads_to_a_wrong_write() {
     let seed = seed();

@@ -44,7 +44,7 @@ impl Count {
     }
 }
 
-/// bad day: agent: kill -9 at any moment of a failover, again and again, or with its disk | at BIND and PowerDNS: one write, one message
+/// bad day: agent: killed at any moment of a failover, again and again, or with its disk | one write, one message
 #[test]
 fn killed_at_200_moments_of_a_failover_it_writes_once_and_tells_once() {
     let seed = seed();

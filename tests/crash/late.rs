@@ -10,7 +10,7 @@ use crate::round::{AWAY, HOME};
 use crate::stage::{ALPHA, PRIMARY, Way};
 use crate::wire::Weather;
 
-/// bad day: provider: the network delivers a given-up UPDATE after the failback | the server takes it: told as drift, put right
+/// bad day: provider: the network delivers a given-up UPDATE after the failback | taken; told as drift, put right
 /// Its precondition is true again, and its signature is still young enough (RFC 8945 section 5.2.3): no server can know
 /// better, and the agent must.
 #[test]

@@ -35,7 +35,7 @@ struct Count {
     failures: usize,
 }
 
-/// bad day: provider: the network loses, delays, repeats and cuts | every change is made; one write each where the provider compares and swaps
+/// bad day: provider: the network loses, delays, repeats and cuts | every change is made and told once; by UPDATE one write each
 #[test]
 fn through_a_storm_every_change_is_made_and_told_once() {
     let seed = seed();

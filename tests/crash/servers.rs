@@ -32,7 +32,7 @@ struct Count {
     told_back: usize,
 }
 
-/// bad day: provider: a real server is frozen, stopped or killed at any moment of a failover | one write when it is back; told if it lasts
+/// bad day: provider: a real server is frozen, stopped or killed in a failover | one write when it is back; told if it lasts
 #[test]
 fn a_server_that_falls_in_a_failover_gets_one_write_when_it_is_back() {
     let seed = seed();

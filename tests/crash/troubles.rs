@@ -57,7 +57,7 @@ impl Trouble {
     }
 }
 
-/// bad day: agent: disk full, file locked, damaged or gone, no descriptors, in the middle of a failover, and killed in it | one write
+/// bad day: agent: disk, state file or descriptors taken away in a failover, and killed in it | one write
 #[test]
 fn whatever_the_machine_takes_away_in_a_failover_it_is_one_write() {
     let seed = seed();
