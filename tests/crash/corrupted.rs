@@ -220,7 +220,12 @@ fn outcome(done: &Done, happened: &str) -> &'static str {
     if !text.contains("the state cannot be kept") && done.code != 1 {
         return "not noticed";
     }
-    let remedies = ["move it away (mv ", "run that version, or point agent.state at another file"];
+    let remedies = [
+        "move it away (mv ",
+        "run that version, or point agent.state at another file",
+        // One octet of the header makes a file that `SQLite` may only read.
+        "look at the disk, and at the owner and mode of the file",
+    ];
     assert!(remedies.iter().any(|remedy| text.contains(remedy)), "no remedy: {text}: {happened}");
     "said"
 }
