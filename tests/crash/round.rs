@@ -226,6 +226,12 @@ impl Round<'_> {
     pub(crate) fn ended(&mut self, moves: &[Move]) -> u32 {
         let last = *moves.last().expect("something happened");
         self.settled(last);
+        if !self.damaged && !self.forgot && !self.told("state.unwritable").is_empty() {
+            // What was not kept meanwhile is kept as soon as it can be.
+            self.wait_for("the state is kept again", || {
+                (!self.told("state.recovered").is_empty()).then_some(())
+            });
+        }
         if !self.damaged {
             self.wait_for("everything delivered", || {
                 let kept = Kept::of_running(&self.state_file())?;
