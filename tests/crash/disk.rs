@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// A file system of two megabytes, mounted where only a process that holds it can see it (mount_namespaces(7)), so that
+/// A file system of two megabytes, mounted where only a process that holds it can see it (`mount_namespaces(7)`), so that
 /// nothing stays mounted whatever happens to the test.
 pub(crate) struct Disk {
     holder: Child,
@@ -48,7 +48,7 @@ impl Disk {
     pub(crate) fn fill(&self) {
         let mut file = File::create(self.outside("fill")).expect("it is ours");
         // The last part is short.
-        for part in [&[0; 65_536][..], &[0; 512], &[0]] {
+        for part in [&[0; 8192][..], &[0; 512], &[0]] {
             while file.write_all(part).is_ok() {}
         }
     }

@@ -36,7 +36,9 @@ impl Count {
     fn add(&mut self, other: &Count) {
         self.failovers += other.failovers;
         self.kills += other.kills;
-        other.phases.iter().for_each(|(phase, n)| *self.phases.entry(*phase).or_default() += n);
+        for (phase, n) in &other.phases {
+            *self.phases.entry(*phase).or_default() += n;
+        }
         self.disks_lost += other.disks_lost;
         self.writes += other.writes;
         self.messages += other.messages;
@@ -60,7 +62,9 @@ fn killed_at_200_moments_of_a_failover_it_writes_once_and_tells_once() {
         count
     });
     let mut all = Count::default();
-    counts.iter().for_each(|count| all.add(count));
+    for count in &counts {
+        all.add(count);
+    }
     let of = |phase: Phase| all.phases.get(&phase).copied().unwrap_or_default();
     println!(
         "killed {} times in {} failovers (before the decision {}, kept and not written {}, written and not confirmed {}, \

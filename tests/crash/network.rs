@@ -10,7 +10,7 @@ use crate::dice::{Dice, seed};
 use crate::lane::{Lane, side_by_side};
 use crate::round::{AWAY, HOME};
 use crate::stage::{PRIMARY, Way};
-use crate::wire::Weather;
+use crate::wire::{Weather, Wire};
 
 /// Which server, how it is written, and how often the record goes there and back.
 const LANES: [(Way, u32); 3] = [(Way::Bind, 6), (Way::PowerDnsHttp, 6), (Way::PowerDnsUpdate, 6)];
@@ -48,7 +48,7 @@ fn through_a_storm_every_change_is_made_and_told_once() {
         lane.stage.settings.failback_after = "500ms";
         let mut count = Count::default();
         (0..times).for_each(|n| there_and_back(&mut lane, n, &mut dice, &mut count));
-        let faults = lane.wires().flat_map(|wire| wire.faults());
+        let faults = lane.wires().flat_map(Wire::faults);
         faults.for_each(|(kind, n)| *count.faults.entry(kind).or_default() += n);
         println!("{way:?}: {} changes, {} writes, faults {:?}", count.changes, count.writes, count.faults);
         count

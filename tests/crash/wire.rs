@@ -225,7 +225,7 @@ impl Shared {
 
     /// Datagrams: the same, without a connection that could break.
     fn listen(self: &Arc<Self>, socket: &UdpSocket) {
-        let mut buffer = [0; 65_535];
+        let mut buffer = vec![0; 65_535];
         while let Ok((length, client)) = socket.recv_from(&mut buffer) {
             let (request, fate, shared) = (buffer[..length].to_vec(), self.fate(), Arc::clone(self));
             let socket = socket.try_clone().expect("a handle");
@@ -326,7 +326,7 @@ fn wrote(protocol: Protocol, request: &[u8], answer: &[u8]) -> bool {
     protocol.writes(request)
         && match protocol {
             // RFC 1035 section 4.1.1, behind two octets of length: NOERROR is 0.
-            Protocol::Dns => answer.get(5).is_some_and(|octet| octet & 0b1111 == 0),
+            Protocol::Dns => answer.get(5).is_some_and(|octet| octet.trailing_zeros() >= 4),
             Protocol::Http => answer.get(9..12).is_some_and(|status| status == b"204"),
         }
 }
