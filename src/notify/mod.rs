@@ -9,6 +9,8 @@
 
 mod backoff;
 mod channel;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod http;
 mod lane;
 mod log;

@@ -3,11 +3,10 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::dns::{self, Reply};
-use crate::script::{Script, signal};
-use crate::wait::wait_until;
+use crate::process::{freeze, kill, thaw};
+use crate::script::Script;
 
 /// The zone every server has unless told otherwise: SOA, NS, and an address for `ns1`.
 pub const ZONE: &str = "example.test";
@@ -43,25 +42,19 @@ pub trait DnsServer {
     /// Starts it again where it was: same ports, same zones.
     fn start_again(&mut self);
 
-    /// Freezes it: connections are taken by the kernel, nothing is answered.
+    /// Freezes it: from the return on, connections are taken by the kernel and nothing is answered.
     fn freeze(&self) {
-        signal(&self.pid(), "STOP");
+        freeze(&self.pid());
     }
 
     /// Lets a frozen one go on.
     fn thaw(&self) {
-        signal(&self.pid(), "CONT");
+        thaw(&self.pid());
     }
 
     /// Kills it; [`DnsServer::start_again`] starts it with what it had on its disk.
     fn kill(&self) {
-        let pid = self.pid();
-        signal(&pid, "KILL");
-        wait_until(&format!("the end of {} ({pid})", self.label()), Duration::from_mins(1), || {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // Gone, or dead and waiting for whoever adopted it (proc_pid_stat(5)).
-            stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z')).then_some(())
-        });
+        kill(&self.pid());
     }
 
     /// Asks it one question.
@@ -167,12 +160,12 @@ impl Bind {
 
     /// Freezes the secondary of this place (from 0): it answers nothing and learns nothing.
     pub fn freeze_secondary(&self, place: usize) {
-        signal(self.secondary_pid(place), "STOP");
+        freeze(self.secondary_pid(place));
     }
 
     /// Lets a frozen secondary go on.
     pub fn thaw_secondary(&self, place: usize) {
-        signal(self.secondary_pid(place), "CONT");
+        thaw(self.secondary_pid(place));
     }
 
     fn secondary_pid(&self, place: usize) -> &str {
