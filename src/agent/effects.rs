@@ -6,7 +6,7 @@ use providers::DomainName;
 
 use super::event_loop::{Agent, Mode};
 use super::log;
-use super::restore::jobs;
+use super::restore::{jobs, override_row};
 use super::systemd;
 use crate::decision::{
     Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work, counted,
@@ -48,6 +48,10 @@ impl Agent {
                     batch.trackers.extend(self.decision.saved_target(&target, &now));
                 }
                 Effect::KeepRecord(record) => batch.records.extend(self.record_row(&record, &now)),
+                Effect::KeepOverride(order) => {
+                    batch.overrides.push((order.key(), Some(override_row(&order, &now))))
+                }
+                Effect::DropOverride(key) => batch.overrides.push((key, None)),
                 Effect::Write(work) => {
                     let row = self.change_row(&work, &now);
                     self.open.insert(row.id.clone(), row.clone());
@@ -118,6 +122,7 @@ impl Agent {
             && batch.records.is_empty()
             && batch.changes.is_empty()
             && batch.events.is_empty()
+            && batch.overrides.is_empty()
             // What was not kept before may be due.
             && self.ledger.next_try().is_none();
         if nothing || matches!(self.mode, Mode::Plan { .. }) {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use providers::{Snapshot, Swap, Version};
 
 use crate::config::Config;
-use crate::decision::{Endpoint, EventKind, Motive, Now, Options, Saved, SavedRecord, Work};
+use crate::decision::{
+    Endpoint, EventKind, Motive, Now, Options, Override, Overrides, Saved, SavedRecord, Work,
+};
 use crate::probe::{Job, JobKey};
-use crate::store::{ChangeRow, Loaded, RecordRow};
+use crate::store::{ChangeRow, Loaded, OverrideRow, RecordRow};
 
 /// Everything that is probed.
 pub(super) fn jobs(config: &Config) -> Vec<Job> {
@@ -43,6 +46,29 @@ pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
         records: records.collect(),
         unconfirmed: unconfirmed.collect(),
         certificates: loaded.certificates,
+        overrides: overrides(loaded.overrides, now),
+    }
+}
+
+/// What a person ordered in an earlier run. Its end is that of the wall clock, but one that was set back since makes no
+/// override longer than it was.
+pub(super) fn overrides(kept: Vec<OverrideRow>, now: &Now) -> Overrides {
+    Overrides::new(kept.into_iter().map(|row| {
+        let length = row.until.duration_since(row.set).max(SignedDuration::ZERO).unsigned_abs();
+        let until = now.moment_ahead(row.until).min(now.moment + length);
+        let OverrideRow { what, reason, by, set, .. } = row;
+        Override { what, until, reason, by, set: now.moment_of(set) }
+    }))
+}
+
+/// An override as it is kept.
+pub(super) fn override_row(order: &Override, now: &Now) -> OverrideRow {
+    OverrideRow {
+        what: order.what.clone(),
+        until: now.wall_of(order.until),
+        reason: order.reason.clone(),
+        by: order.by.clone(),
+        set: now.wall_of(order.set),
     }
 }
 

@@ -109,7 +109,7 @@ fn text(explained: &Explained, paint: Paint) -> String {
         row("guard", &format!("{}: {}; {}{until}", guard.guard, guard.text, guard.remedy));
     }
     for order in &why.overrides {
-        row("override", order);
+        row("override", &output::override_words(order, now));
     }
     if let Some(trouble) = &why.trouble {
         let since = output::clock(trouble.since, now);

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::{Global, Output, setup};
 use crate::config::wrapped_at;
-use crate::decision::{ChangeReport, RecordReport, RecordStatus, Report, TargetId, Verdict, counted};
+use crate::decision::{
+    ChangeReport, OverrideReport, RecordReport, RecordStatus, Report, TargetId, Verdict, What, counted,
+};
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) {
@@ -77,6 +79,18 @@ pub(super) fn blindness(report: &Report, paint: Paint) -> String {
         let since = clock(since, report.time);
         paint.bad(&format!("BLIND since {since}: no witness answers; nothing is counted or written")) + "\n"
     })
+}
+
+/// `drained until 14:00:00 UTC by alice: a new kernel; to end it: failover undrain toronto`.
+pub(super) fn override_words(order: &OverrideReport, now: Timestamp) -> String {
+    let what = match &order.what {
+        What::Drain { target } => format!("{target} is drained"),
+        What::Pin { record, target } => format!("{record} is pinned to {target}"),
+        What::Pause { record: Some(record) } => format!("{record} is paused"),
+        What::Pause { record: None } => "everything is paused".to_owned(),
+    };
+    let OverrideReport { until, reason, by, end, .. } = order;
+    format!("{what} until {} by {by}: {reason}; to end it: {end}", clock(*until, now))
 }
 
 /// Every record: what is published, whose it is, where it stands and why.

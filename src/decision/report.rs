@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::record::Phase;
 use super::select::failback_due_at;
 use super::{
-    CheckId, Decision, Moment, Motive, Now, Outcome, Place, ProviderId, TargetId, Verdict, WitnessId, human,
-    say,
+    CheckId, Decision, Moment, Motive, Now, Outcome, OverrideReport, Place, ProviderId, TargetId, Verdict,
+    WitnessId, human, say,
 };
 
 /// Everything that is known now.
@@ -25,6 +25,9 @@ pub struct Report {
     pub targets: Vec<TargetReport>,
     /// The witnesses, by name.
     pub witnesses: Vec<WitnessReport>,
+    /// What a person orders, by kind and subject.
+    #[serde(default)]
+    pub overrides: Vec<OverrideReport>,
 }
 
 /// Where a record stands.
@@ -179,6 +182,7 @@ impl Decision {
                 .witnesses()
                 .map(|(id, seen)| WitnessReport { name: id.clone(), seen })
                 .collect(),
+            overrides: self.overrides.iter(now.moment).map(|order| order.report(now)).collect(),
         }
     }
 

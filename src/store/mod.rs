@@ -28,5 +28,6 @@ pub use history::EventFilter;
 pub use latency::{LatencyPoint, Span};
 pub use lock::{LockError, LockRole, StateLock};
 pub use rows::{
-    Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, Next, RecordRow,
+    Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, Next,
+    OverrideRow, RecordRow,
 };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use providers::{DomainName, RecordSet, RecordType};
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{ChannelId, Endpoint, EventKind, Recorded, SavedTracker, TargetId};
+use crate::decision::{ChannelId, Endpoint, EventKind, OverrideKey, Recorded, SavedTracker, TargetId, What};
 
 /// What is written together or not at all.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Batch {
     pub records: Vec<RecordRow>,
     /// Changes begun or ended; replaces what was kept of the same id.
     pub changes: Vec<ChangeRow>,
+    /// Overrides to keep, each in the place of an older one of its key, and those to keep no longer.
+    pub overrides: Vec<(OverrideKey, Option<OverrideRow>)>,
     /// Events that happened, each with the channels that must hear of it. An id that is known already is left alone.
     pub events: Vec<(Recorded, Vec<ChannelId>)>,
 }
@@ -36,6 +38,22 @@ pub struct RecordRow {
     pub incident: Option<String>,
     /// What was last said of this record and must not be said twice (a withheld change, all down), by topic.
     pub said: BTreeMap<String, String>,
+}
+
+/// What is kept of an override. Its times are the wall clock's, which a restart goes by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideRow {
+    /// What is ordered.
+    #[serde(flatten)]
+    pub what: What,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Who ordered it.
+    pub by: String,
+    /// When.
+    pub set: Timestamp,
 }
 
 /// How far a change got.
@@ -87,6 +105,8 @@ pub struct Loaded {
     pub open_changes: Vec<ChangeRow>,
     /// The ids of the events that told of certificates.
     pub certificates: BTreeSet<String>,
+    /// The overrides, those that are over meanwhile among them.
+    pub overrides: Vec<OverrideRow>,
 }
 
 /// Where a delivery stands.
