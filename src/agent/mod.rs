@@ -8,6 +8,7 @@ mod effects;
 mod event_loop;
 mod ledger;
 mod log;
+mod orders;
 mod reload;
 mod reloader;
 mod restore;
@@ -18,6 +19,8 @@ mod zones;
 
 pub use assemble::{AssembleError, assemble, assemble_dry};
 pub use event_loop::{Agent, Ending, Mode, StartError};
+pub use orders::{OrderError, drop_order, keep_order};
 pub use reload::{Fresh, Refused, Reload};
 pub use reloader::Reloader;
+pub use restore::overrides as kept_overrides;
 pub use world::{Hands, State, World};

@@ -52,7 +52,7 @@ pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
 
 /// What a person ordered in an earlier run. Its end is that of the wall clock, but one that was set back since makes no
 /// override longer than it was.
-pub(super) fn overrides(kept: Vec<OverrideRow>, now: &Now) -> Overrides {
+pub fn overrides(kept: Vec<OverrideRow>, now: &Now) -> Overrides {
     Overrides::new(kept.into_iter().map(|row| {
         let length = row.until.duration_since(row.set).max(SignedDuration::ZERO).unsigned_abs();
         let until = now.moment_ahead(row.until).min(now.moment + length);

@@ -93,6 +93,15 @@ pub(super) fn override_words(order: &OverrideReport, now: Timestamp) -> String {
     format!("{what} until {} by {by}: {reason}; to end it: {end}", clock(*until, now))
 }
 
+/// What a person orders, a line each.
+pub(super) fn overrides(report: &Report, paint: Paint) -> String {
+    let line = |order: &OverrideReport| {
+        let line = wrapped(&format!("order {}", override_words(order, report.time)), 6);
+        format!("{}\n", paint.doubtful(&line))
+    };
+    report.overrides.iter().map(line).collect()
+}
+
 /// Every record: what is published, whose it is, where it stands and why.
 pub(super) fn records(report: &Report, paint: Paint) -> String {
     let mut text = String::new();
@@ -204,6 +213,9 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
         let since =
             target.since.map_or_else(String::new, |since| format!(" since {}", clock(since, report.time)));
         let verdict = verdict(target.verdict, paint);
+        let drained =
+            |order: &OverrideReport| matches!(&order.what, What::Drain { target: of } if *of == target.name);
+        let since = if report.overrides.iter().any(drained) { since + ", drained" } else { since };
         let _ = writeln!(text, "  {:<width$}  {verdict}{since}", target.name.as_str());
         for endpoint in &target.endpoints {
             let Some(outcome) = &endpoint.outcome else { continue };

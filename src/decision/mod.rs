@@ -66,8 +66,9 @@ pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Tim
 pub use one_look::OneLook;
 pub use overrides::{
     LONGEST_OVERRIDE, MOST_OVERRIDES, Override, OverrideFault, OverrideKey, OverrideReport, Overrides, What,
+    plain_name,
 };
-pub use overrule::Consequence;
+pub use overrule::{Consequence, tell_ended, tell_set};
 pub use penalty::{PER_CHANGE, Penalty};
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};

@@ -180,28 +180,17 @@ impl Override {
         reason: &str,
         by: &str,
     ) -> Result<Self, OverrideFault> {
-        let (reason, by) = (reason.trim(), by.trim());
-        if reason.is_empty() {
+        if reason.trim().is_empty() {
             return Err(OverrideFault::NoReason);
         }
-        if by.is_empty() {
-            return Err(OverrideFault::Nobody);
-        }
-        for (name, text, most) in [("reason", reason, REASON), ("name", by, BY)] {
-            if text.chars().any(char::is_control) {
-                return Err(OverrideFault::Control { name });
-            }
-            if text.chars().count() > most {
-                return Err(OverrideFault::Long { name, most });
-            }
-        }
+        let (reason, by) = (plain("reason", reason, REASON)?, plain_name(by)?);
         if until < now + SHORTEST {
             return Err(OverrideFault::Over);
         }
         if until > now + LONGEST_OVERRIDE {
             return Err(OverrideFault::Endless);
         }
-        Ok(Override { what, until, reason: reason.to_owned(), by: by.to_owned(), set: now })
+        Ok(Override { what, until, reason, by, set: now })
     }
 
     /// What it is known by.
@@ -226,7 +215,7 @@ impl Override {
     }
 
     /// The same for programs.
-    pub(super) fn report(&self, now: &Now) -> OverrideReport {
+    pub fn report(&self, now: &Now) -> OverrideReport {
         OverrideReport {
             what: self.what.clone(),
             until: now.wall_of(self.until),
@@ -237,6 +226,26 @@ impl Override {
             end: self.key().remedy(),
         }
     }
+}
+
+/// The name of whoever orders, if it can be told: 1 to 64 characters, no control characters.
+///
+/// # Errors
+/// [`OverrideFault::Nobody`], `Long`, `Control`.
+pub fn plain_name(by: &str) -> Result<String, OverrideFault> {
+    if by.trim().is_empty() { Err(OverrideFault::Nobody) } else { plain("name", by, BY) }
+}
+
+/// A text that cannot spoil a terminal, a log or a message.
+fn plain(name: &'static str, text: &str, most: usize) -> Result<String, OverrideFault> {
+    let text = text.trim();
+    if text.chars().any(char::is_control) {
+        return Err(OverrideFault::Control { name });
+    }
+    if text.chars().count() > most {
+        return Err(OverrideFault::Long { name, most });
+    }
+    Ok(text.to_owned())
 }
 
 /// An override in force, as in `status -o json`.
@@ -282,6 +291,9 @@ pub enum OverrideFault {
         /// How long it may be.
         most: usize,
     },
+    /// It has no end, or two.
+    #[error("an override needs an end: add --for 2h, or --until 2026-11-22T18:00:00Z")]
+    NoEnd,
     /// It would be over at once.
     #[error("an override lasts at least 1 s, and this one would be over already: give it a later end")]
     Over,

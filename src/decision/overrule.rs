@@ -36,11 +36,11 @@ impl Decision {
         self.overrides.has_room(&order.key())
     }
 
-    /// Is there such an override to be ended?
+    /// The override that would be ended.
     ///
     /// # Errors
     /// [`OverrideFault::NotInForce`], which says what is in force.
-    pub fn may_clear(&self, now: Moment, key: &OverrideKey) -> Result<(), OverrideFault> {
+    pub fn may_clear(&self, now: Moment, key: &OverrideKey) -> Result<&Override, OverrideFault> {
         self.overrides.may_clear(now, key)
     }
 
@@ -53,7 +53,7 @@ impl Decision {
                 let key = order.key();
                 self.overrides.set(order.clone());
                 out.push(Effect::KeepOverride(order.clone()));
-                let mut event = set(now, &order);
+                let mut event = tell_set(now, &order);
                 event.next = Some(self.consequences_in_words(now, &key));
                 out.push(Effect::Say(Box::new(event), None));
                 key
@@ -61,7 +61,8 @@ impl Decision {
             Order::Clear { key, by } => {
                 let Some(order) = self.overrides.clear(&key) else { return };
                 out.push(Effect::DropOverride(key.clone()));
-                let mut event = ended(now, EventKind::OverrideCleared, &order, &format!("was ended by {by}"));
+                let mut event =
+                    tell_ended(now, EventKind::OverrideCleared, &order, &format!("was ended by {by}"));
                 event.next = Some(self.consequences_in_words(now, &key));
                 out.push(Effect::Say(Box::new(event), None));
                 key
@@ -79,7 +80,7 @@ impl Decision {
             out.push(Effect::DropOverride(key.clone()));
             let late = now.moment.since(order.until);
             let ago = if late.as_secs() > 0 { format!(" {} ago", human(late)) } else { String::new() };
-            let mut event = ended(now, EventKind::OverrideExpired, &order, &format!("has expired{ago}"));
+            let mut event = tell_ended(now, EventKind::OverrideExpired, &order, &format!("has expired{ago}"));
             event.next = Some(self.consequences_in_words(now, &key));
             out.push(Effect::Say(Box::new(event), None));
             for name in self.touched_by(&key) {
@@ -97,7 +98,7 @@ impl Decision {
             let Some(order) = self.overrides.clear(&key) else { continue };
             out.push(Effect::DropOverride(key));
             let why = "was dropped: its subject is no longer configured";
-            out.push(Effect::Say(Box::new(ended(now, EventKind::OverrideCleared, &order, why)), None));
+            out.push(Effect::Say(Box::new(tell_ended(now, EventKind::OverrideCleared, &order, why)), None));
         }
     }
 
@@ -243,13 +244,13 @@ impl Decision {
 }
 
 impl Overrides {
-    /// Is there such an override to be ended?
+    /// The override that would be ended.
     ///
     /// # Errors
     /// [`OverrideFault::NotInForce`], which says what is in force.
-    pub fn may_clear(&self, now: Moment, key: &OverrideKey) -> Result<(), OverrideFault> {
-        if self.get(now, key).is_some() {
-            return Ok(());
+    pub fn may_clear(&self, now: Moment, key: &OverrideKey) -> Result<&Override, OverrideFault> {
+        if let Some(order) = self.get(now, key) {
+            return Ok(order);
         }
         let what = match key {
             OverrideKey::Drain(target) => format!("{target} is not drained"),
@@ -267,7 +268,7 @@ impl Overrides {
 }
 
 /// What is told of an override that is in force from now on.
-pub(super) fn set(now: &Now, order: &Override) -> Event {
+pub fn tell_set(now: &Now, order: &Override) -> Event {
     let what = match &order.what {
         What::Drain { target } => format!("{} drained {target}", order.by),
         What::Pin { record, target } => format!("{} pinned {record} to {target}", order.by),
@@ -281,7 +282,7 @@ pub(super) fn set(now: &Now, order: &Override) -> Event {
 }
 
 /// What is told of one that is over.
-pub(super) fn ended(now: &Now, kind: EventKind, order: &Override, how: &str) -> Event {
+pub fn tell_ended(now: &Now, kind: EventKind, order: &Override, how: &str) -> Event {
     let Override { what, by, reason, .. } = order;
     let summary = format!("{what}, ordered by {by} until {}, {how}", order.end(now));
     let mut event = about(now, kind, order, summary);
