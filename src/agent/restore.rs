@@ -95,3 +95,36 @@ fn work_of(row: ChangeRow, now: &Now) -> Work {
         completed: row.completed_event.event,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::decision::{Moment, What};
+
+    /// What is left of a drain from 12:00 to 14:00 in a run that begins when the wall clock shows this.
+    fn left(wall: &str) -> Duration {
+        let time = |text: &str| -> Timestamp { format!("2026-11-22T{text}:00Z").parse().unwrap() };
+        let what = What::Drain { target: "toronto".into() };
+        let (reason, by) = ("new kernel".into(), "alice".into());
+        let row = OverrideRow { what, until: time("14:00"), reason, by, set: time("12:00") };
+        let now = Now { moment: Moment::ZERO, wall: time(wall) };
+        let kept = overrides(vec![row.clone()], &now);
+        let next_end = kept.next_end().unwrap();
+        if wall > "12:00" && wall < "14:00" {
+            let order = kept.iter(now.moment).next().unwrap();
+            assert_eq!(override_row(order, &now), row, "kept again it is the same");
+        }
+        next_end.since(now.moment)
+    }
+
+    #[test]
+    fn a_restart_goes_by_the_wall_clock_but_one_set_back_makes_no_order_longer() {
+        assert_eq!(left("12:30"), Duration::from_mins(90));
+        assert_eq!(left("15:00"), Duration::ZERO, "over");
+        assert_eq!(left("09:00"), Duration::from_hours(2), "not five hours");
+    }
+}

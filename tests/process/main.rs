@@ -16,6 +16,7 @@ mod history;
 mod lock;
 mod log;
 mod manual;
+mod orders;
 mod probe;
 mod provider;
 mod reload;
