@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::ports::free_port;
 use crate::process::Helper;
-use crate::wait::{free_port, wait_until};
+use crate::wait::wait_until;
 
 /// One request that a [`ChatSink`] took.
 #[derive(Clone, Debug, PartialEq)]

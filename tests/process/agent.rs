@@ -119,6 +119,16 @@ impl Agent {
         assert!(status.is_ok_and(|status| status.success()), "kill -s {name}");
     }
 
+    /// Freezes it; returns once it stands still.
+    #[track_caller]
+    pub(crate) fn freeze(&self) {
+        testkit::freeze(&self.pid().to_string());
+    }
+
+    pub(crate) fn thaw(&self) {
+        testkit::thaw(&self.pid().to_string());
+    }
+
     /// Waits for its end; the exit code, -1 when a signal ended it.
     #[track_caller]
     pub(crate) fn wait(&mut self, limit: std::time::Duration) -> i32 {
