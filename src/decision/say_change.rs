@@ -74,7 +74,7 @@ impl Telling<'_> {
     fn order(&self, before: &Side) -> Option<&Override> {
         let (now, wish) = (self.now.moment, &self.wish.targets);
         if let Some((_, order)) = self.overrides.pin(now, &self.record.name) {
-            return Some(order);
+            return Some(order).filter(|_| before.targets != *wish);
         }
         let left =
             |t: &&TargetId| !wish.contains(t) && (before.targets.contains(t) || self.current.contains(t));
