@@ -49,7 +49,7 @@ impl Agent {
                 }
                 Effect::KeepRecord(record) => batch.records.extend(self.record_row(&record, &now)),
                 Effect::KeepOverride(order) => {
-                    batch.overrides.push((order.key(), Some(override_row(&order, &now))))
+                    batch.overrides.push((order.key(), Some(override_row(&order, &now))));
                 }
                 Effect::DropOverride(key) => batch.overrides.push((key, None)),
                 Effect::Write(work) => {

@@ -1,5 +1,6 @@
 //! `failover drain`, `pin`, `pause`, and what ends them: an operator's word over the verdicts.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -284,7 +285,7 @@ fn words(ordered: &Ordered, silence: &str) -> String {
         text.push_str(&(output::wrapped(&format!("  {}", one.text), 4) + "\n"));
     }
     if ordered.consequences.len() > TOLD {
-        text.push_str(&format!("  and {} more: failover status\n", ordered.consequences.len() - TOLD));
+        let _ = writeln!(text, "  and {} more: failover status", ordered.consequences.len() - TOLD);
     }
     text
 }

@@ -199,7 +199,7 @@ pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> S
     }
     let waiting_for: Vec<TargetId> = unknown
         .into_iter()
-        .filter(|target| !(view.one_shot && view.targets.is_inscrutable(target)) && !view.is_drained(target))
+        .filter(|target| !(view.is_drained(target) || view.one_shot && view.targets.is_inscrutable(target)))
         .collect();
     if view.now < view.settles_until && !waiting_for.is_empty() {
         return Selection::Hold(Hold::Settling { waiting_for });
@@ -473,6 +473,9 @@ mod tests {
         What::Pause { record: record.map(|name| name.parse().unwrap()) }
     }
 
+    /// The orders, the probes, what serves; what should, or why it stays.
+    type Case<'a> = (&'a [What], Probes<'a>, &'a str, Result<(&'a [&'a str], Motive), Hold>);
+
     const B_DEAD: Probes<'_> = &[(1, A4, Some(true)), (1, A6, Some(true)), (1, B4, Some(false))];
 
     #[test]
@@ -483,8 +486,6 @@ mod tests {
         let pinned = |target: &str| Hold::Pinned { target: target.into() };
         let paused = || Hold::Paused { by: "alice".into(), reason: "new kernel".into() };
         let (a, b) = (&[A4, A6][..], &[B4][..]);
-        // The orders, the probes, what serves; what should, or why it stays.
-        type Case<'a> = (&'a [What], Probes<'a>, &'a str, Result<(&'a [&'a str], Motive), Hold>);
         let cases: &[Case<'_>] = &[
             (&[drain("a")], WELL, "a", Ok((b, move_to))),
             (&[drain("b")], WELL, "a", Ok((a, stay))),

@@ -35,7 +35,7 @@ fn a_drain_moves_the_record_outlives_a_restart_and_is_ended() {
     done(&drained, &[&format!("{WWW} moves to montreal")]);
     stage.wait_published(STANDBY);
     let told = stage.wait_told("override.set");
-    assert!(told["summary"].as_str().unwrap().contains("alice drained toronto for 1 h"), "{told}");
+    assert!(told["summary"].as_str().unwrap().contains("alice drained toronto for 60 min"), "{told}");
     let moved = stage.wait_told("failover.completed");
     assert_eq!(moved["severity"], "warning", "planned: {moved}");
     assert!(moved["reason"].as_str().unwrap().contains("toronto is drained by alice"), "{moved}");
