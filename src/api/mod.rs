@@ -10,6 +10,7 @@
 //! | `DELETE /v1/overrides/KEY?by=NAME` | [`Ordered`], or 404 when it is not in force; KEY: `drain/TARGET`, `pin/RECORD`, `pause`, `pause/RECORD` |
 
 mod client;
+mod doubt;
 mod overrides;
 mod server;
 

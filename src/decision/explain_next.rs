@@ -145,7 +145,7 @@ impl Decision {
             return;
         };
         let drained = |target: &&TargetId| self.overrides.drain(steps.now.moment, target).is_some();
-        let better = || record.tiers[..held].iter().flatten().filter(|target| !drained(target));
+        let better = || record.tiers[..held].iter().flatten().filter(|t| !drained(t));
         if let Some(due) = failback_due_at(&self.view(steps.now.moment), record, &state.current) {
             let up = better().filter(|target| self.verdict(target) == Verdict::Up);
             let first = up.min_by_key(|target| self.targets.since(target, &self.policy, &self.sight));
@@ -183,9 +183,7 @@ impl Decision {
             let Some(left) = self.failures_left(target) else { continue };
             let several = self.policy.targets.get(target).is_some_and(|t| t.places.len() > 1);
             let each = if several { " at each of its addresses" } else { "" };
-            let drained = |other: &TargetId| self.overrides.drain(steps.now.moment, other).is_some();
-            let up = |other: &TargetId| self.verdict(other) == Verdict::Up && !drained(other);
-            let works = |other: &&TargetId| *other != target && up(other);
+            let works = |other: &&TargetId| *other != target && self.is_eligible(steps.now, other);
             let stays = current.iter().any(|other| works(&other));
             let then = match record.targets().find(works) {
                 _ if record.serve == Serve::All && stays => "it leaves the answer".to_owned(),

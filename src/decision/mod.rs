@@ -22,6 +22,8 @@ mod explain;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod ordered;
 
 mod guard;
 mod health;

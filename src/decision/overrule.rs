@@ -234,6 +234,11 @@ impl Decision {
         })
     }
 
+    /// Is this target up, and not drained?
+    pub(super) fn is_eligible(&self, now: &Now, target: &TargetId) -> bool {
+        self.verdict(target) == Verdict::Up && self.overrides.drain(now.moment, target).is_none()
+    }
+
     pub(super) fn of_the_overrides(&self, steps: &mut Steps<'_>, name: &DomainName) {
         for order in self.orders_of(steps.now, name) {
             steps.at(order.until, |left| {

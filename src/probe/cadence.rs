@@ -5,7 +5,6 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Check, Pace};
 use crate::decision::Moment;
 
 /// First probes are spread over this time for each job ...
@@ -15,13 +14,34 @@ const SPREAD: Duration = Duration::from_secs(1);
 /// No two starts are planned closer than this, whatever a configuration says.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
+/// How often a job is probed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// Every `interval`, on a fixed grid with jitter.
+    #[default]
+    Steady,
+    /// Every `fast_interval`.
+    Fast,
+}
+
+/// How often a check wants to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// Time between two probes when all is calm.
+    pub interval: Duration,
+    /// Time between two probes while something is under way.
+    pub fast_interval: Duration,
+    /// Each probe is moved by up to this share of the interval, 0 to 50 percent, around a fixed grid.
+    pub jitter_percent: u8,
+}
+
 /// The plan of one job.
 ///
 /// Steady, probes are due on a fixed grid, each moved by its own jitter; the grid never moves, so nothing drifts.
 /// Fast, each is due one fast interval after the last start, or at once when the last one took longer. A slot that
 /// passed while a probe was running is skipped.
 #[derive(Debug)]
-pub(super) struct Cadence {
+pub struct Cadence {
     interval: Duration,
     fast: Duration,
     /// The largest deviation from the grid.
@@ -43,15 +63,15 @@ pub(super) fn spread(jobs: usize) -> Duration {
 
 impl Cadence {
     /// A plan whose first probe is due within the first interval from `now`, and within `spread`.
-    pub(super) fn new(check: &Check, spread: Duration, now: Moment, seed: u64) -> Self {
+    pub fn new(rhythm: Rhythm, spread: Duration, now: Moment, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let interval = check.interval.max(MIN_INTERVAL);
+        let interval = rhythm.interval.max(MIN_INTERVAL);
         let first =
             now + random.random_range(Duration::ZERO..interval.min(spread).max(Duration::from_micros(1)));
         Cadence {
             interval,
-            fast: check.fast_interval.clamp(MIN_INTERVAL, interval),
-            jitter: interval * u32::from(check.jitter_percent.min(50)) / 100,
+            fast: rhythm.fast_interval.clamp(MIN_INTERVAL, interval),
+            jitter: interval * u32::from(rhythm.jitter_percent.min(50)) / 100,
             pace: Pace::Steady,
             slot: first,
             planned: first,
@@ -62,23 +82,23 @@ impl Cadence {
     }
 
     /// When the next probe is due. A moment in the past means now.
-    pub(super) fn due(&self) -> Moment {
+    pub fn due(&self) -> Moment {
         if self.nudged { Moment::from_micros(i64::MIN) } else { self.planned }
     }
 
     /// The next probe is due now, besides the plan.
-    pub(super) fn nudge(&mut self) {
+    pub fn nudge(&mut self) {
         self.nudged = true;
     }
 
     /// A probe begins.
-    pub(super) fn started(&mut self, now: Moment) {
+    pub fn started(&mut self, now: Moment) {
         self.nudged = false;
         self.last_start = Some(now);
     }
 
     /// The probe is done with; plans the next.
-    pub(super) fn ended(&mut self, now: Moment) {
+    pub fn ended(&mut self, now: Moment) {
         match self.pace {
             Pace::Steady if self.planned <= now => {
                 self.slot = self.slot + self.interval;
@@ -90,7 +110,7 @@ impl Cadence {
     }
 
     /// Changes the pace and plans anew; nothing happens when it is the pace already.
-    pub(super) fn set_pace(&mut self, pace: Pace, now: Moment) {
+    pub fn set_pace(&mut self, pace: Pace, now: Moment) {
         if self.pace == pace {
             return;
         }
@@ -126,6 +146,7 @@ impl Cadence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::Check;
     use crate::probe::tests::tcp_only;
 
     fn at(millis: i64) -> Moment {
@@ -138,7 +159,8 @@ mod tests {
 
     /// Interval 10 s, fast 1 s, no jitter; the first slot is somewhere in the first second.
     fn plain(seed: u64) -> (Cadence, Moment) {
-        let cadence = Cadence::new(&Check { jitter_percent: 0, ..tcp_only(1) }, SPREAD, Moment::ZERO, seed);
+        let cadence =
+            Cadence::new(Check { jitter_percent: 0, ..tcp_only(1) }.rhythm(), SPREAD, Moment::ZERO, seed);
         let first = cadence.due();
         assert!((0..1000).contains(&millis(first)), "{first:?}");
         (cadence, first)
@@ -201,7 +223,7 @@ mod tests {
     fn ten_thousand_probes_do_not_drift_and_keep_within_the_jitter() {
         for seed in 0..20 {
             let check = Check { jitter_percent: 50, ..tcp_only(1) };
-            let mut cadence = Cadence::new(&check, SPREAD, Moment::ZERO, seed);
+            let mut cadence = Cadence::new(check.rhythm(), SPREAD, Moment::ZERO, seed);
             let first = run(&mut cadence, Duration::from_millis(3));
             let (mut early, mut late) = (0, 0);
             for n in 1..=10_000 {
@@ -220,7 +242,7 @@ mod tests {
         assert_eq!((spread(2), spread(1000)), (Duration::from_millis(2), SPREAD));
         assert_eq!(spread(usize::MAX), SPREAD);
         for seed in 0..20 {
-            assert!(Cadence::new(&tcp_only(1), spread(2), Moment::ZERO, seed).due() < at(2));
+            assert!(Cadence::new(tcp_only(1).rhythm(), spread(2), Moment::ZERO, seed).due() < at(2));
         }
     }
 
@@ -232,7 +254,7 @@ mod tests {
             jitter_percent: 255,
             ..tcp_only(1)
         };
-        let mut cadence = Cadence::new(&check, SPREAD, Moment::ZERO, 1);
+        let mut cadence = Cadence::new(check.rhythm(), SPREAD, Moment::ZERO, 1);
         let first = run(&mut cadence, Duration::ZERO);
         assert!(cadence.due() > first);
     }

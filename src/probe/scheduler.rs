@@ -39,16 +39,6 @@ pub struct Job {
     pub check: Arc<Check>,
 }
 
-/// How often a job is probed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
-    /// Every `interval`, on a fixed grid with jitter.
-    #[default]
-    Steady,
-    /// Every `fast_interval`.
-    Fast,
-}
-
 /// What a probe found, on its way to the decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -154,7 +144,7 @@ impl Scheduler {
             let (sender, orders) = watch::channel(Orders::default());
             let (place, check) = (job.place.clone(), Arc::clone(&job.check));
             let runner = Runner {
-                cadence: Cadence::new(&job.check, spread, now, self.seed.wrapping_add(self.started)),
+                cadence: Cadence::new(job.check.rhythm(), spread, now, self.seed.wrapping_add(self.started)),
                 job,
                 orders,
                 obeyed: 0,
