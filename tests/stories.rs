@@ -15,6 +15,8 @@
 //! 40 failback           a person asks for it
 //! 50 peer 192.0.2.2 7   another agent (`other`) changes the record, with generation 7; `zone` is the record's option
 //! 60 marker 3           the marker is one of `other` with generation 3; or `gone`, `newer`, `foreign`, `twice`, `junk`
+//! 50 drain a for=60     an order, for so many seconds: drain TARGET, pin TARGET, pause; undrain TARGET, unpin, resume end it
+//! 60 stopped 90         nobody runs for so many seconds; then another run begins with what was kept
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its story fails")]
@@ -27,8 +29,9 @@ use std::time::Duration;
 
 use failover::decision::{
     AllDown, Answer, CheckId, CheckPolicy, Coordination, Decision, Effect, Endpoint, Event, FailbackMode,
-    Flapping, Input, Marker, MarkerSeen, Moment, Now, Observation, Options, Outcome, Place, Policy,
-    ProviderFace, RecordPolicy, Require, Saved, Serve, Sighting, TargetPolicy, Thresholds, Timings,
+    Flapping, Input, Marker, MarkerSeen, Moment, Now, Observation, Options, Order, Outcome, Override,
+    OverrideKey, Overrides, Place, Policy, ProviderFace, RecordPolicy, Require, Saved, Serve, Sighting,
+    TargetPolicy, Thresholds, Timings, What,
 };
 use providers::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Snapshot, Ttl, Values, Version};
 
@@ -43,6 +46,8 @@ struct World {
     read_faults: VecDeque<String>,
     writes: u32,
     told: Vec<String>,
+    /// The overrides in the state file.
+    kept: BTreeMap<OverrideKey, Override>,
 }
 
 fn name() -> DomainName {
@@ -94,6 +99,14 @@ impl World {
                 }
                 Effect::Say(event, _) => {
                     self.tell(&event);
+                    continue;
+                }
+                Effect::KeepOverride(order) => {
+                    self.kept.insert(order.key(), order);
+                    continue;
+                }
+                Effect::DropOverride(key) => {
+                    self.kept.remove(&key);
                     continue;
                 }
                 _ => continue,
@@ -179,6 +192,19 @@ impl World {
                     self.mark(words.next().expect("a generation"));
                 }
                 "failback" => self.feed(Input::Failback { record: self.record.clone() }),
+                "drain" => {
+                    let target = words.next().expect("a target").into();
+                    self.order(What::Drain { target }, words.next());
+                }
+                "pin" => {
+                    let (record, target) = (self.record.clone(), words.next().expect("a target").into());
+                    self.order(What::Pin { record, target }, words.next());
+                }
+                "pause" => self.order(What::Pause { record: None }, words.next()),
+                "undrain" => self.clear(OverrideKey::Drain(words.next().expect("a target").into())),
+                "unpin" => self.clear(OverrideKey::Pin(self.record.clone())),
+                "resume" => self.clear(OverrideKey::Pause(None)),
+                "stopped" => self.restart(words.next().expect("seconds").parse().expect("a number")),
                 "-" => {}
                 probe => self.probe(probe),
             }
@@ -197,6 +223,36 @@ impl World {
         };
         let set = |texts| RecordSet::new(Ttl(60), Values::Txt(NonEmpty::new(texts).unwrap()));
         self.marker = texts.map(set);
+    }
+
+    fn order(&mut self, what: What, length: Option<&str>) {
+        let length = length.and_then(|word| word.strip_prefix("for=")).expect("for=SECONDS");
+        let now = self.now().moment;
+        let until = now + Duration::from_secs(length.parse().expect("seconds"));
+        let order = Override::new(what, now, until, "new kernel", "alice").expect("a good order");
+        self.decision.may_set(&order).expect("it is configured");
+        self.feed(Input::Override(Order::Set(order)));
+    }
+
+    fn clear(&mut self, key: OverrideKey) {
+        self.decision.may_clear(self.now().moment, &key).expect("it is in force");
+        self.feed(Input::Override(Order::Clear { key, by: "alice".into() }));
+    }
+
+    /// The agent is stopped for a while, and begins again with what was kept.
+    fn restart(&mut self, seconds: i64) {
+        let records = self.decision.saved_record(&self.record).map(|saved| (self.record.clone(), saved));
+        let saved = Saved {
+            trackers: self.decision.saved_trackers(&self.now()).into_iter().collect(),
+            records: records.into_iter().collect(),
+            overrides: Overrides::new(self.kept.values().cloned()),
+            ..Saved::default()
+        };
+        self.micros += seconds * 1_000_000;
+        let now = self.now();
+        self.decision = decision(&self.policy, saved, &now);
+        let first = self.decision.start(&now);
+        self.play(first);
     }
 
     fn probe(&mut self, word: &str) {
@@ -339,16 +395,20 @@ fn is_step(line: &str) -> bool {
     line.starts_with(|c: char| c.is_ascii_digit())
 }
 
+fn decision(policy: &Policy, saved: Saved, now: &Now) -> Decision {
+    let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
+    let faces = BTreeMap::from([("zone".into(), face)]);
+    Decision::new(policy.clone(), faces, Options::default(), saved, now)
+}
+
 /// Plays one file and gives it back with what really followed.
 fn play(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let plain = |line: &&&str| !line.trim().is_empty() && !line.starts_with('#');
     let set: Vec<&str> = lines.iter().filter(plain).filter(|l| !is_step(l)).copied().collect();
     let (policy, held) = settings(&set);
-    let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
     let now = Now { moment: Moment::ZERO, wall: "2026-11-22T12:00:00Z".parse().unwrap() };
-    let faces = BTreeMap::from([("zone".into(), face)]);
-    let mut decision = Decision::new(policy.clone(), faces, Options::default(), Saved::default(), &now);
+    let mut decision = decision(&policy, Saved::default(), &now);
     let first = decision.start(&now);
     let mut world = World {
         decision,
@@ -361,6 +421,7 @@ fn play(text: &str) -> String {
         read_faults: VecDeque::new(),
         writes: 0,
         told: Vec::new(),
+        kept: BTreeMap::new(),
     };
     world.play(first);
     let mut out = String::new();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use providers::DomainName;
 
+use super::restore::override_row;
 use crate::decision::{
     Decision, Effect, Endpoint, Event, Now, Pace, ProviderId, Recorded, SavedRecord, Watch, WitnessId, Work,
 };
@@ -79,6 +80,10 @@ impl Agenda {
                 }
                 Effect::KeepTarget(target) => batch.trackers.extend(decision.saved_target(&target, now)),
                 Effect::KeepRecord(record) => batch.records.extend(record_row(decision, &record, now)),
+                Effect::KeepOverride(order) => {
+                    batch.overrides.push((order.key(), Some(override_row(&order, now))));
+                }
+                Effect::DropOverride(key) => batch.overrides.push((key, None)),
                 Effect::Write(work) => {
                     let row = change_row(scribe, &work, now);
                     open.insert(row.id.clone(), row.clone());

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use providers::DomainName;
 
-use crate::decision::{Endpoint, Recorded, SavedTracker};
-use crate::store::{Batch, ChangeRow, RecordRow};
+use crate::decision::{Endpoint, OverrideKey, Recorded, SavedTracker};
+use crate::store::{Batch, ChangeRow, OverrideRow, RecordRow};
 
 /// Changes and events that are remembered; of more the oldest are forgotten.
 const MOST: usize = 1000;
@@ -17,6 +17,7 @@ pub(super) struct Backlog {
     trackers: BTreeMap<Endpoint, SavedTracker>,
     records: BTreeMap<DomainName, RecordRow>,
     changes: BTreeMap<String, ChangeRow>,
+    overrides: BTreeMap<OverrideKey, Option<OverrideRow>>,
     events: VecDeque<Recorded>,
 }
 
@@ -26,6 +27,7 @@ impl Backlog {
         self.records.extend(batch.records.into_iter().map(|row| (row.name.clone(), row)));
         self.changes.extend(batch.changes.into_iter().map(|row| (row.id.clone(), row)));
         self.events.extend(batch.events.into_iter().map(|(recorded, _)| recorded));
+        self.overrides.extend(batch.overrides);
         // Ids of changes begin with their time.
         while self.changes.len() > MOST {
             self.changes.pop_first();
@@ -40,6 +42,7 @@ impl Backlog {
             trackers: self.trackers.clone().into_iter().collect(),
             records: self.records.values().cloned().collect(),
             changes: self.changes.values().cloned().collect(),
+            overrides: self.overrides.clone().into_iter().collect(),
             events: self.events.iter().map(|recorded| (recorded.clone(), Vec::new())).collect(),
         }
     }

@@ -92,6 +92,7 @@ impl Agent {
             && batch.records.is_empty()
             && batch.changes.is_empty()
             && batch.events.is_empty()
+            && batch.overrides.is_empty()
             // What was not kept before may be due.
             && self.ledger.next_try().is_none();
         if nothing || matches!(self.mode, Mode::Plan { .. }) {

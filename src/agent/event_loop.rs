@@ -301,7 +301,7 @@ impl Agent {
     }
 
     /// Hands inputs to the decision and does what it asks, all of it together.
-    async fn take(&mut self, inputs: Vec<Input>) {
+    pub(super) async fn take(&mut self, inputs: Vec<Input>) {
         let now = self.clock.now();
         let mut effects = Vec::new();
         for input in inputs {
@@ -343,6 +343,12 @@ impl Agent {
                     age_s: 0,
                     explanation,
                 }));
+            }
+            Command::Order(request, answer) => {
+                let _ = answer.send(self.order(&request).await);
+            }
+            Command::EndOrder(key, by, answer) => {
+                let _ = answer.send(self.end_order(key, &by).await);
             }
             Command::Failback(record, answer) => {
                 let known = self.config.records.contains_key(&record);

@@ -10,7 +10,8 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::doubt::doubt;
-use super::{ApiError, Explained, Status};
+use super::{ApiError, Explained, Ordered, OverrideRequest, Status};
+use crate::decision::OverrideKey;
 
 /// The longest a call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(6);
@@ -34,7 +35,7 @@ impl Client {
     /// # Errors
     /// [`ApiError::Nobody`] when no agent answers.
     pub async fn status(&self) -> Result<Status, ApiError> {
-        let body = self.call("GET", "/v1/status").await?;
+        let body = self.call("GET", "/v1/status", b"").await?;
         serde_json::from_slice(&body)
             .map_err(|error| self.nobody(format!("its answer is no status: {error}")))
     }
@@ -44,7 +45,7 @@ impl Client {
     /// # Errors
     /// [`ApiError::Nobody`] when no agent answers, [`ApiError::Refused`] when it knows no such record.
     pub async fn explain(&self, record: &DomainName) -> Result<Explained, ApiError> {
-        let body = self.call("GET", &format!("/v1/records/{record}/explain")).await?;
+        let body = self.call("GET", &format!("/v1/records/{record}/explain"), b"").await?;
         serde_json::from_slice(&body)
             .map_err(|error| self.nobody(format!("its answer explains nothing: {error}")))
     }
@@ -54,7 +55,31 @@ impl Client {
     /// # Errors
     /// [`ApiError::Refused`] when there is no such record.
     pub async fn failback(&self, record: &DomainName) -> Result<(), ApiError> {
-        self.call("POST", &format!("/v1/records/{record}/failback")).await.map(drop)
+        self.call("POST", &format!("/v1/records/{record}/failback"), b"").await.map(drop)
+    }
+
+    /// Puts an override into force.
+    ///
+    /// # Errors
+    /// [`ApiError::Nobody`] when no agent answers, [`ApiError::Refused`] when the agent does not take it.
+    pub async fn order(&self, request: &OverrideRequest) -> Result<Ordered, ApiError> {
+        let body =
+            serde_json::to_vec(request).expect("a request has text keys and no other obstacle to JSON");
+        let answer = self.call("POST", "/v1/overrides", &body).await?;
+        serde_json::from_slice(&answer).map_err(|error| self.nobody(format!("its answer is none: {error}")))
+    }
+
+    /// Ends an override.
+    ///
+    /// # Errors
+    /// [`ApiError::Nobody`] when no agent answers, [`ApiError::Refused`] when there is no such override.
+    pub async fn end_order(&self, key: &OverrideKey, by: &str) -> Result<Ordered, ApiError> {
+        let mut url = url::Url::parse("http://localhost/v1/overrides").expect("it is one");
+        url.path_segments_mut().expect("http has them").extend(key.to_string().split('/'));
+        url.query_pairs_mut().append_pair("by", by);
+        let path = format!("{}?{}", url.path(), url.query().unwrap_or_default());
+        let answer = self.call("DELETE", &path, b"").await?;
+        serde_json::from_slice(&answer).map_err(|error| self.nobody(format!("its answer is none: {error}")))
     }
 
     fn nobody(&self, why: String) -> ApiError {
@@ -62,7 +87,7 @@ impl Client {
     }
 
     /// One request over its own connection: HTTP/1.0, so that the end of the answer is the end of the connection.
-    async fn call(&self, method: &str, path: &str) -> Result<Vec<u8>, ApiError> {
+    async fn call(&self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>, ApiError> {
         if let Some(why) =
             std::fs::symlink_metadata(&self.socket).ok().and_then(|it| doubt(&self.socket, &it))
         {
@@ -70,8 +95,10 @@ impl Client {
         }
         let exchange = async {
             let mut stream = UnixStream::connect(&self.socket).await?;
-            let request = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
+            let length = body.len();
+            let head =
+                format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all(&[head.as_bytes(), body].concat()).await?;
             let mut answer = Vec::new();
             stream.take(ANSWER_LIMIT).read_to_end(&mut answer).await?;
             Ok::<_, std::io::Error>(answer)

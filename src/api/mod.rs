@@ -5,9 +5,13 @@
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/records/NAME/explain` | [`Explained`], or 404 when there is no such record |
 //! | `POST /v1/records/NAME/failback` | 202, or 404 when there is no such record |
+//! | `GET /v1/overrides` | what a person orders, as `overrides` in [`Status`] |
+//! | `POST /v1/overrides` with an [`OverrideRequest`], 4 KiB at most | [`Ordered`]; 400, 404, 409 or 413 with the reason in words |
+//! | `DELETE /v1/overrides/KEY?by=NAME` | [`Ordered`], or 404 when it is not in force; KEY: `drain/TARGET`, `pin/RECORD`, `pause`, `pause/RECORD` |
 
 mod client;
 mod doubt;
+mod overrides;
 mod server;
 
 use std::path::PathBuf;
@@ -17,9 +21,10 @@ use providers::DomainName;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::decision::{Explanation, Report};
+use crate::decision::{Explanation, OverrideFault, OverrideKey, Report};
 
 pub use client::Client;
+pub use overrides::{Ordered, OverrideRequest};
 pub use server::serve;
 
 /// What can be asked of a running agent.
@@ -31,6 +36,10 @@ pub enum Command {
     Explain(DomainName, oneshot::Sender<Option<Explained>>),
     /// Take a record back to its best target now; answers whether there is such a record.
     Failback(DomainName, oneshot::Sender<bool>),
+    /// Put an override into force.
+    Order(OverrideRequest, oneshot::Sender<Result<Ordered, OverrideFault>>),
+    /// End one; with the name of whoever says so.
+    EndOrder(OverrideKey, String, oneshot::Sender<Result<Ordered, OverrideFault>>),
 }
 
 /// What an agent says of itself, of its targets and of its records. The form of `status -o json`.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path as Segment, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use providers::DomainName;
 use rustix::fs::{Mode, fchmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
@@ -18,12 +19,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::doubt::doubt;
-use super::{ApiError, Command};
+use super::{ApiError, Command, Ordered};
+use crate::decision::{OverrideFault, OverrideKey};
 
 /// The longest a question waits for the agent's loop.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Connections that may wait to be taken.
 const BACKLOG: i32 = 128;
+
+/// The longest body that is read, bytes.
+const BODY_LIMIT: usize = 4096;
 
 /// Listens on `path` (mode 0600) and gives back the future that serves it until it is dropped; the socket is removed
 /// then. A socket that nobody listens on any more is taken over; one with a living agent behind it is not, and whatever is
@@ -56,6 +61,8 @@ pub async fn serve(
         .route("/v1/status", get(status))
         .route("/v1/records/{name}/explain", get(explain))
         .route("/v1/records/{name}/failback", post(failback))
+        .route("/v1/overrides", get(overrides).post(order))
+        .route("/v1/overrides/{*key}", delete(end_order))
         .with_state(commander);
     let guard = SocketFile(path.to_owned());
     Ok(async move {
@@ -115,6 +122,62 @@ async fn failback(
         Some(true) => StatusCode::ACCEPTED.into_response(),
         Some(false) => (StatusCode::NOT_FOUND, format!("no record {name} is configured")).into_response(),
         None => busy(),
+    }
+}
+
+async fn overrides(State(commander): State<mpsc::Sender<Command>>) -> Response {
+    match ask(&commander, Command::Status).await {
+        Some(status) => axum::Json(status.report.overrides).into_response(),
+        None => busy(),
+    }
+}
+
+async fn order(State(commander): State<mpsc::Sender<Command>>, body: Body) -> Response {
+    let Ok(body) = timeout(ANSWER_LIMIT, to_bytes(body, BODY_LIMIT)).await else {
+        return (StatusCode::REQUEST_TIMEOUT, "the body did not come in time").into_response();
+    };
+    let Ok(body) = body else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too long, or broken off").into_response();
+    };
+    match serde_json::from_slice(&body) {
+        Ok(request) => answered(ask(&commander, |answer| Command::Order(request, answer)).await),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("this is no override: {error}")).into_response(),
+    }
+}
+
+/// Who ends an override.
+#[derive(serde::Deserialize)]
+struct By {
+    #[serde(default)]
+    by: String,
+}
+
+async fn end_order(
+    State(commander): State<mpsc::Sender<Command>>,
+    Segment(key): Segment<String>,
+    Query(By { by }): Query<By>,
+) -> Response {
+    match key.parse::<OverrideKey>() {
+        Ok(key) => answered(ask(&commander, |answer| Command::EndOrder(key, by, answer)).await),
+        Err(fault) => (status_of(&fault), fault.to_string()).into_response(),
+    }
+}
+
+fn answered(answer: Option<Result<Ordered, OverrideFault>>) -> Response {
+    match answer {
+        Some(Ok(ordered)) => axum::Json(ordered).into_response(),
+        Some(Err(fault)) => (status_of(&fault), fault.to_string()).into_response(),
+        None => busy(),
+    }
+}
+
+fn status_of(fault: &OverrideFault) -> StatusCode {
+    match fault {
+        OverrideFault::NoTarget { .. }
+        | OverrideFault::NoRecord { .. }
+        | OverrideFault::NotInForce { .. } => StatusCode::NOT_FOUND,
+        OverrideFault::TooMany => StatusCode::CONFLICT,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 

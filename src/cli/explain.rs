@@ -112,7 +112,7 @@ fn text(explained: &Explained, paint: Paint) -> String {
         row("marker", &output::marker_line(marker));
     }
     for order in &why.overrides {
-        row("override", order);
+        row("override", &output::override_words(order, now));
     }
     if let Some(trouble) = &why.trouble {
         let since = output::clock(trouble.since, now);

@@ -11,6 +11,7 @@ mod history;
 mod man;
 mod notify;
 mod once;
+mod orders;
 mod output;
 mod plan;
 mod playbill;
@@ -124,6 +125,12 @@ enum Command {
     Config(config::Command),
     Schema(schema::Args),
     Failback(failback::Args),
+    Drain(orders::Drain),
+    Undrain(orders::Undrain),
+    Pin(orders::Pin),
+    Unpin(orders::Unpin),
+    Pause(orders::Pause),
+    Resume(orders::Resume),
     #[command(subcommand)]
     Notify(notify::Command),
     #[command(subcommand)]
@@ -162,6 +169,12 @@ pub fn main() -> Exit {
         Command::Config(command) => config::main(&global, &command),
         Command::Schema(args) => schema::main(&global, &args),
         Command::Failback(args) => failback::main(&global, &args),
+        Command::Drain(args) => orders::drain(&global, &args),
+        Command::Undrain(args) => orders::undrain(&global, &args),
+        Command::Pin(args) => orders::pin(&global, &args),
+        Command::Unpin(args) => orders::unpin(&global, &args),
+        Command::Pause(args) => orders::pause(&global, &args),
+        Command::Resume(args) => orders::resume(&global, &args),
         Command::Notify(command) => notify::main(&global, &command),
         Command::Deliveries(command) => deliveries::main(&global, &command),
         Command::Rehearse(args) => rehearse::main(&global, &args),

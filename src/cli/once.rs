@@ -105,6 +105,7 @@ pub(super) fn print(global: &Global, command: &str, ending: &Ending) {
     }
     let paint = Paint::new(global);
     output::print(&output::blindness(&ending.report, paint));
+    output::print(&output::overrides(&ending.report, paint));
     output::print(&output::records(&ending.report, paint));
     output::print(&format!("targets\n{}", output::targets(&ending.report, paint)));
     if !ending.settled {

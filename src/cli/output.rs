@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::{Global, Output, setup};
 use crate::config::wrapped_at;
 use crate::decision::{
-    ChangeReport, MarkerReport, RecordReport, RecordStatus, Report, TargetId, Verdict, counted, human,
+    ChangeReport, MarkerReport, OverrideReport, RecordReport, RecordStatus, Report, TargetId, Verdict, What,
+    counted, human,
 };
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
@@ -80,6 +81,27 @@ pub(super) fn blindness(report: &Report, paint: Paint) -> String {
         let since = clock(since, report.time);
         paint.bad(&format!("BLIND since {since}: no witness answers; nothing is counted or written")) + "\n"
     })
+}
+
+/// `drained until 14:00:00 UTC by alice: a new kernel; to end it: failover undrain toronto`.
+pub(super) fn override_words(order: &OverrideReport, now: Timestamp) -> String {
+    let what = match &order.what {
+        What::Drain { target } => format!("{target} is drained"),
+        What::Pin { record, target } => format!("{record} is pinned to {target}"),
+        What::Pause { record: Some(record) } => format!("{record} is paused"),
+        What::Pause { record: None } => "everything is paused".to_owned(),
+    };
+    let OverrideReport { until, reason, by, end, .. } = order;
+    format!("{what} until {} by {by}: {reason}; to end it: {end}", clock(*until, now))
+}
+
+/// What a person orders, a line each.
+pub(super) fn overrides(report: &Report, paint: Paint) -> String {
+    let line = |order: &OverrideReport| {
+        let line = wrapped(&format!("order {}", override_words(order, report.time)), 6);
+        format!("{}\n", paint.doubtful(&line))
+    };
+    report.overrides.iter().map(line).collect()
 }
 
 /// Every record: what is published, whose it is, where it stands and why.
@@ -214,6 +236,9 @@ pub(super) fn targets(report: &Report, paint: Paint) -> String {
         let since =
             target.since.map_or_else(String::new, |since| format!(" since {}", clock(since, report.time)));
         let verdict = verdict(target.verdict, paint);
+        let drained =
+            |order: &OverrideReport| matches!(&order.what, What::Drain { target: of } if *of == target.name);
+        let since = if report.overrides.iter().any(drained) { since + ", drained" } else { since };
         let _ = writeln!(text, "  {:<width$}  {verdict}{since}", target.name.as_str());
         for endpoint in &target.endpoints {
             let Some(outcome) = &endpoint.outcome else { continue };

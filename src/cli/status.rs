@@ -7,6 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::output::{self, Paint};
 use super::{Exit, Global, Output, setup};
+use crate::agent::kept_overrides;
 use crate::api::{Client, Source, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -92,7 +93,9 @@ pub(super) async fn remembered(config: &Config) -> Result<Remembered, StoreError
         let marker = row.marker.map(|row| row.known(&now));
         (name, SavedRecord { current, last_change, incident, said, marker })
     });
-    let saved = Saved { trackers: loaded.trackers, records: records.collect(), ..Saved::default() };
+    let overrides = kept_overrides(loaded.overrides, &now);
+    let saved =
+        Saved { trackers: loaded.trackers, records: records.collect(), overrides, ..Saved::default() };
     // The verdicts as they were found, with their age: nobody is asked now, so no silence ends them, and no witness
     // has to vouch again.
     let options = Options { stale_floor: Duration::MAX, ..Options::default() };
@@ -118,6 +121,7 @@ fn print(global: &Global, status: &Status, silence: &str) {
     };
     output::print(&format!("{head}\n"));
     output::print(&output::blindness(&status.report, paint));
+    output::print(&output::overrides(&status.report, paint));
     if let Some(why) = &status.state_trouble {
         output::print(&format!("{}\n", paint.bad(&format!("the state cannot be kept: {why}"))));
     }

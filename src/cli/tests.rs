@@ -32,9 +32,19 @@ fn calls(notes: &str) -> Vec<Vec<String>> {
         .map(|call| {
             let call = call.split_once("   ").map_or(call, |(call, _)| call);
             let end = call.find([';', '|', '>', '&']).unwrap_or(call.len());
-            call[..end].split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect()
+            words(&call[..end])
         })
         .collect()
+}
+
+/// What is between quotes is one word.
+fn words(call: &str) -> Vec<String> {
+    let parts = call.split('\'').enumerate();
+    let split = |(number, part): (usize, &str)| match number % 2 {
+        0 => part.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>(),
+        _ => vec![part.to_owned()],
+    };
+    parts.flat_map(split).collect()
 }
 
 #[test]

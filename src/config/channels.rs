@@ -21,7 +21,7 @@ const SEVERITIES: &[(&str, Severity)] = &[
 ];
 
 /// Events of later versions, by the beginning of their names.
-const LATER_EVENTS: &[&str] = &["failover.planned", "certificate.", "override.", "receiver."];
+const LATER_EVENTS: &[&str] = &["failover.planned", "certificate.", "receiver."];
 
 /// How long a key is by Standard Webhooks ("Signature scheme"), bytes; `notify` signs with no other.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Snapshot, Swap};
 
-use super::{Endpoint, Event, Moment, Motive, Observation, ServerSeen, Sighting, TargetId, WitnessId};
+use super::{
+    Endpoint, Event, Moment, Motive, Observation, Override, OverrideKey, ServerSeen, Sighting, TargetId,
+    WitnessId,
+};
 
 /// What a server was seen to serve, or why that is not known.
 pub type Seen = Result<BTreeMap<RecordType, RecordSet>, String>;
@@ -60,8 +63,25 @@ pub enum Input {
         /// The record.
         record: DomainName,
     },
+    /// A person puts an override into force, or ends one. What [`Decision::may_set`](super::Decision::may_set) refuses
+    /// changes nothing.
+    Override(Order),
     /// Time has passed.
     Tick,
+}
+
+/// What a person orders of the overrides.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// This is in force from now on.
+    Set(Override),
+    /// This is over.
+    Clear {
+        /// What.
+        key: OverrideKey,
+        /// Who says so.
+        by: String,
+    },
 }
 
 /// How often something is probed.
@@ -107,6 +127,10 @@ pub enum Effect {
     KeepTarget(TargetId),
     /// Keep what is known of a record.
     KeepRecord(DomainName),
+    /// Keep an override, in the place of an older one of its key.
+    KeepOverride(Override),
+    /// An override is over: keep it no longer.
+    DropOverride(OverrideKey),
 }
 
 /// A change that is to be written.

@@ -9,8 +9,8 @@ use providers::{DomainName, RecordSet, RecordType};
 use super::record::{Phase, RecordState, Word};
 use super::select::{View, failback_due_at};
 use super::{
-    Effect, Endpoint, Event, Hold, Input, Moment, Now, Pace, Policy, ProviderFace, ProviderId, RecordPolicy,
-    SavedTracker, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work, say,
+    Effect, Endpoint, Event, Hold, Input, Moment, Now, Overrides, Pace, Policy, ProviderFace, ProviderId,
+    RecordPolicy, SavedTracker, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work, say,
 };
 
 /// What an earlier run left behind.
@@ -24,6 +24,8 @@ pub struct Saved {
     pub unconfirmed: BTreeMap<DomainName, Work>,
     /// The keys under which certificates were told of.
     pub certificates: BTreeSet<String>,
+    /// The overrides in force, or over meanwhile.
+    pub overrides: Overrides,
 }
 
 /// What is kept of a record between two runs.
@@ -63,6 +65,7 @@ pub struct Decision {
     pub(super) records: BTreeMap<DomainName, RecordState>,
     pub(super) certificates: super::certificates::Certificates,
     pub(super) latency: super::latency::Latency,
+    pub(super) overrides: Overrides,
     /// Providers that cannot be used.
     pub(super) troubles: BTreeMap<ProviderId, super::troubles::Trouble>,
     /// The running incident of each target that is not well.
@@ -97,7 +100,7 @@ impl Decision {
         targets.expire(now.moment, &policy, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
         let by_target = by_target(&policy);
-        let Saved { records: mut kept, mut unconfirmed, certificates, .. } = saved;
+        let Saved { records: mut kept, mut unconfirmed, certificates, overrides, .. } = saved;
         let records = policy.records.keys().map(|name| {
             let kept = kept.remove(name).unwrap_or_default();
             let SavedRecord { current, last_change, incident, said, marker } = kept;
@@ -122,6 +125,7 @@ impl Decision {
             troubles: BTreeMap::new(),
             certificates: super::certificates::Certificates::new(&certificates),
             latency: super::latency::Latency::default(),
+            overrides,
             policy,
             faces,
             options,
@@ -145,7 +149,8 @@ impl Decision {
             state.hold = Some(Hold::Unread);
             out.push(Effect::Read(name));
         }
-        let _ = now;
+        self.drop_lost_overrides(now, &mut out);
+        self.expire_overrides(now, &mut out);
         out
     }
 
@@ -156,6 +161,7 @@ impl Decision {
         let mut out = Vec::new();
         // Before anything else: nothing may be judged by verdicts that are too old, whatever woke us.
         self.sweep(now, &mut out);
+        self.expire_overrides(now, &mut out);
         match input {
             Input::Observed(observation) => self.observed(now, &observation, &mut out),
             Input::Witnessed(sighting) => self.witnessed(now, &sighting, &mut out),
@@ -184,6 +190,7 @@ impl Decision {
                 self.state(&record).failback_asked = true;
                 self.evaluate(now, &record, &mut out);
             }
+            Input::Override(order) => self.on_override(now, order, &mut out),
             Input::Tick => self.tick(now, &mut out),
             // A record that was configured when this was asked for, and no longer is.
             Input::Read { .. }
@@ -208,7 +215,7 @@ impl Decision {
             state.retry_at.into_iter().chain(failback).min()
         });
         let grace = (!self.settled_reviewed).then_some(self.settles_until);
-        records.chain(grace).fold(self.next_sweep, Moment::min)
+        records.chain(grace).chain(self.overrides.next_end()).fold(self.next_sweep, Moment::min)
     }
 
     pub(super) fn state(&mut self, name: &DomainName) -> &mut RecordState {
@@ -222,6 +229,7 @@ impl Decision {
             targets: &self.targets,
             sight: &self.sight,
             settles_until: self.settles_until,
+            overrides: &self.overrides,
             one_shot: self.options.one_shot,
         }
     }
@@ -383,7 +391,7 @@ impl Decision {
         if news {
             let mut event =
                 say::target_changed(now, target, verdict, &self.targets, &self.policy, &self.sight);
-            event.next = self.next_for(target, verdict);
+            event.next = self.next_for(now, target, verdict);
             event.incident = self.incidents.get(target).cloned();
             if verdict == Verdict::Up {
                 self.incidents.remove(target);
@@ -401,13 +409,6 @@ impl Decision {
             self.settled_reviewed = true;
         }
         self.evaluate_all(now, out);
-    }
-
-    /// What a target's new verdict leads to, for people.
-    fn next_for(&self, target: &TargetId, verdict: Verdict) -> Option<String> {
-        let records = self.by_target.get(target).into_iter().flatten();
-        let of = |name| (self.record(name), self.records.get(name).map_or(&[][..], |state| &state.current));
-        say::next_for_records(target, verdict, records.map(of))
     }
 
     /// Ends the verdicts of endpoints that have been silent for too long, once a second.

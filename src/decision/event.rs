@@ -87,6 +87,12 @@ kinds! {
     ConfigRefused = "config.refused", Warning;
     /// A certificate that a target shows ends soon, or has ended.
     CertificateExpiring = "certificate.expiring", Warning;
+    /// A person drained a target, pinned a record, or paused one or everything.
+    OverrideSet = "override.set", Info;
+    /// A person, or a configuration without its subject, ended an override.
+    OverrideCleared = "override.cleared", Info;
+    /// An override has come to its end: the usual rules hold again.
+    OverrideExpired = "override.expired", Warning;
     /// The state cannot be written; the agent goes on from memory.
     StateUnwritable = "state.unwritable", Critical;
     /// The state can be written again.

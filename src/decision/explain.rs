@@ -5,8 +5,8 @@ use providers::DomainName;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckId, Decision, Endpoint, Guard, Letter, NextStep, Now, Outcome, Place, ProviderId, RecordReport,
-    TargetId, Tracker, Verdict, human,
+    CheckId, Decision, Endpoint, Guard, Letter, NextStep, Now, Outcome, OverrideReport, Place, ProviderId,
+    RecordReport, TargetId, Tracker, Verdict, human,
 };
 
 /// Why one record is where it is. The form of `explain -o json`.
@@ -27,8 +27,8 @@ pub struct Explanation {
     pub wish: Vec<TargetId>,
     /// The guards that refuse a change now.
     pub guards: Vec<GuardExplained>,
-    /// What a person has ordered; this version knows no such orders.
-    pub overrides: Vec<String>,
+    /// What a person orders of this record, of its targets, or of every record.
+    pub overrides: Vec<OverrideReport>,
     /// The provider's trouble, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<ProviderTrouble>,
@@ -139,7 +139,7 @@ impl Decision {
             published_since: since.map(|m| now.wall_of(m)),
             wish: state.wish.as_ref().map(|wish| wish.targets.clone()).unwrap_or_default(),
             guards: self.guards_explained(now, name),
-            overrides: Vec::new(),
+            overrides: self.orders_of(now, name).map(|order| order.report(now)).collect(),
             trouble,
             targets: targets.collect(),
             next: self.next_steps(now, name),

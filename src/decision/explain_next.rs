@@ -27,13 +27,13 @@ pub struct NextStep {
 }
 
 /// Steps as they are found.
-struct Steps<'a> {
-    now: &'a Now,
+pub(super) struct Steps<'a> {
+    pub(super) now: &'a Now,
     found: Vec<NextStep>,
 }
 
 impl Steps<'_> {
-    fn at(&mut self, at: Moment, text: impl FnOnce(&str) -> String) {
+    pub(super) fn at(&mut self, at: Moment, text: impl FnOnce(&str) -> String) {
         let left = at.since(self.now.moment);
         let text = text(&human(left));
         self.found.push(NextStep { text, at: Some(self.now.wall_of(at)), in_s: Some(left.as_secs()) });
@@ -50,6 +50,7 @@ impl Decision {
         let mut steps = Steps { now, found: Vec::new() };
         let (record, state) = (self.record(name), &self.records[name]);
         self.of_the_provider(&mut steps, name);
+        self.of_the_overrides(&mut steps, name);
         if let Some(refusal) = &state.refusal {
             match refusal.until {
                 Some(until) => steps.at(until, |left| {
@@ -64,7 +65,7 @@ impl Decision {
         }
         if let Some(hold) = &state.hold {
             self.of_the_hold(&mut steps, record, hold);
-        } else {
+        } else if self.overrides.pin(now.moment, name).is_none() {
             self.of_failback(&mut steps, name);
             self.of_failover(&mut steps, record, &state.current);
         }
@@ -125,6 +126,7 @@ impl Decision {
                     ));
                 }
             }
+            Hold::Paused { .. } | Hold::Pinned { .. } | Hold::Drained { .. } => {}
             Hold::AllDown | Hold::NoneUp => {
                 for target in record.targets() {
                     if let Some(left) = self.passes_left(target) {
@@ -142,7 +144,8 @@ impl Decision {
         let Some(held) = state.current.iter().filter_map(|target| record.tier_of(target)).min() else {
             return;
         };
-        let better = || record.tiers[..held].iter().flatten();
+        let drained = |target: &&TargetId| self.overrides.drain(steps.now.moment, target).is_some();
+        let better = || record.tiers[..held].iter().flatten().filter(|t| !drained(t));
         if let Some(due) = failback_due_at(&self.view(steps.now.moment), record, &state.current) {
             let up = better().filter(|target| self.verdict(target) == Verdict::Up);
             let first = up.min_by_key(|target| self.targets.since(target, &self.policy, &self.sight));
@@ -180,7 +183,7 @@ impl Decision {
             let Some(left) = self.failures_left(target) else { continue };
             let several = self.policy.targets.get(target).is_some_and(|t| t.places.len() > 1);
             let each = if several { " at each of its addresses" } else { "" };
-            let works = |other: &&TargetId| *other != target && self.verdict(other) == Verdict::Up;
+            let works = |other: &&TargetId| *other != target && self.is_eligible(steps.now, other);
             let stays = current.iter().any(|other| works(&other));
             let then = match record.targets().find(works) {
                 _ if record.serve == Serve::All && stays => "it leaves the answer".to_owned(),

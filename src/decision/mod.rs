@@ -8,6 +8,7 @@
 //! | [`Tracker`] | one endpoint's outcomes -> verdict |
 //! | [`Targets`] | verdicts of endpoints -> of addresses, families, targets |
 //! | [`Sight`] | witnesses -> are we cut off ourselves? |
+//! | [`Overrides`] | an operator's word over the verdicts |
 //! | [`select`] | verdicts, what is published -> what should be, or why to hold |
 //! | [`judge`] | what should be, what was read -> in sync, write, or refused by a [`Guard`] |
 //! | [`Decision`] | all of it as one state machine: [`Input`] -> [`Effect`]s |
@@ -22,6 +23,8 @@ mod explain;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod ordered;
 
 mod generation;
 mod guard;
@@ -31,6 +34,8 @@ mod latency;
 mod marker;
 mod observation;
 mod one_look;
+mod overrides;
+mod overrule;
 mod penalty;
 mod place;
 mod plan;
@@ -52,7 +57,7 @@ mod writing;
 
 pub use certificates::CERTIFICATE_KEY;
 pub use coordinate::{MarkerReport, changes_at_most};
-pub use effect::{Effect, Input, Pace, ProviderFace, Seen, Watch, Work};
+pub use effect::{Effect, Input, Order, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
 pub use explain::{
@@ -67,6 +72,11 @@ pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
 pub use marker::{Marker, MarkerSeen, is_writer};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use one_look::OneLook;
+pub use overrides::{
+    LONGEST_OVERRIDE, MOST_OVERRIDES, Override, OverrideFault, OverrideKey, OverrideReport, Overrides, What,
+    plain_name,
+};
+pub use overrule::{Consequence, tell_ended, tell_set};
 pub use penalty::{PER_CHANGE, Penalty};
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};

@@ -91,6 +91,8 @@ impl Decision {
         }
         let tier = |targets: &[super::TargetId]| targets.iter().filter_map(|t| record.tier_of(t)).min();
         let better = tier(&found.targets).is_some_and(|new| tier(&state.current).is_none_or(|old| new < old));
+        // An order of a person's is more than an edit by hand.
+        let better = better && !self.is_ordered_away(now.moment, name, &found.targets);
         let all_up = found.targets.iter().all(|target| self.verdict(target) == Verdict::Up);
         let wanted = match self.selection(now.moment, name) {
             Selection::Serve(wish) => snapshot.holds(&self.stored_form(&record, &wish)),
@@ -101,6 +103,8 @@ impl Decision {
             "it is what the agent wants as well: the record stays there"
         } else if accepted {
             "it is a better target that works: the record stays there"
+        } else if self.overrides.pause(now.moment, name).is_some() {
+            "it stays so while the record is paused"
         } else if ours {
             "the agent puts it right, though not within hold_down of its own last change"
         } else {
@@ -203,6 +207,7 @@ impl Decision {
             current: &state.current,
             wish,
             failback_asked: state.failback_asked,
+            overrides: &self.overrides,
             incident: incident.or_else(|| self.incident_of(name)),
         }
     }

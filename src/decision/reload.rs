@@ -5,6 +5,7 @@
 //! | endpoint (target, address, check) | counters, verdict, last words | no verdict | forgotten |
 //! | target | its incident and what was told of it | a first verdict is no news, unless it is bad | forgotten |
 //! | record | everything; with other settings it is read and judged anew | read first, held for a grace of its own | forgotten, its doubtful change closed |
+//! | override | goes on | | ended, and told |
 //! | witness | its last word | not asked yet; while blind: not seen | forgotten |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,7 @@ impl Decision {
             self.policy.targets.keys().map(|target| (target.clone(), self.verdict(target))).collect();
         let old = std::mem::replace(&mut self.policy, policy);
         self.reshape_targets(now);
+        self.drop_lost_overrides(now, &mut out);
         let sighted = self.reshape_witnesses(now, &old, &mut out);
         let touched = self.reshape_records(now, &old, &mut out);
         if let Some(SightChange::Sighted { since }) = sighted {

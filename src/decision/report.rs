@@ -8,8 +8,8 @@ use super::coordinate::generation_of;
 use super::record::Phase;
 use super::select::failback_due_at;
 use super::{
-    CheckId, Decision, Moment, Motive, Now, Outcome, Place, ProviderId, TargetId, Verdict, WitnessId, human,
-    say,
+    CheckId, Decision, Moment, Motive, Now, Outcome, OverrideReport, Place, ProviderId, TargetId, Verdict,
+    WitnessId, human, say,
 };
 
 /// Everything that is known now.
@@ -26,6 +26,9 @@ pub struct Report {
     pub targets: Vec<TargetReport>,
     /// The witnesses, by name.
     pub witnesses: Vec<WitnessReport>,
+    /// What a person orders, by kind and subject.
+    #[serde(default)]
+    pub overrides: Vec<OverrideReport>,
 }
 
 /// Where a record stands.
@@ -186,6 +189,7 @@ impl Decision {
                 .witnesses()
                 .map(|(id, seen)| WitnessReport { name: id.clone(), seen })
                 .collect(),
+            overrides: self.overrides.iter(now.moment).map(|order| order.report(now)).collect(),
         }
     }
 

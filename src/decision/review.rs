@@ -111,10 +111,10 @@ impl Decision {
 
     pub(super) fn enter_hold(&mut self, now: &Now, name: &DomainName, hold: Hold, out: &mut Vec<Effect>) {
         let record = self.record(name).clone();
+        let all_down = hold == Hold::AllDown || self.is_all_down_under_orders(name, &hold);
         let state = self.records.get_mut(name).expect("every caller has found the record");
         state.wish = None;
         state.refusal = None;
-        let all_down = hold == Hold::AllDown;
         let verify = match &hold {
             Hold::Verifying { target } if state.hold.as_ref() != Some(&hold) => Some(target.clone()),
             _ => None,
@@ -128,6 +128,7 @@ impl Decision {
             let current =
                 state.snapshot.as_ref().map(|s| say::side(&self.policy, &record, s)).unwrap_or_default();
             let mut event = say::all_down(now, &record, &self.targets, current);
+            self.say_what_holds(name, &mut event);
             event.incident = self.incident_of(name);
             out.push(Effect::Say(Box::new(event), None));
             out.push(Effect::KeepRecord(name.clone()));

@@ -6,8 +6,8 @@ use providers::{DomainName, Snapshot, Ttl};
 
 use super::say::{side, side_of_wish};
 use super::{
-    Event, EventKind, FailbackMode, Moment, Motive, Now, Place, Policy, RecordPolicy, Severity, Side, Sight,
-    TargetId, Targets, Verdict, Wish, human, owner_of,
+    Event, EventKind, FailbackMode, Moment, Motive, Now, Override, Overrides, Place, Policy, RecordPolicy,
+    Severity, Side, Sight, TargetId, Targets, Verdict, What, Wish, human, owner_of,
 };
 
 /// The three events of a change: begun, done, failed.
@@ -35,6 +35,7 @@ pub(super) struct Telling<'a> {
     pub(super) current: &'a [TargetId],
     pub(super) wish: &'a Wish,
     pub(super) failback_asked: bool,
+    pub(super) overrides: &'a Overrides,
     pub(super) incident: Option<String>,
 }
 
@@ -59,10 +60,25 @@ impl Telling<'_> {
         if self.wish.motive == Motive::Stay && !(fallen.is_empty() && details.gone.is_empty()) {
             event.severity = Severity::Warning;
         }
+        // Planned work wakes nobody.
+        if fallen.is_empty() && self.order(&before).is_some() {
+            event.severity = event.severity.min(Severity::Warning);
+        }
         event.before = Some(before);
         event.after = Some(side_of_wish(self.wish));
         event.next = Some(self.next());
         event
+    }
+
+    /// What a person orders that has a part in this change.
+    fn order(&self, before: &Side) -> Option<&Override> {
+        let (now, wish) = (self.now.moment, &self.wish.targets);
+        if let Some((_, order)) = self.overrides.pin(now, &self.record.name) {
+            return Some(order).filter(|_| before.targets != *wish);
+        }
+        let left =
+            |t: &&TargetId| !wish.contains(t) && (before.targets.contains(t) || self.current.contains(t));
+        self.record.targets().filter(left).find_map(|target| self.overrides.drain(now, target))
     }
 
     /// Why this change is wanted, and since when that is so.
@@ -76,6 +92,9 @@ impl Telling<'_> {
         let from = if before.targets.is_empty() { before.to_string() } else { names(&before.targets) };
         match self.wish.motive {
             Motive::Failover if before.targets == self.wish.targets => format!("{name} failed over to {to}"),
+            Motive::Failover if self.order(before).is_some() && self.fallen(before).is_empty() => {
+                format!("{name} was moved from {from} to {to}")
+            }
             Motive::Failover => format!("{name} failed over from {from} to {to}"),
             Motive::Failback => format!("{name} is back at {to}"),
             Motive::Stay if self.snapshot.is_missing() => format!("{name} was created and points at {to}"),
@@ -85,6 +104,7 @@ impl Telling<'_> {
             Motive::Stay if !details.added.is_empty() => {
                 format!("{name} now also serves {}", listed(&details.added))
             }
+            Motive::Stay if self.order(before).is_some() => format!("{name} now points at {to}"),
             Motive::Stay => format!("{name} was put right and points at {to}"),
         }
     }
@@ -119,7 +139,12 @@ impl Telling<'_> {
         let wall = |moment: Option<Moment>| moment.map(|m| self.now.wall_of(m));
         if let Some(target) = fallen.first() {
             let what = self.targets.complaint(target).unwrap_or_else(|| "it fails its checks".into());
-            return (Some(format!("{target} is down: {what}")), wall(self.targets.first_failure(target)));
+            let order = self.order(before).map(|order| format!("; {}", self.ordered(order)));
+            let what = format!("{target} is down: {what}{}", order.unwrap_or_default());
+            return (Some(what), wall(self.targets.first_failure(target)));
+        }
+        if let Some(order) = self.order(before) {
+            return (Some(self.ordered(order)), wall(Some(order.set)));
         }
         if self.wish.motive == Motive::Failback {
             let Some(target) = self.wish.targets.first() else { return (None, None) };
@@ -147,13 +172,31 @@ impl Telling<'_> {
         (Some(format!("the record held {before} with a TTL of {}", ttls.join(" and "))), None)
     }
 
+    /// `toronto is drained by alice until ...: a new kernel`.
+    fn ordered(&self, order: &Override) -> String {
+        match &order.what {
+            What::Drain { target } => format!("{target} is {}", order.words(self.now)),
+            What::Pin { .. } | What::Pause { .. } => {
+                format!("{} is {}", self.record.name, order.words(self.now))
+            }
+        }
+    }
+
     fn next(&self) -> String {
+        if let Some((target, order)) = self.overrides.pin(self.now.moment, &self.record.name) {
+            let (until, end) = (order.end(self.now), order.key().remedy());
+            return format!("it stays at {target} until {until}, or until `{end}`");
+        }
         let tier = self.wish.targets.iter().filter_map(|t| self.record.tier_of(t)).min().unwrap_or(0);
         if tier == 0 {
             return "nothing to do; the agent goes on watching".into();
         }
-        let better =
-            self.record.tiers[..tier].iter().flatten().map(TargetId::as_str).collect::<Vec<_>>().join(" or ");
+        let better = || self.record.tiers[..tier].iter().flatten();
+        if let Some(order) = better().find_map(|target| self.overrides.drain(self.now.moment, target)) {
+            let (until, end) = (order.end(self.now), order.key().remedy());
+            return format!("{} ends at {until}, or with `{end}`; then the usual rules hold", order.what);
+        }
+        let better = better().map(TargetId::as_str).collect::<Vec<_>>().join(" or ");
         match self.record.failback {
             FailbackMode::Auto => format!(
                 "when {better} has been up for {}, {} goes back to it by itself",

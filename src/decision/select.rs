@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    Answer, FailbackMode, Moment, Place, Policy, RecordPolicy, Serve, Sight, TargetId, Targets, Verdict,
+    Answer, FailbackMode, Moment, Overrides, Place, Policy, RecordPolicy, Serve, Sight, TargetId, Targets,
+    Verdict,
 };
 
 /// What should be published, and why.
@@ -60,6 +61,23 @@ pub enum Hold {
         /// The target.
         target: TargetId,
     },
+    /// A person paused it.
+    Paused {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person pinned it to a target that is not known to work.
+    Pinned {
+        /// The target.
+        target: TargetId,
+    },
+    /// No target works but one that a person drained: a drain takes nobody's last target away, and moves nobody to it.
+    Drained {
+        /// The target.
+        target: TargetId,
+    },
     /// Every target is Down.
     AllDown,
     /// No target is known to work, and not all are known to be Down.
@@ -85,6 +103,13 @@ impl Hold {
             }
             Hold::Recovering { target } => {
                 format!("{target} passes its checks again: the record waits for it")
+            }
+            Hold::Paused { by, reason } => format!("paused by {by}: {reason}"),
+            Hold::Pinned { target } => {
+                format!("pinned to {target}, which is not known to work: the record stays as it is")
+            }
+            Hold::Drained { target } => {
+                format!("only {target} is known to work, and it is drained: the record stays as it is")
             }
             Hold::AllDown => "all targets are down: the record stays as it is".into(),
             Hold::NoneUp => "no target is known to work: the record stays as it is".into(),
@@ -114,6 +139,8 @@ pub struct View<'a> {
     pub sight: &'a Sight,
     /// Until when records are held while a target has no verdict.
     pub settles_until: Moment,
+    /// What a person orders.
+    pub overrides: &'a Overrides,
     /// A one-shot run: see [`Options`](super::Options).
     pub one_shot: bool,
 }
@@ -134,6 +161,15 @@ impl View<'_> {
         self.targets.target(target, self.policy, self.sight)
     }
 
+    /// Is it up, and not drained?
+    fn is_eligible(&self, target: &TargetId) -> bool {
+        self.verdict(target) == Verdict::Up && !self.is_drained(target)
+    }
+
+    fn is_drained(&self, target: &TargetId) -> bool {
+        self.overrides.drain(self.now, target).is_some()
+    }
+
     fn up_for(&self, target: &TargetId) -> std::time::Duration {
         let since = self.targets.since(target, self.policy, self.sight);
         since.map_or(std::time::Duration::ZERO, |since| self.now.since(since))
@@ -141,10 +177,17 @@ impl View<'_> {
 }
 
 /// Chooses: the lowest tier with an Up target; but stay where we are unless the current targets are Down, or
-/// a better tier is due for failback.
+/// a better tier is due for failback. A drained target counts as Down, a pin leaves no choice, a pause nothing to do.
 pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> Selection {
+    if let Some(order) = view.overrides.pause(view.now, &record.name) {
+        let (by, reason) = (order.by.clone(), order.reason.clone());
+        return Selection::Hold(Hold::Paused { by, reason });
+    }
     if view.sight.blind_since().is_some() {
         return Selection::Hold(Hold::Blind);
+    }
+    if let Some((target, _)) = view.overrides.pin(view.now, &record.name) {
+        return pinned(view, record, current, target);
     }
     let unknown: Vec<TargetId> =
         record.targets().filter(|t| view.verdict(t) == Verdict::Unknown).cloned().collect();
@@ -156,22 +199,47 @@ pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> S
     }
     let waiting_for: Vec<TargetId> = unknown
         .into_iter()
-        .filter(|target| !(view.one_shot && view.targets.is_inscrutable(target)))
+        .filter(|target| !(view.is_drained(target) || view.one_shot && view.targets.is_inscrutable(target)))
         .collect();
     if view.now < view.settles_until && !waiting_for.is_empty() {
         return Selection::Hold(Hold::Settling { waiting_for });
     }
-    let Some(best) = record.tiers.iter().position(|tier| tier.iter().any(|t| view.verdict(t) == Verdict::Up))
-    else {
+    let Some(best) = record.tiers.iter().position(|tier| tier.iter().any(|t| view.is_eligible(t))) else {
+        if let Some(target) = record.targets().find(|t| view.verdict(t) == Verdict::Up) {
+            return Selection::Hold(Hold::Drained { target: target.clone() });
+        }
         let all_down = record.targets().all(|t| view.verdict(t) == Verdict::Down);
         return Selection::Hold(if all_down { Hold::AllDown } else { Hold::NoneUp });
     };
     let (tier, motive) = choose_tier(view, record, current, best);
-    let recovering = current.targets.iter().find(|target| view.targets.is_recovering(target));
+    let recovers = |target: &&TargetId| view.targets.is_recovering(target) && !view.is_drained(target);
+    let recovering = current.targets.iter().find(recovers);
     if let (Motive::Failover, Some(target)) = (motive, recovering) {
         return Selection::Hold(Hold::Recovering { target: target.clone() });
     }
     let Some(wish) = wish(view, record, current, tier, motive) else { return Selection::Hold(Hold::NoneUp) };
+    once_verified(view, current, wish)
+}
+
+/// A pinned record: its one target while that is Up, whatever the others are.
+fn pinned(view: &View<'_>, record: &RecordPolicy, current: Current<'_>, target: &TargetId) -> Selection {
+    let held_tier = current.targets.iter().filter_map(|target| record.tier_of(target)).min();
+    let motive = match held_tier {
+        _ if current.targets.contains(target) => Motive::Stay,
+        None => Motive::Stay,
+        Some(held) if record.tier_of(target).is_some_and(|tier| tier < held) => Motive::Failback,
+        Some(_) => Motive::Failover,
+    };
+    // A pin is more than a drain.
+    let view = View { overrides: Overrides::NONE, ..*view };
+    let alone = RecordPolicy { tiers: vec![vec![target.clone()]], ..record.clone() };
+    match wish(&view, &alone, current, 0, motive) {
+        Some(wish) if view.verdict(target) == Verdict::Up => once_verified(&view, current, wish),
+        _ => Selection::Hold(Hold::Pinned { target: target.clone() }),
+    }
+}
+
+fn once_verified(view: &View<'_>, current: Current<'_>, wish: Wish) -> Selection {
     match unverified(view, current, &wish) {
         Some(target) => Selection::Hold(Hold::Verifying { target }),
         None => Selection::Serve(wish),
@@ -213,7 +281,7 @@ fn choose_tier(view: &View<'_>, record: &RecordPolicy, current: Current<'_>, bes
     let held_tier = current
         .targets
         .iter()
-        .filter(|target| view.verdict(target) != Verdict::Down)
+        .filter(|target| view.verdict(target) != Verdict::Down && !view.is_drained(target))
         .filter_map(|target| record.tier_of(target))
         .min();
     match held_tier {
@@ -227,9 +295,9 @@ fn choose_tier(view: &View<'_>, record: &RecordPolicy, current: Current<'_>, bes
 fn failback_is_due(view: &View<'_>, record: &RecordPolicy, current: Current<'_>, tier: usize) -> bool {
     current.failback_asked
         || (record.failback == FailbackMode::Auto
-            && record.tiers[tier].iter().any(|target| {
-                view.verdict(target) == Verdict::Up && view.up_for(target) >= record.failback_after
-            }))
+            && record.tiers[tier]
+                .iter()
+                .any(|target| view.is_eligible(target) && view.up_for(target) >= record.failback_after))
 }
 
 /// When a failback becomes due by itself, if one is under way.
@@ -239,10 +307,13 @@ pub(super) fn failback_due_at(
     current: &[TargetId],
 ) -> Option<Moment> {
     let held = current.iter().filter_map(|target| record.tier_of(target)).min()?;
-    if record.failback != FailbackMode::Auto {
+    let name = &record.name;
+    let fixed =
+        view.overrides.pause(view.now, name).is_some() || view.overrides.pin(view.now, name).is_some();
+    if record.failback != FailbackMode::Auto || fixed {
         return None;
     }
-    let better = record.tiers[..held].iter().flatten().filter(|target| view.verdict(target) == Verdict::Up);
+    let better = record.tiers[..held].iter().flatten().filter(|target| view.is_eligible(target));
     better
         .filter_map(|target| view.targets.since(target, view.policy, view.sight))
         .map(|since| since + record.failback_after)
@@ -259,8 +330,11 @@ fn wish(
     motive: Motive,
 ) -> Option<Wish> {
     let serves = |target: &&TargetId| current.targets.contains(target);
-    let alive = |target: &&TargetId| {
-        view.verdict(target) == Verdict::Up || (serves(target) && view.verdict(target) == Verdict::Unknown)
+    let alive = |target: &&TargetId| match view.verdict(target) {
+        _ if view.is_drained(target) => false,
+        Verdict::Up => true,
+        Verdict::Unknown => serves(target),
+        Verdict::Down => false,
     };
     let mut candidates: Vec<&TargetId> = record.tiers[tier].iter().filter(alive).collect();
     // A host that comes back is let in whole: its IPv4 alone would be one change, and its IPv6 another one later.
@@ -315,7 +389,9 @@ mod tests {
         let policy = policy();
         let targets = probed(&policy, probes);
         let (now, settles_until) = (at(now), at(0));
-        let view = View { now, policy: &policy, targets: &targets, sight, settles_until, one_shot: false };
+        let (policy, targets) = (&policy, &targets);
+        let overrides = Overrides::NONE;
+        let view = View { now, policy, targets, sight, settles_until, overrides, one_shot: false };
         let current: Vec<TargetId> = current.split_whitespace().map(Into::into).collect();
         let places = places(published);
         select(&view, &record(), Current { targets: &current, places: &places, failback_asked: false })

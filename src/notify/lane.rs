@@ -166,7 +166,7 @@ impl Lane {
                 tracing::warn!(%channel, delivery = number, attempt, error, %next, "not delivered; another attempt follows");
             }
             Next::Dead => {
-                tracing::error!(%channel, delivery = number, attempt, error, "not delivered, given up")
+                tracing::error!(%channel, delivery = number, attempt, error, "not delivered, given up");
             }
         }
     }

@@ -30,6 +30,8 @@ pub enum LockRole {
     Run,
     /// `failover once`: for some seconds.
     Once,
+    /// A command that keeps a person's order: for a moment.
+    Order,
 }
 
 impl LockRole {
@@ -38,6 +40,7 @@ impl LockRole {
         match self {
             LockRole::Run => "run",
             LockRole::Once => "once",
+            LockRole::Order => "order",
         }
     }
 }
@@ -77,6 +80,7 @@ pub enum LockError {
 fn holder(pid: Option<u32>, role: Option<&str>) -> String {
     let pid = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
     match role {
+        Some("order") => format!("a person's order{pid}"),
         Some(role) => format!("`failover {role}`{pid}"),
         None => format!("another agent{pid}"),
     }

@@ -32,5 +32,5 @@ pub use latency::{LatencyPoint, Span};
 pub use lock::{LockError, LockRole, StateLock};
 pub use rows::{
     Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, MarkerRow, Next,
-    RecordRow,
+    OverrideRow, RecordRow,
 };

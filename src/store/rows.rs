@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use providers::{DomainName, RecordSet, RecordType};
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{ChannelId, Endpoint, EventKind, KnownMarker, Now, Recorded, SavedTracker, TargetId};
+use crate::decision::{
+    ChannelId, Endpoint, EventKind, KnownMarker, Now, OverrideKey, Recorded, SavedTracker, TargetId, What,
+};
 
 /// What is written together or not at all.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +21,8 @@ pub struct Batch {
     pub records: Vec<RecordRow>,
     /// Changes begun or ended; replaces what was kept of the same id.
     pub changes: Vec<ChangeRow>,
+    /// Overrides to keep, each in the place of an older one of its key, and those to keep no longer.
+    pub overrides: Vec<(OverrideKey, Option<OverrideRow>)>,
     /// Events that happened, each with the channels that must hear of it. An id that is known already is left alone.
     pub events: Vec<(Recorded, Vec<ChannelId>)>,
 }
@@ -66,6 +70,22 @@ impl MarkerRow {
         let MarkerRow { generation, writer, written, changed } = self;
         KnownMarker { generation, writer, written, changed: now.moment_of(changed) }
     }
+}
+
+/// What is kept of an override. Its times are the wall clock's, which a restart goes by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideRow {
+    /// What is ordered.
+    #[serde(flatten)]
+    pub what: What,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Who ordered it.
+    pub by: String,
+    /// When.
+    pub set: Timestamp,
 }
 
 /// How far a change got.
@@ -123,6 +143,8 @@ pub struct Loaded {
     pub open_changes: Vec<ChangeRow>,
     /// The ids of the events that told of certificates.
     pub certificates: BTreeSet<String>,
+    /// The overrides, those that are over meanwhile among them.
+    pub overrides: Vec<OverrideRow>,
 }
 
 /// Where a delivery stands.

@@ -14,10 +14,10 @@ use super::{StoreError, place};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The version of a file that took every step.
-const NEWEST: u32 = 2;
+const NEWEST: u32 = 3;
 
 /// The steps from an empty file to the newest version; step N makes version N + 1. Only ever appended to.
-const MIGRATIONS: [&str; NEWEST as usize] = [V1, V2];
+const MIGRATIONS: [&str; NEWEST as usize] = [V1, V2, V3];
 
 /// Times are microseconds since 1970 (UTC), so that they sort and index; values are JSON, so that a field can be added
 /// without a migration. `seq` is the order in which this file heard of the events.
@@ -66,6 +66,11 @@ CREATE TABLE latency (
   body TEXT NOT NULL, PRIMARY KEY (span, start, endpoint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX latency_by_endpoint ON latency (endpoint, span, start);
+";
+
+/// Overrides by key: see `OverrideKey`.
+const V3: &str = "
+CREATE TABLE overrides (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// Opens the file for reading and writing, makes it if need be, and brings it to the newest version.

@@ -9,7 +9,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Batch, ChangeRow, ChangeState, GivenUp, Loaded, RecordRow, Store, StoreError, outbox};
+use super::{
+    Batch, ChangeRow, ChangeState, GivenUp, Loaded, OverrideRow, RecordRow, Store, StoreError, outbox,
+};
 use crate::decision::{CERTIFICATE_KEY, SavedTracker};
 
 impl Store {
@@ -49,6 +51,9 @@ impl Store {
             for row in &batch.changes {
                 put_change(transaction, row)?;
             }
+            for (key, row) in &batch.overrides {
+                put_override(transaction, &key.to_string(), row.as_ref())?;
+            }
             for (recorded, channels) in &batch.events {
                 outbox::put_event(transaction, recorded, channels, batch.at)?;
             }
@@ -87,6 +92,7 @@ impl Store {
                     [change_state(ChangeState::Started)],
                 )?,
                 certificates: ids(transaction, CERTIFICATE_KEY)?,
+                overrides: overrides(transaction)?,
             })
         })
         .await
@@ -114,6 +120,25 @@ fn put_change(transaction: &Transaction<'_>, row: &ChangeRow) -> rusqlite::Resul
         to_json(row)?
     ])?;
     Ok(())
+}
+
+fn put_override(transaction: &Transaction<'_>, key: &str, row: Option<&OverrideRow>) -> rusqlite::Result<()> {
+    match row {
+        Some(row) => transaction
+            .prepare_cached("INSERT OR REPLACE INTO overrides VALUES (?, ?)")?
+            .execute(params![key, to_json(row)?])?,
+        None => transaction.prepare_cached("DELETE FROM overrides WHERE key = ?")?.execute([key])?,
+    };
+    Ok(())
+}
+
+/// The overrides; none in a file of an earlier version, which can be looked at as it is.
+fn overrides(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<OverrideRow>> {
+    let known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'overrides'";
+    if transaction.query_row(known, [], |_| Ok(())).optional()?.is_none() {
+        return Ok(Vec::new());
+    }
+    bodies(transaction, "SELECT body FROM overrides ORDER BY key", [])
 }
 
 fn change_state(state: ChangeState) -> &'static str {

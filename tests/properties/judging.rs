@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use failover::decision::{
-    Answer, Bench, Current, Judgement, Moment, Motive, Now, Observation, Outcome, Place, Policy, Selection,
-    Sight, Sighting, TargetId, Targets, Timings, Verdict, View, foreign_values, judge, owner_of, select,
+    Answer, Bench, Current, Judgement, Moment, Motive, Now, Observation, Outcome, Overrides, Place, Policy,
+    Selection, Sight, Sighting, TargetId, Targets, Timings, Verdict, View, foreign_values, judge, owner_of,
+    select,
 };
 use proptest::prelude::*;
 use providers::{AnswerSets, Ttl};
@@ -87,6 +88,7 @@ impl Known {
             targets: &self.targets,
             sight: &self.sight,
             settles_until: Moment::ZERO,
+            overrides: Overrides::NONE,
             one_shot: false,
         };
         select(&view, &picture.policy.records[&name()], current)

@@ -5,6 +5,7 @@ mod file;
 mod latency;
 mod lock;
 mod outbox;
+mod overrides;
 
 use std::collections::BTreeMap;
 
@@ -82,7 +83,7 @@ async fn what_was_committed_is_loaded_and_newer_replaces_older() {
             change("late", ChangeState::Started, at("12:00:02")),
             change("early", ChangeState::Started, at("12:00:01")),
         ],
-        events: Vec::new(),
+        ..Batch::default()
     };
     store.commit(first).await.unwrap();
     let second = Batch {
@@ -90,7 +91,7 @@ async fn what_was_committed_is_loaded_and_newer_replaces_older() {
         trackers: vec![(endpoint("toronto"), tracker(2, at("12:00:03")))],
         records: vec![record(Some("inc-1"))],
         changes: vec![change("late", ChangeState::Completed, at("12:00:02"))],
-        events: Vec::new(),
+        ..Batch::default()
     };
     store.commit(second).await.unwrap();
 

@@ -5,5 +5,5 @@ mod rows;
 
 pub use rows::{
     Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, MarkerRow, Next,
-    RecordRow,
+    OverrideRow, RecordRow,
 };
