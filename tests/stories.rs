@@ -5,14 +5,17 @@
 //! commit that only if you understand what caused the difference.
 //!
 //! ```text
-//! record www a b        one tier per word; a+b makes one tier of two; options: all, manual, create, ttl=300 ...
+//! record a b            one tier per word; a+b makes one tier of two; options: all, manual, create, ttl=300,
+//!                       all_down=serve_all or a target, flapping=900/4000/1000 (half-life, suppress, reuse) ...
+//! velocity 1            so many records a minute at the provider
 //! target a 192.0.2.1    its addresses, or its host name; options: checks=web,ssh require=any
 //! witness w
 //! is 192.0.2.1          what the provider holds at the start (none: the record is missing)
 //! 10 a- w+              a fails, the witness is seen; a4-/a6-: one family only; a/ssh-: one check only; a?: unknown
 //! 20 set 192.0.2.9      somebody changes the record by hand (`gone`: deletes it; `ttl 300`)
 //! 30 write conflict     the next write ends so (conflict, lost, unknown, unavailable, auth); `read` likewise
-//! 40 failback           a person asks for it
+//! 40 failback           a person asks for it; `ack` likewise
+//! 50 restart            the agent ends and starts anew with what it kept
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its story fails")]
@@ -25,8 +28,8 @@ use std::time::Duration;
 
 use failover::decision::{
     AllDown, Answer, CheckId, CheckPolicy, Coordination, Decision, Effect, Endpoint, Event, FailbackMode,
-    Flapping, Input, Moment, Now, Observation, Options, Outcome, Place, Policy, ProviderFace, RecordPolicy,
-    Require, Saved, Serve, Sighting, TargetPolicy, Thresholds, Timings,
+    Flapping, Input, Moment, Now, Observation, Options, Outcome, Place, Policy, ProviderFace, ProviderId,
+    RecordPolicy, Require, Saved, Serve, Sighting, TargetPolicy, Thresholds, Timings, Velocity,
 };
 use providers::{DomainName, Fault, RecordSet, RecordType, Snapshot, Ttl, Version};
 
@@ -170,11 +173,26 @@ impl World {
                 "write" => self.write_faults.push_back(words.next().expect("a fault").into()),
                 "read" => self.read_faults.push_back(words.next().expect("a fault").into()),
                 "look" => self.feed(Input::LookDue { record: self.record.clone() }),
+                "ack" => self.feed(Input::Ack { record: self.record.clone() }),
+                "restart" => self.restart(),
                 "failback" => self.feed(Input::Failback { record: self.record.clone() }),
                 "-" => {}
                 probe => self.probe(probe),
             }
         }
+    }
+
+    fn restart(&mut self) {
+        let now = self.now();
+        let record = self.decision.saved_record(&self.record, &now).map(|kept| (self.record.clone(), kept));
+        let saved = Saved {
+            trackers: self.decision.saved_trackers(&now).into_iter().collect(),
+            records: record.into_iter().collect(),
+            ..Saved::default()
+        };
+        self.decision = Decision::new(self.policy.clone(), faces(), Options::default(), saved, &now);
+        let first = self.decision.start(&now);
+        self.play(first);
     }
 
     fn probe(&mut self, word: &str) {
@@ -266,6 +284,10 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                 }
                 policy.targets.insert(id, target);
             }
+            Some("velocity") => {
+                let count = words.next().unwrap().parse().unwrap();
+                policy.velocity.insert("zone".into(), Velocity::Records(count));
+            }
             Some("witness") => policy.witnesses.extend(words.map(Into::into)),
             Some("is") => held = sets(&words.collect::<Vec<_>>(), 60),
             Some("record") => {
@@ -297,6 +319,14 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                         Some(("hold_down", value)) => {
                             record.hold_down = Duration::from_secs(value.parse().unwrap());
                         }
+                        Some(("all_down", "serve_all")) => record.all_down = AllDown::ServeAll,
+                        Some(("all_down", target)) => record.all_down = AllDown::Fallback(target.into()),
+                        Some(("flapping", values)) => {
+                            let values: Vec<u32> = values.split('/').map(|v| v.parse().unwrap()).collect();
+                            let [half_life, suppress, reuse] = values[..] else { panic!("three numbers") };
+                            let half_life = Duration::from_secs(half_life.into());
+                            record.flapping = Flapping { half_life, suppress, reuse };
+                        }
                         Some(("after", value)) => {
                             record.failback_after = Duration::from_secs(value.parse().unwrap());
                         }
@@ -311,6 +341,11 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
     (policy, held)
 }
 
+fn faces() -> BTreeMap<ProviderId, ProviderFace> {
+    let face = ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) };
+    BTreeMap::from([("zone".into(), face)])
+}
+
 fn is_step(line: &str) -> bool {
     line.starts_with(|c: char| c.is_ascii_digit())
 }
@@ -321,10 +356,8 @@ fn play(text: &str) -> String {
     let plain = |line: &&&str| !line.trim().is_empty() && !line.starts_with('#');
     let set: Vec<&str> = lines.iter().filter(plain).filter(|l| !is_step(l)).copied().collect();
     let (policy, held) = settings(&set);
-    let face = ProviderFace { atomic_name: true, normalize: Arc::new(|sets| sets) };
     let now = Now { moment: Moment::ZERO, wall: "2026-11-22T12:00:00Z".parse().unwrap() };
-    let faces = BTreeMap::from([("zone".into(), face)]);
-    let mut decision = Decision::new(policy.clone(), faces, Options::default(), Saved::default(), &now);
+    let mut decision = Decision::new(policy.clone(), faces(), Options::default(), Saved::default(), &now);
     let first = decision.start(&now);
     let mut world = World {
         decision,

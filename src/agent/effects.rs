@@ -223,9 +223,10 @@ impl Agent {
     }
 
     fn record_row(&self, name: &DomainName, now: &Now) -> Option<RecordRow> {
-        let SavedRecord { current, last_change, incident, said } = self.decision.saved_record(name)?;
+        let SavedRecord { current, last_change, incident, said, penalty } =
+            self.decision.saved_record(name, now)?;
         let last_change = last_change.map(|moment| now.wall_of(moment));
-        Some(RecordRow { name: name.clone(), current, last_change, incident, said })
+        Some(RecordRow { name: name.clone(), current, last_change, incident, said, penalty })
     }
 
     fn change_row(&mut self, work: &Work, now: &Now) -> ChangeRow {

@@ -32,8 +32,9 @@ pub(super) fn jobs(config: &Config) -> Vec<Job> {
 /// What an earlier run left behind, as the decision wants it.
 pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
     let records = loaded.records.into_iter().map(|(name, row)| {
-        let RecordRow { current, last_change, incident, said, .. } = row;
-        (name, SavedRecord { current, last_change: last_change.map(|t| now.moment_of(t)), incident, said })
+        let RecordRow { current, last_change, incident, said, penalty, .. } = row;
+        let last_change = last_change.map(|t| now.moment_of(t));
+        (name, SavedRecord { current, last_change, incident, said, penalty })
     });
     // A dry run has no business with somebody else's open change: it reads what is there.
     let open = if options.dry { Vec::new() } else { loaded.open_changes };

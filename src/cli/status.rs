@@ -11,7 +11,7 @@ use crate::api::{Client, Source, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::decision::{Decision, Now, Options, Policy, Saved, SavedRecord, counted, human};
-use crate::store::{Store, StoreError};
+use crate::store::{RecordRow, Store, StoreError};
 
 /// What the running agent knows; without one, what the last run left behind.
 ///
@@ -88,7 +88,8 @@ pub(super) async fn remembered(config: &Config) -> Result<Remembered, StoreError
     let age = loaded.saved.map(|saved| now.moment.since(now.moment_of(saved))).unwrap_or_default();
     let records = loaded.records.into_iter().map(|(name, row)| {
         let last_change = row.last_change.map(|time| now.moment_of(time));
-        (name, SavedRecord { current: row.current, last_change, incident: row.incident, said: row.said })
+        let RecordRow { current, incident, said, penalty, .. } = row;
+        (name, SavedRecord { current, last_change, incident, said, penalty })
     });
     let saved = Saved { trackers: loaded.trackers, records: records.collect(), ..Saved::default() };
     // The verdicts as they were found, with their age: nobody is asked now, so no silence ends them, and no witness

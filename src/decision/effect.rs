@@ -60,6 +60,11 @@ pub enum Input {
         /// The record.
         record: DomainName,
     },
+    /// A person knows that the record changed too often, or that its marker was lost: it may be changed again.
+    Ack {
+        /// The record.
+        record: DomainName,
+    },
     /// Time has passed.
     Tick,
 }

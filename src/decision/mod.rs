@@ -12,6 +12,8 @@
 //! | [`judge`] | what should be, what was read -> in sync, write, or refused by a [`Guard`] |
 //! | [`Decision`] | all of it as one state machine: [`Input`] -> [`Effect`]s |
 
+mod ack;
+mod all_down;
 mod arrival;
 mod certificates;
 mod effect;
@@ -25,6 +27,7 @@ mod fixture;
 mod guard;
 mod health;
 mod ids;
+mod keep;
 mod latency;
 mod observation;
 mod one_look;
@@ -45,6 +48,7 @@ mod sight;
 mod targets;
 mod time;
 mod troubles;
+mod velocity;
 mod writing;
 
 pub use certificates::CERTIFICATE_KEY;
@@ -61,7 +65,7 @@ pub use ids::{ChannelId, CheckId, ProviderId, TargetId, WitnessId};
 pub use latency::{LatencyRow, Letter, PastProbe, Rollup};
 pub use observation::{Certificate, Endpoint, Observation, Outcome, Sighting, Timings};
 pub use one_look::OneLook;
-pub use penalty::{PER_CHANGE, Penalty};
+pub use penalty::{KeptPenalty, PER_CHANGE, Penalty};
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{
@@ -77,3 +81,4 @@ pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
 pub use sight::{Sight, SightChange};
 pub use targets::{Counted, Targets, counted, human};
 pub use time::{Moment, Now};
+pub use velocity::Turn;

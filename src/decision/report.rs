@@ -275,6 +275,12 @@ impl Decision {
             None => {}
         }
         let Some(wish) = &state.wish else { return (RecordStatus::Unread, super::Hold::Unread.text()) };
+        if wish.motive == Motive::AllDown {
+            return (
+                RecordStatus::InSync,
+                format!("every target is down; {}", super::all_down::serves(wish)),
+            );
+        }
         let names = wish.targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ");
         let since = wish.targets.first().and_then(|t| self.targets.since(t, &self.policy, &self.sight));
         let held = since.map_or_else(String::new, |s| format!(" for {}", human(now.since(s))));
@@ -346,7 +352,7 @@ impl Decision {
 
 fn kind(motive: Motive) -> &'static str {
     match motive {
-        Motive::Failover => "failover",
+        Motive::Failover | Motive::AllDown => "failover",
         Motive::Failback => "failback",
         Motive::Stay => "adjust",
     }

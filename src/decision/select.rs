@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::all_down::nothing_up;
 use super::{
     Answer, FailbackMode, Moment, Place, Policy, RecordPolicy, Serve, Sight, TargetId, Targets, Verdict,
 };
@@ -27,6 +28,8 @@ pub enum Motive {
     Failover,
     /// A better target has recovered.
     Failback,
+    /// Nothing works, and `all_down` says what is published then.
+    AllDown,
     /// They are the right ones already; details may differ (a pool's member, a TTL, a new record).
     Stay,
 }
@@ -130,7 +133,7 @@ pub struct Current<'a> {
 }
 
 impl View<'_> {
-    fn verdict(&self, target: &TargetId) -> Verdict {
+    pub(super) fn verdict(&self, target: &TargetId) -> Verdict {
         self.targets.target(target, self.policy, self.sight)
     }
 
@@ -163,8 +166,7 @@ pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> S
     }
     let Some(best) = record.tiers.iter().position(|tier| tier.iter().any(|t| view.verdict(t) == Verdict::Up))
     else {
-        let all_down = record.targets().all(|t| view.verdict(t) == Verdict::Down);
-        return Selection::Hold(if all_down { Hold::AllDown } else { Hold::NoneUp });
+        return nothing_up(view, record, current);
     };
     let (tier, motive) = choose_tier(view, record, current, best);
     let recovering = current.targets.iter().find(|target| view.targets.is_recovering(target));

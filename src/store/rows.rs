@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use providers::{DomainName, RecordSet, RecordType};
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{ChannelId, Endpoint, EventKind, Recorded, SavedTracker, TargetId};
+use crate::decision::{ChannelId, Endpoint, EventKind, KeptPenalty, Recorded, SavedTracker, TargetId};
 
 /// What is written together or not at all.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,9 @@ pub struct RecordRow {
     pub incident: Option<String>,
     /// What was last said of this record and must not be said twice (a withheld change, all down), by topic.
     pub said: BTreeMap<String, String>,
+    /// What its changes add up to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<KeptPenalty>,
 }
 
 /// How far a change got.
