@@ -56,6 +56,14 @@ impl Client {
         self.call("POST", &format!("/v1/records/{record}/failback")).await.map(drop)
     }
 
+    /// Says that a person knows of the record, so that it may be changed again.
+    ///
+    /// # Errors
+    /// [`ApiError::Nobody`] when no agent answers, [`ApiError::Refused`] when it knows no such record.
+    pub async fn ack(&self, record: &DomainName) -> Result<(), ApiError> {
+        self.call("POST", &format!("/v1/records/{record}/ack")).await.map(drop)
+    }
+
     fn nobody(&self, why: String) -> ApiError {
         ApiError::Nobody { path: self.socket.clone(), why }
     }

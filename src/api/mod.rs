@@ -5,6 +5,7 @@
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/records/NAME/explain` | [`Explained`], or 404 when there is no such record |
 //! | `POST /v1/records/NAME/failback` | 202, or 404 when there is no such record |
+//! | `POST /v1/records/NAME/ack` | 202, or 404 when there is no such record |
 
 mod client;
 mod server;
@@ -30,6 +31,8 @@ pub enum Command {
     Explain(DomainName, oneshot::Sender<Option<Explained>>),
     /// Take a record back to its best target now; answers whether there is such a record.
     Failback(DomainName, oneshot::Sender<bool>),
+    /// A person knows that the record changed too often; answers whether there is such a record.
+    Ack(DomainName, oneshot::Sender<bool>),
 }
 
 /// What an agent says of itself, of its targets and of its records. The form of `status -o json`.

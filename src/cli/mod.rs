@@ -1,5 +1,6 @@
 //! The command line: one file per command, no logic of its own.
 
+mod ack;
 mod completions;
 mod config;
 mod deliveries;
@@ -122,6 +123,7 @@ enum Command {
     Config(config::Command),
     Schema(schema::Args),
     Failback(failback::Args),
+    Ack(ack::Args),
     #[command(subcommand)]
     Notify(notify::Command),
     #[command(subcommand)]
@@ -159,6 +161,7 @@ pub fn main() -> Exit {
         Command::Config(command) => config::main(&global, &command),
         Command::Schema(args) => schema::main(&global, &args),
         Command::Failback(args) => failback::main(&global, &args),
+        Command::Ack(args) => ack::main(&global, &args),
         Command::Notify(command) => notify::main(&global, &command),
         Command::Deliveries(command) => deliveries::main(&global, &command),
         Command::Rehearse(args) => rehearse::main(&global, &args),
