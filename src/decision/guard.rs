@@ -29,6 +29,18 @@ pub enum Guard {
 }
 
 impl Guard {
+    /// Every guard, in the order in which they are asked.
+    pub const ALL: &'static [Guard] = &[
+        Guard::Foreign,
+        Guard::Capability,
+        Guard::StaleGeneration,
+        Guard::UnverifiedTarget,
+        Guard::Family,
+        Guard::Flapping,
+        Guard::HoldDown,
+        Guard::Velocity,
+    ];
+
     /// The stable name.
     pub fn as_str(self) -> &'static str {
         match self {

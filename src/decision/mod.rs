@@ -20,6 +20,7 @@ mod effect;
 mod engine;
 mod event;
 mod explain;
+mod explain_guards;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
@@ -37,6 +38,8 @@ mod plan;
 mod policy;
 mod reconcile;
 mod record;
+#[cfg(test)]
+mod refusals;
 mod reload;
 mod report;
 mod require;
