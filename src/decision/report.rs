@@ -325,7 +325,9 @@ impl Decision {
         let probed = blind
             || (self.targets.iter().all(confirmed)
                 && !self.policy.targets.keys().any(|t| self.targets.awaits_witness(t, &self.sight)));
-        probed && self.records.values().all(|state| self.is_at_rest(state))
+        // Who waits for a turn at a provider is told of a moment later; a dry run tells nobody.
+        let told = self.options.dry || self.next_queue_news().is_none();
+        probed && told && self.records.values().all(|state| self.is_at_rest(state))
     }
 
     fn is_at_rest(&self, state: &super::record::RecordState) -> bool {
