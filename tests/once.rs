@@ -17,7 +17,7 @@ impl Town {
     fn new() -> Town {
         let town = Town {
             backend: Backend::start(&["127.0.0.2", "127.0.0.3", "127.0.0.4"]),
-            folder: tempfile::tempdir().expect("a folder"),
+            folder: testkit::folder(),
         };
         let port = town.backend.port();
         let config = format!(

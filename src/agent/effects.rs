@@ -1,69 +1,38 @@
 //! Doing what the decision asks, in the order that a crash at any instruction survives.
 
-use std::collections::BTreeMap;
-
 use providers::DomainName;
 
+use super::agenda::{Agenda, Ask, Desk, whole};
 use super::event_loop::{Agent, Mode};
+use super::jobs::jobs;
 use super::log;
-use super::restore::jobs;
 use super::systemd;
-use crate::decision::{
-    Effect, Event, EventKind, Now, ProviderId, Recorded, SavedRecord, Severity, Work, counted,
-};
+use crate::decision::{ChannelId, Effect, Event, EventKind, Now, Recorded, Severity, counted};
 use crate::probe::{JobKey, Pace};
-use crate::store::{Batch, ChangeRow, ChangeState, RecordRow};
+use crate::store::Batch;
 
 impl Agent {
     /// Does what the decision asks. First what only looks; then everything that must outlive us is kept, in one
     /// transaction; only then is anything written.
     pub(super) async fn play(&mut self, effects: Vec<Effect>) {
         let now = self.clock.now();
-        let mut batch = Batch::default();
-        let mut reads: BTreeMap<ProviderId, Vec<DomainName>> = BTreeMap::new();
-        let mut writes: BTreeMap<ProviderId, Vec<Work>> = BTreeMap::new();
-        let mut watches = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Pace(endpoint, pace) => self.pace(&JobKey::Endpoint(endpoint), pace),
-                Effect::WitnessPace(witness, pace) => self.pace(&JobKey::Witness(witness), pace),
-                Effect::Probe(endpoint) => self.probe(&JobKey::Endpoint(endpoint)),
-                Effect::ProbeWitnesses => {
-                    for witness in self.config.agent.witnesses.keys() {
-                        self.probe(&JobKey::Witness(witness.clone()));
-                    }
-                }
-                Effect::ProbeTargets => jobs(&self.config).iter().for_each(|job| self.probe(&job.key)),
-                Effect::Read(record) => {
-                    let provider = self.config.records[&record].policy.provider.clone();
-                    reads.entry(provider).or_default().push(record);
-                }
-                Effect::Look(record) => self.look(record),
-                Effect::Watch(watch) => watches.push(*watch),
-                Effect::Say(event, key) => {
-                    let recorded = self.ledger.record(*event, key);
-                    self.say(recorded, &mut batch);
-                }
-                Effect::KeepTarget(target) => {
-                    batch.trackers.extend(self.decision.saved_target(&target, &now));
-                }
-                Effect::KeepRecord(record) => batch.records.extend(self.record_row(&record, &now)),
-                Effect::Write(work) => {
-                    let row = self.change_row(&work, &now);
-                    self.open.insert(row.id.clone(), row.clone());
-                    batch.changes.push(row);
-                    batch.records.extend(self.record_row(work.swap.name(), &now));
-                    let provider = self.config.records[work.swap.name()].policy.provider.clone();
-                    writes.entry(provider).or_default().push(*work);
-                }
-                Effect::Close { change, happened } => {
-                    if let Some(mut row) = self.open.remove(&change) {
-                        row.state = if happened { ChangeState::Completed } else { ChangeState::Failed };
-                        row.ended = Some(now.wall);
-                        batch.changes.push(row);
-                    }
-                }
-            }
+        let provider_of = |record: &DomainName| self.config.records[record].policy.provider.clone();
+        let desk = Desk {
+            decision: &self.decision,
+            scribe: &mut self.ledger.scribe,
+            notify: &self.ledger.notify,
+            open: &mut self.open,
+            provider_of: &provider_of,
+        };
+        let Agenda { asks, reads, mut batch, writes, watches } = Agenda::of(effects, &now, desk);
+        for ask in asks {
+            self.ask(ask);
+        }
+        if matches!(self.mode, Mode::Plan { .. }) {
+            batch.events.clear();
+        }
+        for (recorded, channels) in &batch.events {
+            self.log(recorded, channels);
         }
         for (provider, records) in reads {
             let configured = records
@@ -88,20 +57,24 @@ impl Agent {
 
     /// Puts an event into the batch and into the log.
     pub(super) fn say(&mut self, recorded: Recorded, batch: &mut Batch) {
-        let channels = self.ledger.channels_for(&recorded.event);
-        let logged_by_channel = channels.iter().any(|channel| self.log_channels.contains(channel));
         if matches!(self.mode, Mode::Plan { .. }) {
             return;
         }
+        let channels = self.ledger.channels_for(&recorded.event);
+        self.log(&recorded, &channels);
+        batch.events.push((recorded, channels));
+    }
+
+    fn log(&self, recorded: &Recorded, channels: &[ChannelId]) {
+        let logged_by_channel = channels.iter().any(|channel| self.log_channels.contains(channel));
         if !logged_by_channel {
-            log::event(&recorded);
+            log::event(recorded);
         }
         if recorded.event.severity >= Severity::Info
             && let Some(record) = &recorded.event.record
         {
             systemd::status(&format!("{record}: {}", recorded.event.summary));
         }
-        batch.events.push((recorded, channels));
     }
 
     /// Tells one event that is the agent's own.
@@ -138,12 +111,7 @@ impl Agent {
     }
 
     pub(super) async fn keep_all(&mut self, now: &Now) {
-        let batch = Batch {
-            trackers: self.decision.saved_trackers(now),
-            records: self.config.records.keys().filter_map(|name| self.record_row(name, now)).collect(),
-            ..Batch::default()
-        };
-        self.keep(batch, now).await;
+        self.keep(whole(&self.decision, now), now).await;
         if !matches!(self.mode, Mode::Plan { .. }) {
             let latency = self.decision.fetch_latency();
             // Nothing waits for it: a change that is due in the meantime waits for the disk as ever, and no longer.
@@ -197,6 +165,21 @@ impl Agent {
         }
     }
 
+    fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Pace(endpoint, pace) => self.pace(&JobKey::Endpoint(endpoint), pace),
+            Ask::WitnessPace(witness, pace) => self.pace(&JobKey::Witness(witness), pace),
+            Ask::Probe(endpoint) => self.probe(&JobKey::Endpoint(endpoint)),
+            Ask::ProbeWitnesses => {
+                for witness in self.config.agent.witnesses.keys() {
+                    self.probe(&JobKey::Witness(witness.clone()));
+                }
+            }
+            Ask::ProbeTargets => jobs(&self.config).iter().for_each(|job| self.probe(&job.key)),
+            Ask::Look(record) => self.look(record),
+        }
+    }
+
     fn pace(&self, key: &JobKey, pace: crate::decision::Pace) {
         let pace = match pace {
             crate::decision::Pace::Fast => Pace::Fast,
@@ -219,29 +202,6 @@ impl Agent {
             && let Some(zone) = self.zones.zone_of(&record)
         {
             self.tasks.spawn(self.servers.clone().look(record, zone.name));
-        }
-    }
-
-    fn record_row(&self, name: &DomainName, now: &Now) -> Option<RecordRow> {
-        let SavedRecord { current, last_change, incident, said, penalty } =
-            self.decision.saved_record(name, now)?;
-        let last_change = last_change.map(|moment| now.wall_of(moment));
-        Some(RecordRow { name: name.clone(), current, last_change, incident, said, penalty })
-    }
-
-    fn change_row(&mut self, work: &Work, now: &Now) -> ChangeRow {
-        ChangeRow {
-            id: work.id.clone(),
-            record: work.swap.name().clone(),
-            state: ChangeState::Started,
-            started: now.wall,
-            ended: None,
-            completed_event: self
-                .ledger
-                .record(work.completed.clone(), Some(format!("{}-completed", work.id))),
-            targets: work.targets.clone(),
-            before: work.swap.before.sets.clone(),
-            after: work.swap.after.clone(),
         }
     }
 }

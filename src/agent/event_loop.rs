@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::jobs::jobs;
 use super::ledger::Ledger;
 use super::reload::{Reload, Waiting};
-use super::restore::{jobs, saved};
+use super::restore::saved;
 use super::servers::Servers;
 use super::zones::Zones;
 use super::{World, systemd};

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::State;
-use super::backlog::Backlog;
-use crate::decision::{ChannelId, Event, EventKind, LatencyRow, Moment, Now, Recorded};
+use super::agenda::Scribe;
+use super::books::{Books, Entry, LATE, Told};
+use crate::decision::{ChannelId, Event, LatencyRow, Moment, Now, Recorded};
 use crate::notify::{NotifySettings, Outbox, Sender};
 use crate::store::{Batch, GivenUp, Loaded, Store, StoreError};
 
@@ -19,31 +20,18 @@ use crate::store::{Batch, GivenUp, Loaded, Store, StoreError};
 const DISK_LIMIT: Duration = Duration::from_secs(3);
 /// The same while the file is in trouble: nobody's verdict must grow old meanwhile.
 const TROUBLE_LIMIT: Duration = Duration::from_millis(500);
-/// How often a file in trouble is tried.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
-const LATE: &str = "the disk did not answer";
 
 /// Where the agent keeps things.
 pub(super) struct Ledger {
-    agent: String,
-    notify: NotifySettings,
+    pub(super) scribe: Scribe,
+    pub(super) notify: NotifySettings,
     store: Store,
     /// `None` in a dry run, which tells nobody.
     outbox: Option<Outbox>,
-    trouble: Option<Trouble>,
-    /// What was not kept since the trouble began.
-    backlog: Backlog,
+    books: Books,
     /// The commit that was not waited for to its end.
     late: GivenUp,
     limit: Duration,
-    counter: u64,
-    nonce: u64,
-}
-
-struct Trouble {
-    why: String,
-    since: Timestamp,
-    next_try: Moment,
 }
 
 impl Ledger {
@@ -61,29 +49,24 @@ impl Ledger {
         };
         Ok(Ledger {
             outbox: outbox(store.clone())?,
-            agent,
+            scribe: Scribe::new(agent, nonce),
             notify,
             store,
-            trouble: None,
-            backlog: Backlog::default(),
+            books: Books::default(),
             late: GivenUp::default(),
             limit: DISK_LIMIT,
-            counter: 0,
-            nonce,
         })
     }
 
     /// The end is near: a file in trouble is tried once more, and the disk is waited for no longer than `limit`.
     pub(super) fn closing(&mut self, limit: Option<Duration>, now: &Now) {
         self.limit = limit.unwrap_or(self.limit);
-        if let Some(trouble) = &mut self.trouble {
-            trouble.next_try = now.moment;
-        }
+        self.books.hurry(now);
     }
 
     /// When a file in trouble is tried again.
     pub(super) fn next_try(&self) -> Option<Moment> {
-        self.trouble.as_ref().map(|trouble| trouble.next_try)
+        self.books.next_try()
     }
 
     /// How many messages wait; those in a file that does not say so in time are not counted.
@@ -92,7 +75,7 @@ impl Ledger {
             let busy = self.late.is_watched();
             if busy { Ok(0) } else { self.store.pending().await }
         };
-        let limit = if self.trouble.is_some() { TROUBLE_LIMIT } else { self.limit };
+        let limit = if self.books.trouble().is_some() { TROUBLE_LIMIT } else { self.limit };
         let kept = timeout(limit, kept).await.ok().and_then(Result::ok).unwrap_or(0);
         let unsaved = match &self.outbox {
             Some(outbox) => outbox.unsaved().await.unwrap_or(0),
@@ -103,7 +86,7 @@ impl Ledger {
 
     /// Forgets old history.
     pub(super) fn prune(&self, now: Timestamp) -> impl Future<Output = ()> + Send + use<> {
-        let store = self.trouble.is_none().then(|| self.store.clone());
+        let store = self.books.trouble().is_none().then(|| self.store.clone());
         async move {
             let Some(store) = store else { return };
             match timeout(DISK_LIMIT, store.prune(now)).await {
@@ -116,7 +99,7 @@ impl Ledger {
 
     /// Keeps how long probes took. While the state cannot be written it is lost: nothing depends on it.
     pub(super) fn keep_latency(&self, rows: Vec<LatencyRow>) -> impl Future<Output = ()> + Send + use<> {
-        let store = (self.trouble.is_none() && !rows.is_empty()).then(|| self.store.clone());
+        let store = (self.books.trouble().is_none() && !rows.is_empty()).then(|| self.store.clone());
         async move {
             let Some(store) = store else { return };
             match timeout(DISK_LIMIT, store.add_latency(rows)).await {
@@ -146,7 +129,7 @@ impl Ledger {
 
     /// Why the state cannot be written, if it cannot.
     pub(super) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_ref().map(|trouble| trouble.why.as_str())
+        self.books.trouble()
     }
 
     /// What an earlier run left behind. A file that cannot be read is trouble, not the end.
@@ -156,17 +139,13 @@ impl Ledger {
             Ok(Err(error)) => error.to_string(),
             Err(_) => late(DISK_LIMIT),
         };
-        self.in_trouble(why, now);
+        self.books.in_trouble(why, now);
         Loaded::default()
     }
 
-    /// An event with its identity. `key` makes it one for ever: told again after a crash it is the same event.
+    /// An event with its identity: see [`Scribe::record`].
     pub(super) fn record(&mut self, event: Event, key: Option<String>) -> Recorded {
-        let id = key.unwrap_or_else(|| {
-            self.counter += 1;
-            format!("evt-{}-{:08x}-{}", event.time.as_microsecond(), self.nonce & 0xffff_ffff, self.counter)
-        });
-        Recorded { id, agent: self.agent.clone(), event }
+        self.scribe.record(event, key)
     }
 
     /// The channels that must hear of an event.
@@ -176,35 +155,27 @@ impl Ledger {
 
     /// Keeps a batch. Returns what must be said of the state itself, if anything: that it cannot be written any more
     /// (its events are then told from memory), or that it can again.
-    pub(super) async fn commit(&mut self, mut batch: Batch, now: &Now) -> Option<Event> {
-        batch.at = Some(now.wall);
-        if let Some(trouble) = &self.trouble {
-            let due = trouble.next_try <= now.moment;
-            self.tell_from_memory(batch).await;
-            return if due { self.try_again(now).await } else { None };
+    pub(super) async fn commit(&mut self, batch: Batch, now: &Now) -> Option<Event> {
+        match self.books.enter(batch, now) {
+            Entry::Write(batch) => {
+                let Err(why) = self.write(batch.clone(), self.limit).await else {
+                    self.outbox.iter().for_each(Outbox::wake);
+                    return None;
+                };
+                let (events, word) = self.books.refused(batch, why, now);
+                self.tell_from_memory(events).await;
+                Some(word)
+            }
+            Entry::Remember { events, again } => {
+                self.tell_from_memory(events).await;
+                if let Err(why) = self.write(again?, self.limit.min(TROUBLE_LIMIT)).await {
+                    self.books.still_refused(why, now);
+                    return None;
+                }
+                self.outbox.iter().for_each(Outbox::wake);
+                self.books.recovered(now)
+            }
         }
-        let Err(why) = self.write(batch.clone(), self.limit).await else {
-            self.outbox.iter().for_each(Outbox::wake);
-            return None;
-        };
-        self.tell_from_memory(batch).await;
-        self.in_trouble(why, now);
-        Some(self.unwritable(now))
-    }
-
-    /// Writes everything that was not kept.
-    async fn try_again(&mut self, now: &Now) -> Option<Event> {
-        let batch = Batch { at: Some(now.wall), ..self.backlog.batch() };
-        if let Err(why) = self.write(batch, self.limit.min(TROUBLE_LIMIT)).await {
-            self.in_trouble(why, now);
-            return None;
-        }
-        let trouble = self.trouble.take()?;
-        self.backlog = Backlog::default();
-        self.outbox.iter().for_each(Outbox::wake);
-        let mut event = Event::new(EventKind::StateRecovered, now.wall, "the state can be kept again");
-        event.since = Some(trouble.since);
-        Some(event)
     }
 
     /// One commit; one at a time, whatever the disk does with the one before.
@@ -221,9 +192,7 @@ impl Ledger {
         result.map_err(|error| error.to_string())
     }
 
-    async fn tell_from_memory(&mut self, batch: Batch) {
-        let events = batch.events.clone();
-        self.backlog.add(batch);
+    async fn tell_from_memory(&mut self, events: Told) {
         if let Some(outbox) = &self.outbox
             && !events.is_empty()
             && let Err(error) = outbox.tell_unsaved(events).await
@@ -232,29 +201,9 @@ impl Ledger {
         }
     }
 
-    /// What is late says less than what was found out before.
-    fn in_trouble(&mut self, why: String, now: &Now) {
-        let next_try = now.moment + TRY_AGAIN;
-        match &mut self.trouble {
-            Some(trouble) => {
-                trouble.next_try = next_try;
-                if !why.starts_with(LATE) {
-                    trouble.why = why;
-                }
-            }
-            None => self.trouble = Some(Trouble { why, since: now.wall, next_try }),
-        }
-    }
-
     /// What is said when the state cannot be written.
     pub(super) fn unwritable(&self, now: &Now) -> Event {
-        let why = self.trouble().unwrap_or("no reason is known");
-        let summary = format!("the state cannot be kept: {why}");
-        let mut event = Event::new(EventKind::StateUnwritable, now.wall, summary);
-        event.since = self.trouble.as_ref().map(|trouble| trouble.since);
-        event.next =
-            Some("the agent goes on from memory; after a restart it would not know what it had done".into());
-        event
+        self.books.unwritable(now)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use providers::DomainName;
 
 use super::event_loop::{Agent, log_channels};
-use super::restore::jobs;
+use super::jobs::jobs;
 use super::{Hands, differences, systemd};
 use crate::config::Config;
 use crate::decision::{ChannelId, Endpoint, Event, EventKind, Moment, ProviderId, counted};

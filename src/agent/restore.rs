@@ -1,36 +1,12 @@
-//! What an earlier run left behind, in the terms of the decision; and what is probed.
-
-use std::sync::Arc;
+//! What an earlier run left behind, in the terms of the decision. PURE, so that the simulation in `tests/sim` runs this.
 
 use providers::{Snapshot, Swap, Version};
 
-use crate::config::Config;
-use crate::decision::{Endpoint, EventKind, Motive, Now, Options, Saved, SavedRecord, Work};
-use crate::probe::{Job, JobKey};
+use crate::decision::{EventKind, Motive, Now, Options, Saved, SavedRecord, Work};
 use crate::store::{ChangeRow, Loaded, RecordRow};
 
-/// Everything that is probed.
-pub(super) fn jobs(config: &Config) -> Vec<Job> {
-    let mut jobs = Vec::new();
-    for (id, target) in &config.targets {
-        for (check_id, (check, _)) in &target.checks {
-            for place in &target.places {
-                let endpoint =
-                    Endpoint { target: id.clone(), check: check_id.clone(), address: place.clone() };
-                let key = JobKey::Endpoint(endpoint);
-                jobs.push(Job { key, place: place.clone(), check: Arc::clone(check) });
-            }
-        }
-    }
-    for (id, witness) in &config.agent.witnesses {
-        let key = JobKey::Witness(id.clone());
-        jobs.push(Job { key, place: witness.address.into(), check: Arc::clone(&witness.check) });
-    }
-    jobs
-}
-
 /// What an earlier run left behind, as the decision wants it.
-pub(super) fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
+pub fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
     let records = loaded.records.into_iter().map(|(name, row)| {
         let RecordRow { current, last_change, incident, said, penalty, .. } = row;
         let last_change = last_change.map(|t| now.moment_of(t));

@@ -58,10 +58,10 @@ async fn ack(config: &Config, record: &DomainName) -> Result<&'static str, Exit>
     if !config.records.contains_key(record) {
         return Err(setup::fail(&format!("no record {record} is configured")));
     }
-    match in_the_state_file(config, record).await? {
-        true => Ok("no agent runs, and the next run may change the record"),
-        false => Ok("no run has left a state, so nothing stands in the way"),
+    if in_the_state_file(config, record).await? {
+        return Ok("no agent runs, and the next run may change the record");
     }
+    Ok("no run has left a state, so nothing stands in the way")
 }
 
 /// Without an agent: under the lock that an agent would hold. Gives whether there is a state at all.

@@ -216,10 +216,8 @@ fn tiers(item: Item<'_>, names: &Names) -> Read<Tiers> {
 /// `targets` are those of the record, where they could be read.
 fn all_down(item: Item<'_>, names: &Names, targets: Option<&BTreeMap<TargetId, Span>>) -> Read<AllDown> {
     if !matches!(item.node.value, Value::Map(_)) {
-        return match item.choice(&[("hold", false), ("serve_all", true)], &[])? {
-            true => Ok(AllDown::ServeAll),
-            false => Ok(AllDown::Hold),
-        };
+        let serve_all = item.choice(&[("hold", false), ("serve_all", true)], &[])?;
+        return Ok(if serve_all { AllDown::ServeAll } else { AllDown::Hold });
     }
     item.map(&keys::ALL_DOWN)?.need("fallback", |item| {
         let target = TargetId::from(names.refer(item)?);

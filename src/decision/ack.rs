@@ -11,7 +11,7 @@ impl Decision {
     pub(super) fn acknowledged(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
         let half_life = self.record(name).flapping.half_life;
         let state = self.state(name);
-        let penalty = state.penalty.map_or(0, |penalty| penalty.now(now.moment, half_life));
+        let penalty = state.penalty.map_or(0, |penalty| penalty.left_at(now.moment, half_life));
         state.on_ack();
         let mut event = say::acknowledged(now, name, penalty);
         event.incident = self.incident_of(name);

@@ -52,7 +52,7 @@ impl Decision {
             },
             Guard::Flapping => {
                 let settings = &record.flapping;
-                let left = state.penalty.map_or(0, |penalty| penalty.now(now.moment, settings.half_life));
+                let left = state.penalty.map_or(0, |penalty| penalty.left_at(now.moment, settings.half_life));
                 State {
                     text: format!(
                         "penalty {left}; no change from {} on until it is below {}, or after `failover ack {name}`",

@@ -271,7 +271,6 @@ mod tests {
     fn refusing(why: &Explanation) -> usize {
         why.guards.iter().filter(|guard| guard.refuses).count()
     }
-
     type Probes<'a> = &'a [(i64, &'a str, bool)];
     const WELL: Probes<'_> = &[(1, A4, true), (1, A6, true), (1, B4, true)];
     const A_DEAD: Probes<'_> = &[(1, A4, false), (1, A6, false), (2, B4, true)];

@@ -226,8 +226,9 @@ fn flapping(case: &Case<'_>) -> Result<(), Refusal> {
     Err(Refusal {
         guard: Guard::Flapping,
         text: format!(
-            "{name} changed too often: its penalty is {}, reached {} at the last change, and no change is made until it is below {}",
-            penalty.now(case.now, settings.half_life),
+            "{name} changed too often: its penalty was {1} at the last change, is {0}, and no change is made until \
+             it is below {2}",
+            penalty.left_at(case.now, settings.half_life),
             penalty.value,
             settings.reuse
         ),

@@ -222,7 +222,9 @@ impl Decision {
         let state = self.state(name);
         let (Some(doubt), Some(snapshot)) = (&state.doubt, &state.snapshot) else { return };
         let held = values(snapshot.sets.values());
-        if held == values(doubt.swap.after.iter()) {
+        // Of a change of the TTL alone the values are there from the beginning.
+        let untouched = snapshot.sets == doubt.swap.before.sets;
+        if held == values(doubt.swap.after.iter()) && !untouched {
             let work = state.doubt.take().expect("it was there a moment ago");
             self.complete(now, name, *work, out);
         } else if held != values(doubt.swap.before.sets.values()) {

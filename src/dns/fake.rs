@@ -78,8 +78,8 @@ impl Drop for Fake {
 }
 
 /// A port that nobody listens on.
-pub(crate) async fn closed_port() -> SocketAddr {
-    pair().await.0.local_addr().expect("an address")
+pub(crate) fn closed_port() -> SocketAddr {
+    ([127, 0, 0, 1], testkit::free_port()).into()
 }
 
 async fn pair() -> (UdpSocket, TcpListener) {

@@ -196,7 +196,7 @@ async fn silence_ends_in_time_and_names_the_server() {
 
 #[tokio::test]
 async fn a_closed_port_is_known_at_once() {
-    let server = Server { name: "gone".into(), address: closed_port().await };
+    let server = Server { name: "gone".into(), address: closed_port() };
     let hour = SystemLiveDns::new(Duration::from_hours(1));
     let answer = tokio::time::timeout(PATIENT, hour.ask(&server, &www())).await.expect("at once");
     assert_eq!(

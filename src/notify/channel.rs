@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::http::HttpSender;
 use super::log::LogSender;
-use super::{ChannelKind, KeyError, NotifySettings};
+use super::{ChannelKind, KeyError, NotifySettings, SendResult};
 use crate::decision::ChannelId;
 use crate::store::Delivery;
 
@@ -20,34 +19,6 @@ pub trait Sender: Send + Sync {
     ///
     /// `now` is what the wall clock shows: for signatures, and to say how late a message is.
     async fn send(&self, delivery: &Delivery, now: Timestamp) -> SendResult;
-}
-
-/// What came of an attempt. The texts hold no secret: of a URL they show the host only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SendResult {
-    /// The service took it, by its own test of success.
-    Delivered {
-        /// The status code, where there was one.
-        status: Option<u16>,
-        /// What the service said, on one line.
-        said: String,
-    },
-    /// It may work later.
-    Retry {
-        /// How long the service asks to wait.
-        after: Option<Duration>,
-        /// The status code, where there was one.
-        status: Option<u16>,
-        /// What went wrong.
-        error: String,
-    },
-    /// It will not work later either: a wrong URL, a revoked token, a body that is refused.
-    Permanent {
-        /// The status code, where there was one.
-        status: Option<u16>,
-        /// What went wrong.
-        error: String,
-    },
 }
 
 /// Why a channel cannot be built. The texts hold no secret.

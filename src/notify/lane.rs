@@ -1,6 +1,5 @@
 //! One channel's deliveries, one after the other.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -8,18 +7,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, Notify, watch};
 
-use super::backoff::{self, LONGEST_ASKED};
+use super::attempt::{Case, Ended, Memory};
 use super::outbox::{ATTEMPT_LIMIT, World};
 use super::{SendResult, Sender};
-use crate::decision::{ChannelId, Event, EventKind, Recorded};
-use crate::store::{Attempt, Delivery, Next, Store, StoreError};
+use crate::decision::{ChannelId, Event};
+use crate::store::{Delivery, Next, Store, StoreError};
 
 /// When the store is tried again after it did not take the outcome of an attempt.
 const RECORD_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// Outcomes that are remembered until the store takes them; beyond that the lane waits for the store.
 const UNRECORDED_LIMIT: usize = 1000;
-/// How often the others are told that this channel gives messages up.
-const TELL_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// A channel, what it is sent from, and what must be remembered between two attempts.
 pub(super) struct Lane {
@@ -32,24 +29,6 @@ pub(super) struct Lane {
     /// Whether the store outlives the process, and others may write to it.
     pub(super) kept: bool,
     memory: Mutex<Memory>,
-}
-
-#[derive(Default)]
-struct Memory {
-    /// What the store did not take yet. Without this a full disk would send a message again and again.
-    unrecorded: BTreeMap<i64, Outcome>,
-    /// The service asked for patience until then.
-    paused_until: Option<Timestamp>,
-    /// When the others were last told that this channel gives messages up; `None` after a success.
-    told: Option<Timestamp>,
-}
-
-#[derive(Clone)]
-struct Outcome {
-    attempt: Attempt,
-    next: Next,
-    events: Vec<(Recorded, Vec<ChannelId>)>,
-    failures: u32,
 }
 
 /// What a step did.
@@ -147,10 +126,7 @@ impl Lane {
         }
         let limit = u32::try_from(memory.unrecorded.len() + 1).unwrap_or(u32::MAX);
         let due = self.store.due(Some(&self.channel), now, limit).await?;
-        Ok(due.into_iter().find(|delivery| match memory.unrecorded.get(&delivery.id) {
-            None => true,
-            Some(outcome) => matches!(outcome.next, Next::RetryAt(at) if at <= now),
-        }))
+        Ok(due.into_iter().find(|delivery| memory.allows(delivery, now)))
     }
 
     async fn attempt(
@@ -159,7 +135,7 @@ impl Lane {
         delivery: &Delivery,
         memory: &mut Memory,
         stop: &mut Stop,
-    ) -> Outcome {
+    ) -> Ended {
         let begun = world.clock.now();
         let sender = self.sender();
         let result = tokio::select! {
@@ -167,100 +143,36 @@ impl Lane {
             () = tokio::time::sleep(ATTEMPT_LIMIT) => too_slow("no end of the attempt within 15 s"),
             () = cut_off(stop) => too_slow("cut off: the program had to stop before there was an answer"),
         };
-        let ended = world.clock.now();
-        let took = ended.moment.since(begun.moment).as_millis();
-        let earlier = memory.unrecorded.get(&delivery.id).map_or(delivery.round, |o| o.failures);
-        let mut outcome = Outcome {
-            attempt: Attempt {
-                at: begun.wall,
-                delivered: false,
-                status: None,
-                error: None,
-                took_ms: u64::try_from(took).unwrap_or(u64::MAX),
-            },
-            next: Next::Delivered,
-            events: Vec::new(),
-            failures: earlier.saturating_add(1),
+        let case = Case {
+            channel: &self.channel,
+            kept: self.kept,
+            agent: &world.agent,
+            seed: world.seed,
+            hearers: &|event: &Event| world.channels_for(event.kind, event.severity),
+            begun,
+            ended: world.clock.now(),
         };
-        match result {
-            SendResult::Delivered { status, .. } => {
-                tracing::debug!(channel = %self.channel, delivery = delivery.id, "delivered");
-                outcome.attempt = Attempt { delivered: true, status, ..outcome.attempt };
-                memory.told = None;
-            }
-            SendResult::Retry { after, status, error } => {
-                outcome.attempt.status = status;
-                let first = delivery.first_attempt.unwrap_or(begun.wall);
-                let random = backoff::mix(world.seed, delivery.id, outcome.failures);
-                outcome.next = backoff::after_failure(ended.wall, first, outcome.failures, after, random);
-                if let (Some(_), Next::RetryAt(at)) = (after, outcome.next) {
-                    memory.paused_until = Some(at);
-                }
-                self.failed(world, delivery, memory, &mut outcome, error);
-            }
-            SendResult::Permanent { status, error } => {
-                outcome.attempt.status = status;
-                outcome.next = Next::Dead;
-                self.failed(world, delivery, memory, &mut outcome, error);
-            }
-        }
-        outcome
+        let ended = memory.conclude(&case, delivery, result);
+        self.log(delivery, &ended);
+        ended
     }
 
-    fn failed(
-        &self,
-        world: &World,
-        delivery: &Delivery,
-        memory: &mut Memory,
-        outcome: &mut Outcome,
-        error: String,
-    ) {
-        let (channel, number, attempt) = (&self.channel, delivery.id, outcome.failures);
-        if let Next::RetryAt(next) = outcome.next {
-            tracing::warn!(%channel, delivery = number, attempt, error, %next, "not delivered; another attempt follows");
-        } else {
-            tracing::error!(%channel, delivery = number, attempt, error, "not delivered, given up");
-            outcome.events = self.tell_the_others(world, delivery, memory, &error);
+    fn log(&self, delivery: &Delivery, ended: &Ended) {
+        let (channel, number, attempt) = (&self.channel, delivery.id, ended.failures);
+        let error = ended.attempt.error.as_deref().unwrap_or_default();
+        match ended.next {
+            Next::Delivered => tracing::debug!(%channel, delivery = number, "delivered"),
+            Next::RetryAt(next) => {
+                tracing::warn!(%channel, delivery = number, attempt, error, %next, "not delivered; another attempt follows");
+            }
+            Next::Dead => {
+                tracing::error!(%channel, delivery = number, attempt, error, "not delivered, given up");
+            }
         }
-        outcome.attempt.error = Some(error);
     }
 
-    /// The event that says that a message was given up, for the channels that are not this one. Not for such an event
-    /// itself, and once an hour: two dead channels must not write each other for ever.
-    fn tell_the_others(
-        &self,
-        world: &World,
-        delivery: &Delivery,
-        memory: &mut Memory,
-        error: &str,
-    ) -> Vec<(Recorded, Vec<ChannelId>)> {
-        let now = world.clock.now().wall;
-        let said = memory.told.is_some_and(|told| now.duration_since(told).abs() < TELL_AGAIN);
-        if delivery.kind() == EventKind::DeliveryExhausted || said {
-            return Vec::new();
-        }
-        memory.told = Some(now);
-        let lost = &delivery.event.event;
-        let summary = format!("a message to the channel {} was given up: {}", self.channel, lost.summary);
-        let mut event = Event::new(EventKind::DeliveryExhausted, now, summary);
-        event.incident.clone_from(&lost.incident);
-        event.record.clone_from(&lost.record);
-        event.reason = Some(error.to_owned());
-        event.since = delivery.first_attempt;
-        event.remedy = self.kept.then(|| {
-            format!(
-                "mend the channel (failover notify test {}), then: failover deliveries retry {}",
-                self.channel, delivery.id
-            )
-        });
-        let mut channels = world.channels_for(event.kind, event.severity);
-        channels.retain(|channel| *channel != self.channel);
-        let id = format!("{}-given-up-{}-{}", delivery.event.id, delivery.id, delivery.attempts + 1);
-        vec![(Recorded { id, agent: world.agent.clone(), event }, channels)]
-    }
-
-    async fn record(&self, id: i64, outcome: Outcome, memory: &mut Memory) {
-        let Outcome { attempt, next, events, .. } = outcome.clone();
+    async fn record(&self, id: i64, outcome: Ended, memory: &mut Memory) {
+        let Ended { attempt, next, events, .. } = outcome.clone();
         match self.store.record_attempt(id, attempt, next, events).await {
             Ok(()) => {
                 memory.unrecorded.remove(&id);
@@ -276,23 +188,12 @@ impl Lane {
     /// Stops at the first that the store does not take: the others would not be taken either.
     async fn record_what_is_left(&self, memory: &mut Memory) {
         while let Some((&id, outcome)) = memory.unrecorded.first_key_value() {
-            let Outcome { attempt, next, events, .. } = outcome.clone();
+            let Ended { attempt, next, events, .. } = outcome.clone();
             if self.store.record_attempt(id, attempt, next, events).await.is_err() {
                 return;
             }
             memory.unrecorded.remove(&id);
         }
-    }
-}
-
-impl Memory {
-    /// Until when the service asked for patience. A pause further away than can be asked for was written before the
-    /// wall clock was set back.
-    fn pause(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let longest = SignedDuration::try_from(LONGEST_ASKED).unwrap_or(SignedDuration::MAX);
-        self.paused_until =
-            self.paused_until.filter(|until| *until > now && until.duration_since(now) <= longest);
-        self.paused_until
     }
 }
 

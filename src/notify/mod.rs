@@ -7,8 +7,11 @@
 //! Invariants: a channel never delays another one, and none delays a change of DNS; no text of this room shows more of
 //! a URL than its host. Deliberately absent: redirects, proxies from the environment, and secrets in the store.
 
+mod attempt;
 mod backoff;
 mod channel;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod http;
 mod lane;
 mod log;
@@ -21,8 +24,10 @@ mod sign;
 #[cfg(test)]
 mod tests;
 
-pub use channel::{ChannelError, SendResult, Sender, senders};
+pub use attempt::{Case, Ended, Memory};
+pub use channel::{ChannelError, Sender, senders};
 pub use message::{Fact, Message, clock_time};
 pub use outbox::{Drained, Outbox};
+pub use reply::{Reply, SendResult, Service, judge};
 pub use settings::{Channel, ChannelKind, NotifySettings, Route};
 pub use sign::{KeyError, SigningKey};

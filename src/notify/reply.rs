@@ -5,7 +5,33 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::SendResult;
+/// What came of an attempt. The texts hold no secret: of a URL they show the host only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendResult {
+    /// The service took it, by its own test of success.
+    Delivered {
+        /// The status code, where there was one.
+        status: Option<u16>,
+        /// What the service said, on one line.
+        said: String,
+    },
+    /// It may work later.
+    Retry {
+        /// How long the service asks to wait.
+        after: Option<Duration>,
+        /// The status code, where there was one.
+        status: Option<u16>,
+        /// What went wrong.
+        error: String,
+    },
+    /// It will not work later either: a wrong URL, a revoked token, a body that is refused.
+    Permanent {
+        /// The status code, where there was one.
+        status: Option<u16>,
+        /// What went wrong.
+        error: String,
+    },
+}
 
 /// Characters of a service's own words that are repeated.
 const WORDS: usize = 200;
@@ -27,19 +53,24 @@ const SLACK_PERMANENT: [&str; 10] = [
 
 /// Whose answer it is: each service has its own idea of success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
+pub enum Service {
+    /// Rocket.Chat.
     RocketChat,
+    /// Slack, and those who imitate it.
     Slack,
+    /// A webhook of anybody's.
     Webhook,
 }
 
 /// An answer, as far as it was read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
     /// The header Retry-After.
-    pub(super) retry_after: Option<String>,
-    pub(super) body: String,
+    pub retry_after: Option<String>,
+    /// The body.
+    pub body: String,
 }
 
 /// Judges an answer that came at `now`.
@@ -51,7 +82,7 @@ pub(super) struct Reply {
 /// | 301, 308 | permanent: redirects are not followed, and this one will stay |
 /// | 408, 425, 429, 5xx, other 3xx | retry, not before Retry-After |
 /// | any other 4xx | permanent |
-pub(super) fn judge(service: Service, reply: &Reply, now: Timestamp) -> SendResult {
+pub fn judge(service: Service, reply: &Reply, now: Timestamp) -> SendResult {
     let status = Some(reply.status);
     let words = words(&reply.body);
     if succeeded(service, reply) {

@@ -9,7 +9,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::bounded::bounded;
-use super::cadence::{Cadence, spread};
+use super::cadence::{Cadence, Pace, spread};
 use super::{Check, Prober, Report};
 use crate::clock::Clock;
 use crate::decision::{Endpoint, Moment, Observation, Place, Sighting, WitnessId};
@@ -37,16 +37,6 @@ pub struct Job {
     pub place: Place,
     /// How, and how often.
     pub check: Arc<Check>,
-}
-
-/// How often a job is probed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
-    /// Every `interval`, on a fixed grid with jitter.
-    #[default]
-    Steady,
-    /// Every `fast_interval`.
-    Fast,
 }
 
 /// What a probe found, on its way to the decision.
@@ -154,7 +144,7 @@ impl Scheduler {
             let (sender, orders) = watch::channel(Orders::default());
             let (place, check) = (job.place.clone(), Arc::clone(&job.check));
             let runner = Runner {
-                cadence: Cadence::new(&job.check, spread, now, self.seed.wrapping_add(self.started)),
+                cadence: Cadence::new(job.check.rhythm(), spread, now, self.seed.wrapping_add(self.started)),
                 job,
                 orders,
                 obeyed: 0,

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::netns::Hosts;
+use crate::ports::free_port;
 use crate::process::Helper;
-use crate::wait::free_port;
 
 /// How a target behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Backend {
     pub fn start(addresses: &[&str]) -> Backend {
         let ip = |text: &&str| text.parse::<IpAddr>().expect("an IP address");
         let on = |port| addresses.iter().map(ip).map(move |ip| SocketAddr::new(ip, port));
-        // Other backends use the same addresses at the same time.
+        // Some other program may listen on one of these addresses.
         let is_free = |port: &u16| on(*port).all(|target| TcpListener::bind(target).is_ok());
         let port =
             (0..50).map(|_| free_port()).find(is_free).expect("one of 50 ports is free on these addresses");

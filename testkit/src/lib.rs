@@ -9,6 +9,9 @@
 //! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
 //! | [`Service`] | any program that listens on a port |
 //! | [`FaultProxy`] | TCP between a client and a server, with faults |
+//! | [`smoke`] | a fuzz target over its corpus |
+//! | [`folder`] | a folder in memory, for an agent that is not to wait for a slow disk |
+//! | [`freeze`], [`thaw`] | a process that stands still |
 //! | [`ask`] | one question to one server, cache and resolver left out |
 //!
 //! Everything here blocks and panics with a reason: it is for tests only, and a test whose server does not
@@ -21,8 +24,11 @@
 mod backend;
 mod chat;
 mod dns;
+mod folder;
+mod fuzz;
 mod netns;
 mod nginx;
+mod ports;
 mod process;
 mod proxy;
 mod schema;
@@ -34,10 +40,14 @@ mod wait;
 pub use backend::{Backend, Mode};
 pub use chat::{ChatSink, Received};
 pub use dns::{Reply, ask, ask_over_tcp};
+pub use folder::folder;
+pub use fuzz::smoke;
 pub use netns::Hosts;
 pub use nginx::Nginx;
+pub use ports::free_port;
+pub use process::{freeze, thaw};
 pub use proxy::FaultProxy;
 pub use schema::assert_valid;
 pub use servers::{Bind, DnsServer, Knot, Pdns, Tsig, ZONE};
 pub use service::Service;
-pub use wait::{free_port, wait_until};
+pub use wait::wait_until;

@@ -5,6 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::wait::wait_until;
 
 /// The folder of the start scripts.
 pub(crate) fn servers_folder() -> PathBuf {
@@ -86,4 +89,40 @@ impl Drop for Helper {
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
+}
+
+/// Freezes a process (SIGSTOP) and returns once every thread of it stands still, so that nothing is answered, sent
+/// or written from then on.
+///
+/// `kill` returns as soon as the signal is queued: on a loaded machine a thread that is running, or ready to run,
+/// answers for a while longer. Panics when there is no such process, or when it still runs after a minute.
+#[track_caller]
+pub fn freeze(pid: &str) {
+    signal(pid, "STOP");
+    wait_until(&format!("process {pid} stands still"), Duration::from_mins(1), || {
+        stands_still(pid).then_some(())
+    });
+}
+
+/// Lets a frozen process go on (SIGCONT).
+#[track_caller]
+pub fn thaw(pid: &str) {
+    signal(pid, "CONT");
+}
+
+/// Is every thread of it stopped (state T of `proc_pid_stat(5)`), or dead and not reaped yet (Z, X)?
+fn stands_still(pid: &str) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let states: Vec<Option<char>> = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok())
+        // The name, in parentheses, may hold anything: the state follows the last of them.
+        .map(|stat| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()))
+        .collect();
+    states.contains(&Some('T')) && states.iter().all(|state| matches!(state, Some('T' | 'Z' | 'X')))
+}
+
+#[track_caller]
+fn signal(pid: &str, signal: &str) {
+    let status = Command::new("kill").args(["-s", signal, pid]).status().expect("kill is there");
+    assert!(status.success(), "kill -s {signal} {pid}");
 }

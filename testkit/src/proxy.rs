@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::backend::get;
+use crate::ports::free_port;
 use crate::process::Helper;
-use crate::wait::free_port;
 
 /// A TCP proxy on loopback that can be told to fail (`tests/servers/faultproxy.py`).
 pub struct FaultProxy {

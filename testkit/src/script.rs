@@ -5,7 +5,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::ports::free_ports;
 use crate::process::{Guard, servers_folder};
+
+/// More than any script takes.
+const PORTS: usize = 8;
 
 /// One running instance, with a state folder of its own that goes with it.
 pub(crate) struct Script {
@@ -28,7 +32,8 @@ impl Script {
         // The guard comes first: a start that fails half-way is cleaned up as well.
         let last = r#"RC_BASE="$2" RC_INSTANCE= "$1" stop; rm -rf "$2""#;
         let guard = Guard::new(last, &[path.as_os_str(), base.as_os_str()]);
-        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let ports = ("RC_PORTS", &*free_ports(PORTS));
+        let env = env.iter().chain([&ports]).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let mut script = Script { path, base, env, vars: BTreeMap::new(), _guard: guard };
         script.start_again();
         script
@@ -76,12 +81,6 @@ impl Script {
             .output()
             .unwrap_or_else(|why| panic!("cannot run {}: {why}", self.path.display()))
     }
-}
-
-/// Sends a signal to a process that a script started.
-pub(crate) fn signal(pid: &str, signal: &str) {
-    let status = Command::new("kill").args([&format!("-{signal}"), pid]).status().expect("kill is there");
-    assert!(status.success(), "kill -{signal} {pid}");
 }
 
 /// The `export K=V` lines; `printf %q` escapes what is odd with backslashes, and an empty value is `''`.

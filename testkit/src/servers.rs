@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::dns::{self, Reply};
-use crate::script::{Script, signal};
+use crate::process::{freeze, thaw};
+use crate::script::Script;
 
 /// The zone every server has unless told otherwise: SOA, NS, and an address for `ns1`.
 pub const ZONE: &str = "example.test";
@@ -41,14 +42,14 @@ pub trait DnsServer {
     /// Starts it again where it was: same ports, same zones.
     fn start_again(&mut self);
 
-    /// Freezes it: connections are taken by the kernel, nothing is answered.
+    /// Freezes it: from the return on, connections are taken by the kernel and nothing is answered.
     fn freeze(&self) {
-        signal(&self.pid(), "STOP");
+        freeze(&self.pid());
     }
 
     /// Lets a frozen one go on.
     fn thaw(&self) {
-        signal(&self.pid(), "CONT");
+        thaw(&self.pid());
     }
 
     /// Asks it one question.
@@ -154,12 +155,12 @@ impl Bind {
 
     /// Freezes the secondary of this place (from 0): it answers nothing and learns nothing.
     pub fn freeze_secondary(&self, place: usize) {
-        signal(self.secondary_pid(place), "STOP");
+        freeze(self.secondary_pid(place));
     }
 
     /// Lets a frozen secondary go on.
     pub fn thaw_secondary(&self, place: usize) {
-        signal(self.secondary_pid(place), "CONT");
+        thaw(self.secondary_pid(place));
     }
 
     fn secondary_pid(&self, place: usize) -> &str {

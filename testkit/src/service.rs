@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::ports::free_port;
 use crate::process::Helper;
-use crate::wait::{free_port, wait_until};
+use crate::wait::wait_until;
 
 /// How long it may take until it listens: the machine may be busy.
 const READY: Duration = Duration::from_secs(30);

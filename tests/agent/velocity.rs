@@ -5,7 +5,7 @@ use crate::stage::{MONTREAL, Stage, TORONTO, WORKSHOP};
 
 const NAMES: [&str; 3] = ["a.workshopco.ca", "b.workshopco.ca", "c.workshopco.ca"];
 
-/// bad day: record: hundreds are to change at once | with `velocity` so many a minute, in order, and one message for those that wait
+/// bad day: record: hundreds are to change at once | with `velocity` so many a minute in order, one message for the rest
 #[tokio::test(start_paused = true)]
 async fn one_a_minute_in_order_and_over_a_restart() {
     let records: String = NAMES

@@ -74,10 +74,10 @@ fn beside_a_running_agent_it_sees_the_agent() {
     let state = one(&said, "state", "ok");
     assert!(state.contains(&format!("`failover run` (process {})", agent.pid())), "{state}");
     // One that hangs.
-    agent.signal("STOP");
+    agent.freeze();
     let said = doctor(&stage, 1, &["--only", "socket"]);
     assert!(one(&said, "socket", "fail").contains("nobody answers"), "{said:#}");
-    agent.signal("CONT");
+    agent.thaw();
     agent.kill();
     let said = doctor(&stage, 0, &["--only", "socket"]);
     assert_eq!(one(&said, "socket", "ok"), "no agent runs here now");

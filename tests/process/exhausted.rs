@@ -67,13 +67,6 @@ fn without_file_descriptors_and_witnesses_targets_are_unknown() {
     assert_eq!(stage.zone(), (2, STANDBY.into()), "one write");
 }
 
-fn wait_for_state(agent: &Agent, state: char) {
-    wait_until(&format!("a process in state {state}"), PATIENCE, || {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", agent.pid())).ok()?;
-        (stat.rsplit(") ").next()?.starts_with(state)).then_some(())
-    });
-}
-
 /// Longer than three intervals and a time-out of the stage: no verdict of before counts.
 const LONG: Duration = Duration::from_secs(4);
 
@@ -91,25 +84,23 @@ fn a_stopped_process_acts_on_nothing_that_it_knew_before() {
             all.iter().any(|target| target["endpoints"][0]["failures"].as_u64().is_some_and(|n| n > 0))
         })
     });
-    agent.signal("STOP");
-    wait_for_state(&agent, 'T');
+    agent.freeze();
     let before = stage.zone();
     stage.hosts.set(0, &Mode::Ok);
     sleep(LONG);
-    agent.signal("CONT");
+    agent.thaw();
     stage.in_sync();
     if before == (1, PRIMARY.into()) {
         assert_eq!(stage.zone(), before, "nothing was written: {}", agent.said());
     }
 
     // And one that died meanwhile is found out anew.
-    agent.signal("STOP");
-    wait_for_state(&agent, 'T');
+    agent.freeze();
     let before = stage.zone();
     stage.kill_primary();
     sleep(LONG);
     assert_eq!(stage.zone(), before);
-    agent.signal("CONT");
+    agent.thaw();
     stage.wait_published(STANDBY);
     agent.stop();
     assert!(stage.told("failover.completed").len() == 1, "one change");

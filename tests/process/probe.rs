@@ -92,17 +92,25 @@ fn addresses_combine_as_the_agent_combines_them_and_can_be_singled_out() {
     }
 }
 
+/// The timeout of the check is half a second. What a loaded machine takes to start a program is not the program's: it
+/// is measured on a target that answers at once, and one good pair of looks is enough.
 #[test]
 fn it_ends_within_the_timeout_and_a_second() {
     let stage = Stage::new();
-    stage.hosts.set(0, &Mode::Hang);
-    // The timeout of the check is half a second.
-    let config = stage.config();
-    let mut limited = Command::new("timeout");
-    clean(&mut limited);
-    let ended = limited.args(["1.5", BINARY, "probe", "toronto", "-c"]).arg(config).output().unwrap();
-    assert_eq!(ended.status.code(), Some(1), "124 is the end by force: {ended:?}");
-    assert!(String::from_utf8_lossy(&ended.stdout).contains("no answer within 500ms"), "{ended:?}");
+    let look = |mode: &Mode| {
+        stage.hosts.set(0, mode);
+        #[expect(clippy::disallowed_methods, reason = "how long a process runs is real time")]
+        let started = std::time::Instant::now();
+        let seen = stage.run(&["probe", "toronto"]);
+        (started.elapsed(), seen)
+    };
+    wait_until("one that ends in time", PATIENCE, || {
+        let (took, hangs) = look(&Mode::Hang);
+        assert_eq!(hangs.code, 1, "{hangs:?}");
+        assert!(hangs.stdout.contains("no answer within 500ms"), "{hangs:?}");
+        let (answered, _) = look(&Mode::Ok);
+        (took < answered + Duration::from_millis(1500)).then_some(())
+    });
 }
 
 #[test]

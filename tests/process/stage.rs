@@ -36,7 +36,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// All is well: both hosts answer, the record points at the primary.
     pub(crate) fn new() -> Stage {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = testkit::folder();
         let hosts = Backend::start(&[PRIMARY, STANDBY, "127.0.0.4"]);
         let chat = ChatSink::start();
         let (at, port, ops) = (folder.path().display(), hosts.port(), chat.url("/ops"));

@@ -58,7 +58,7 @@ impl Done {
 impl Site {
     /// A site with this configuration; `{folder}` in it stands for the folder.
     pub(crate) fn new(config: &str) -> Site {
-        let folder = tempfile::Builder::new().prefix("failover-").tempdir().expect("a temporary folder");
+        let folder = testkit::folder();
         let site = Site { folder, runs: AtomicU32::new(0) };
         site.configure(config);
         site

@@ -25,6 +25,8 @@ pub(super) use tls::Fingerprint;
 pub use tls::{Authorities, Identity, IdentityFault, MinDays, PemFault, TlsSettings};
 pub use tls_check::TlsCheck;
 
+use super::cadence::Rhythm;
+
 /// One check: how a target is probed, and how often.
 #[derive(Clone, Debug)]
 pub struct Check {
@@ -38,6 +40,14 @@ pub struct Check {
     pub timeout: Duration,
     /// Each probe is moved by up to this share of the interval, 0 to 50 percent, around a fixed grid.
     pub jitter_percent: u8,
+}
+
+impl Check {
+    /// How often it is made.
+    pub(super) fn rhythm(&self) -> Rhythm {
+        let Check { interval, fast_interval, jitter_percent, .. } = *self;
+        Rhythm { interval, fast_interval, jitter_percent }
+    }
 }
 
 /// The kinds of check.

@@ -343,7 +343,7 @@ async fn a_frozen_server_fails_in_time() {
 /// bad day: `dns` check: nobody listens | a failure at once
 #[tokio::test]
 async fn a_closed_port_fails_at_once() {
-    let port = closed_port().await.port();
+    let port = closed_port().port();
     for transport in [Transport::Udp, Transport::Tcp] {
         let report = ask(DnsCheck { transport, ..www(port) }).await;
         assert!(failure(&report).ends_with("refused the connection"), "{report:?}");

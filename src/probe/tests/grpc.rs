@@ -275,7 +275,7 @@ async fn a_server_that_breaks_off_or_says_too_much() {
     let server =
         serve_http2(|asked: Asked| async move { answer(asked, Some(&LARGE), &[("grpc-status", "0")]) }).await;
     assert_eq!(fails(server).await, "the message of the answer is larger than 4096 bytes: it has 100000");
-    let report = ask_of(closed_port().await, "").await;
+    let report = ask_of(closed_port(), "").await;
     assert!(failure(&report).ends_with("refused the connection"), "{report:?}");
 }
 

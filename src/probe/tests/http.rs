@@ -171,7 +171,7 @@ async fn of_a_gigabyte_no_more_is_read_than_asked_for() {
 
 #[tokio::test]
 async fn nobody_there() {
-    let mut check = check(CheckKind::Http(http_check(closed_port().await)));
+    let mut check = check(CheckKind::Http(http_check(closed_port())));
     check.timeout = SHORT;
     let report = probe(check).await;
     assert!(failure(&report).ends_with("refused the connection"), "{report:?}");

@@ -75,8 +75,8 @@ pub(super) async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) {
 }
 
 /// A port of loopback at which nobody listens.
-pub(super) async fn closed_port() -> u16 {
-    TcpListener::bind((LOOPBACK, 0)).await.unwrap().local_addr().unwrap().port()
+pub(super) fn closed_port() -> u16 {
+    testkit::free_port()
 }
 
 /// Takes something and closes.

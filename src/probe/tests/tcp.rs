@@ -39,7 +39,7 @@ async fn a_connection_is_enough_where_nothing_is_expected() {
     let report = probe(tcp_only(server.port)).await;
     assert_eq!(report.outcome, Outcome::Pass);
     assert!(report.timings.connect.is_some() && report.timings.first_byte.is_none());
-    let report = probe(tcp_only(closed_port().await)).await;
+    let report = probe(tcp_only(closed_port())).await;
     assert!(failure(&report).ends_with("refused the connection"), "{report:?}");
 }
 

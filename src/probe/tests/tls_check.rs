@@ -165,7 +165,7 @@ async fn somebody_who_speaks_no_tls_or_nothing_at_all() {
     let mut hangs = check(CheckKind::Tls(kind));
     hangs.timeout = Duration::from_millis(200);
     assert!(failure(&probe(hangs).await).starts_with("TLS handshake not finished within 200ms"));
-    let kind = TlsCheck { port: closed_port().await, sni: None, settings: settings() };
+    let kind = TlsCheck { port: closed_port(), sni: None, settings: settings() };
     assert!(failure(&probe(check(CheckKind::Tls(kind))).await).ends_with("refused the connection"));
 }
 

@@ -1,0 +1,8 @@
+//! What of `src/store` is pure.
+
+#[path = "../../../../src/store/rows.rs"]
+mod rows;
+
+pub use rows::{
+    Attempt, Batch, ChangeRow, ChangeState, Delivery, DeliveryFilter, DeliveryState, Loaded, Next, RecordRow,
+};
