@@ -5,14 +5,16 @@
 //! commit that only if you understand what caused the difference.
 //!
 //! ```text
-//! record www a b        one tier per word; a+b makes one tier of two; options: all, manual, create, ttl=300 ...
+//! record a b            one tier per word; a+b makes one tier of two; options: all, manual, create, ttl=300,
+//!                       all_down=serve_all or a target, flapping=900/4000/1000 (half-life, suppress, reuse) ...
+//! velocity 1            so many records a minute at the provider
 //! target a 192.0.2.1    its addresses, or its host name; options: checks=web,ssh require=any
 //! witness w
 //! is 192.0.2.1          what the provider holds at the start (none: the record is missing)
 //! 10 a- w+              a fails, the witness is seen; a4-/a6-: one family only; a/ssh-: one check only; a?: unknown
 //! 20 set 192.0.2.9      somebody changes the record by hand (`gone`: deletes it; `ttl 300`)
 //! 30 write conflict     the next write ends so (conflict, lost, unknown, unavailable, auth); `read` likewise
-//! 40 failback           a person asks for it
+//! 40 failback           a person asks for it; `ack` likewise
 //! 50 peer 192.0.2.2 7   another agent (`other`) changes the record, with generation 7; `zone` is the record's option
 //! 60 marker 3           the marker is one of `other` with generation 3; or `gone`, `newer`, `foreign`, `twice`, `junk`
 //! 50 drain a for=60     an order, for so many seconds: drain TARGET, pin TARGET, pause; undrain TARGET, unpin, resume end it
@@ -30,8 +32,8 @@ use std::time::Duration;
 use failover::decision::{
     AllDown, Answer, CheckId, CheckPolicy, Coordination, Decision, Effect, Endpoint, Event, FailbackMode,
     Flapping, Input, Marker, MarkerSeen, Moment, Now, Observation, Options, Order, Outcome, Override,
-    OverrideKey, Overrides, Place, Policy, ProviderFace, RecordPolicy, Require, Saved, Serve, Sighting,
-    TargetPolicy, Thresholds, Timings, What,
+    OverrideKey, Overrides, Place, Policy, ProviderFace, ProviderId, RecordPolicy, Require, Saved, Serve,
+    Sighting, TargetPolicy, Thresholds, Timings, Velocity, What,
 };
 use providers::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Snapshot, Ttl, Values, Version};
 
@@ -191,6 +193,7 @@ impl World {
                     self.held = sets(&words.next().expect("values").split(',').collect::<Vec<_>>(), 60);
                     self.mark(words.next().expect("a generation"));
                 }
+                "ack" => self.feed(Input::Ack { record: self.record.clone() }),
                 "failback" => self.feed(Input::Failback { record: self.record.clone() }),
                 "drain" => {
                     let target = words.next().expect("a target").into();
@@ -241,7 +244,8 @@ impl World {
 
     /// The agent is stopped for a while, and begins again with what was kept.
     fn restart(&mut self, seconds: i64) {
-        let records = self.decision.saved_record(&self.record).map(|saved| (self.record.clone(), saved));
+        let records =
+            self.decision.saved_record(&self.record, &self.now()).map(|saved| (self.record.clone(), saved));
         let saved = Saved {
             trackers: self.decision.saved_trackers(&self.now()).into_iter().collect(),
             records: records.into_iter().collect(),
@@ -345,6 +349,10 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                 }
                 policy.targets.insert(id, target);
             }
+            Some("velocity") => {
+                let count = words.next().unwrap().parse().unwrap();
+                policy.velocity.insert("zone".into(), Velocity::Records(count));
+            }
             Some("witness") => policy.witnesses.extend(words.map(Into::into)),
             Some("is") => held = sets(&words.collect::<Vec<_>>(), 60),
             Some("record") => {
@@ -377,6 +385,14 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                         Some(("hold_down", value)) => {
                             record.hold_down = Duration::from_secs(value.parse().unwrap());
                         }
+                        Some(("all_down", "serve_all")) => record.all_down = AllDown::ServeAll,
+                        Some(("all_down", target)) => record.all_down = AllDown::Fallback(target.into()),
+                        Some(("flapping", values)) => {
+                            let values: Vec<u32> = values.split('/').map(|v| v.parse().unwrap()).collect();
+                            let [half_life, suppress, reuse] = values[..] else { panic!("three numbers") };
+                            let half_life = Duration::from_secs(half_life.into());
+                            record.flapping = Flapping { half_life, suppress, reuse };
+                        }
                         Some(("after", value)) => {
                             record.failback_after = Duration::from_secs(value.parse().unwrap());
                         }
@@ -389,6 +405,11 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
         }
     }
     (policy, held)
+}
+
+fn faces() -> BTreeMap<ProviderId, ProviderFace> {
+    let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
+    BTreeMap::from([("zone".into(), face)])
 }
 
 fn is_step(line: &str) -> bool {

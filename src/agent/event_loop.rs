@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use providers::DomainName;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -351,12 +351,18 @@ impl Agent {
                 let _ = answer.send(self.end_order(key, &by).await);
             }
             Command::Failback(record, answer) => {
-                let known = self.config.records.contains_key(&record);
-                let _ = answer.send(known);
-                if known {
-                    self.take(vec![Input::Failback { record }]).await;
-                }
+                self.wanted(record.clone(), Input::Failback { record }, answer).await;
             }
+            Command::Ack(record, answer) => self.wanted(record.clone(), Input::Ack { record }, answer).await,
+        }
+    }
+
+    /// What a person wants of one record, if there is such a record.
+    async fn wanted(&mut self, record: DomainName, input: Input, answer: oneshot::Sender<bool>) {
+        let known = self.config.records.contains_key(&record);
+        let _ = answer.send(known);
+        if known {
+            self.take(vec![input]).await;
         }
     }
 

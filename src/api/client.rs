@@ -82,6 +82,14 @@ impl Client {
         serde_json::from_slice(&answer).map_err(|error| self.nobody(format!("its answer is none: {error}")))
     }
 
+    /// Says that a person knows of the record, so that it may be changed again.
+    ///
+    /// # Errors
+    /// [`ApiError::Nobody`] when no agent answers, [`ApiError::Refused`] when it knows no such record.
+    pub async fn ack(&self, record: &DomainName) -> Result<(), ApiError> {
+        self.call("POST", &format!("/v1/records/{record}/ack"), &[]).await.map(drop)
+    }
+
     fn nobody(&self, why: String) -> ApiError {
         ApiError::Nobody { path: self.socket.clone(), why }
     }

@@ -8,6 +8,7 @@
 //! | `GET /v1/overrides` | what a person orders, as `overrides` in [`Status`] |
 //! | `POST /v1/overrides` with an [`OverrideRequest`], 4 KiB at most | [`Ordered`]; 400, 404, 409 or 413 with the reason in words |
 //! | `DELETE /v1/overrides/KEY?by=NAME` | [`Ordered`], or 404 when it is not in force; KEY: `drain/TARGET`, `pin/RECORD`, `pause`, `pause/RECORD` |
+//! | `POST /v1/records/NAME/ack` | 202, or 404 when there is no such record |
 
 mod client;
 mod doubt;
@@ -40,6 +41,8 @@ pub enum Command {
     Order(OverrideRequest, oneshot::Sender<Result<Ordered, OverrideFault>>),
     /// End one; with the name of whoever says so.
     EndOrder(OverrideKey, String, oneshot::Sender<Result<Ordered, OverrideFault>>),
+    /// A person knows that the record changed too often; answers whether there is such a record.
+    Ack(DomainName, oneshot::Sender<bool>),
 }
 
 /// What an agent says of itself, of its targets and of its records. The form of `status -o json`.

@@ -63,6 +63,7 @@ pub async fn serve(
         .route("/v1/records/{name}/failback", post(failback))
         .route("/v1/overrides", get(overrides).post(order))
         .route("/v1/overrides/{*key}", delete(end_order))
+        .route("/v1/records/{name}/ack", post(ack))
         .with_state(commander);
     let guard = SocketFile(path.to_owned());
     Ok(async move {
@@ -115,10 +116,23 @@ async fn failback(
     State(commander): State<mpsc::Sender<Command>>,
     Segment(name): Segment<String>,
 ) -> Response {
+    of_record(&commander, &name, Command::Failback).await
+}
+
+async fn ack(State(commander): State<mpsc::Sender<Command>>, Segment(name): Segment<String>) -> Response {
+    of_record(&commander, &name, Command::Ack).await
+}
+
+/// Something that a person wants of one record.
+async fn of_record(
+    commander: &mpsc::Sender<Command>,
+    name: &str,
+    command: fn(DomainName, oneshot::Sender<bool>) -> Command,
+) -> Response {
     let Ok(name) = name.parse::<DomainName>() else {
         return (StatusCode::BAD_REQUEST, "this is no domain name").into_response();
     };
-    match ask(&commander, |answer| Command::Failback(name.clone(), answer)).await {
+    match ask(commander, |answer| command(name.clone(), answer)).await {
         Some(true) => StatusCode::ACCEPTED.into_response(),
         Some(false) => (StatusCode::NOT_FOUND, format!("no record {name} is configured")).into_response(),
         None => busy(),

@@ -12,7 +12,7 @@ use super::status::{Remembered, remembered};
 use super::{Exit, Global, Output, setup};
 use crate::api::{ApiError, Client, Explained, Source};
 use crate::config::Config;
-use crate::decision::{EndpointExplained, Letter, TargetExplained, Verdict, human};
+use crate::decision::{EndpointExplained, GuardExplained, Letter, TargetExplained, Verdict, human};
 use crate::store::StoreError;
 
 /// Why a record is where it is, and what can change it next.
@@ -32,6 +32,9 @@ pub(super) struct Args {
     #[arg(value_name = "RECORD")]
     record: DomainName,
 }
+
+/// What a guard says that counts nothing and sees nothing wrong.
+const SILENT: &str = "has nothing against it";
 
 /// So many probes are shown of an endpoint.
 const PROBES_SHOWN: usize = 30;
@@ -104,12 +107,22 @@ fn text(explained: &Explained, paint: Paint) -> String {
     if let Some(since) = why.blind_since {
         row("blind", &format!("since {}: no witness answers", output::clock(since, now)));
     }
-    for guard in &why.guards {
+    for guard in why.guards.iter().filter(|guard| guard.refuses) {
         let until = guard.until.map_or_else(String::new, |at| format!(" (until {})", output::clock(at, now)));
         row("guard", &format!("{}: {}; {}{until}", guard.guard, guard.text, guard.remedy));
     }
     if let Some(marker) = &record.marker {
         row("marker", &output::marker_line(marker));
+    }
+    let calm = |guard: &&GuardExplained| !guard.refuses;
+    let (counting, silent): (Vec<_>, Vec<_>) =
+        why.guards.iter().filter(calm).partition(|guard| guard.text != SILENT);
+    for guard in counting {
+        row("guard", &format!("{}: {}", guard.guard, guard.text));
+    }
+    let silent: Vec<&str> = silent.iter().map(|guard| guard.guard.as_str()).collect();
+    if !silent.is_empty() {
+        row("guard", &format!("{}: {SILENT}", silent.join(", ")));
     }
     for order in &why.overrides {
         row("override", &output::override_words(order, now));

@@ -1,5 +1,6 @@
 //! The command line: one file per command, no logic of its own.
 
+mod ack;
 mod completions;
 mod config;
 mod deliveries;
@@ -131,6 +132,7 @@ enum Command {
     Unpin(orders::Unpin),
     Pause(orders::Pause),
     Resume(orders::Resume),
+    Ack(ack::Args),
     #[command(subcommand)]
     Notify(notify::Command),
     #[command(subcommand)]
@@ -175,6 +177,7 @@ pub fn main() -> Exit {
         Command::Unpin(args) => orders::unpin(&global, &args),
         Command::Pause(args) => orders::pause(&global, &args),
         Command::Resume(args) => orders::resume(&global, &args),
+        Command::Ack(args) => ack::main(&global, &args),
         Command::Notify(command) => notify::main(&global, &command),
         Command::Deliveries(command) => deliveries::main(&global, &command),
         Command::Rehearse(args) => rehearse::main(&global, &args),

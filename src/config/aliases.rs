@@ -8,7 +8,7 @@ use super::context::Fault;
 use super::model::Target;
 use super::read::Desk;
 use super::records::{Placed, Records};
-use crate::decision::{Serve, TargetId};
+use crate::decision::{AllDown, Serve, TargetId};
 
 /// Notes every record whose targets cannot be published, or would be judged by what the record itself says.
 pub(super) fn check(desk: Desk<'_>, targets: &BTreeMap<TargetId, Target>, records: &Records<'_>) {
@@ -30,6 +30,14 @@ pub(super) fn check(desk: Desk<'_>, targets: &BTreeMap<TargetId, Target>, record
             let message = format!("`serve: all` with host names: {name} can have one CNAME and not several");
             let at = placed.serve.unwrap_or(placed.node.span);
             desk.cx.fault(Fault::at(at, message).help("write `serve: first`, or use targets with addresses"));
+        }
+        if policy.all_down == AllDown::ServeAll {
+            let message =
+                format!("`all_down: serve_all` with host names: {name} can have one CNAME and not several");
+            let at = placed.all_down.unwrap_or(placed.node.span);
+            let help =
+                format!("write `all_down: {{fallback: {alias}}}` or `hold`, or use targets with addresses");
+            desk.cx.fault(Fault::at(at, message).help(help));
         }
         apex(desk, name, placed);
         for (id, alias) in &aliases {

@@ -38,7 +38,8 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         read: checks.as_ref().unwrap_or(const { &BTreeMap::new() }),
     };
     let targets = map.get("targets", |item| targets::read(item, &definitions)).otherwise(BTreeMap::new());
-    let providers = map.get("providers", provider_section::read).otherwise(BTreeMap::new());
+    let providers =
+        map.get("providers", provider_section::read).otherwise(provider_section::Providers::default());
     let records = map.get("records", |item| records::read(item, &defined)).otherwise(BTreeMap::new());
     let notify = map.get("notify", channels::read);
 
@@ -60,14 +61,14 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
             agent: agent.as_ref().ok(),
             checks: checks.as_ref().unwrap_or(&BTreeMap::new()),
             targets: targets.as_ref().unwrap_or(&BTreeMap::new()),
-            providers: providers.as_ref().unwrap_or(&BTreeMap::new()),
+            providers: providers.as_ref().map_or(&BTreeMap::new(), |(providers, _)| providers),
             records: records.as_ref().unwrap_or(&BTreeMap::new()),
             notify: notify.as_ref().unwrap_or(&nobody),
         });
     }
     let (agent, targets, records) = (agent.ok()?, targets.ok()?, records.ok()?);
     aliases::check(desk, &targets, &records);
-    let mut providers = providers.ok()?;
+    let (mut providers, velocity) = providers.ok()?;
     coordination::check(desk, root, &providers, &records);
     give_zones(&mut providers, &records);
     Some(Config {
@@ -76,6 +77,7 @@ pub(super) fn read(desk: Desk<'_>, root: &Node) -> Option<Config> {
         checks: checks.ok()?,
         targets,
         providers,
+        velocity,
         records: records.into_iter().map(|(name, placed)| (name, placed.record)).collect(),
         notify: notify.ok()?,
         warnings: Vec::new(),

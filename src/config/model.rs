@@ -12,7 +12,7 @@ use super::Marks;
 use super::fault::Finding;
 use crate::decision::{
     CheckId, CheckPolicy, Coordination, Place, Policy, ProviderId, RecordPolicy, Require, TargetId,
-    TargetPolicy, Thresholds, WitnessId,
+    TargetPolicy, Thresholds, Velocity, WitnessId,
 };
 use crate::notify::NotifySettings;
 use crate::probe::Check;
@@ -31,6 +31,8 @@ pub struct Config {
     pub targets: BTreeMap<TargetId, Target>,
     /// The providers.
     pub providers: BTreeMap<ProviderId, ProviderConfig>,
+    /// How many of its records a provider may be asked to change within a minute; any number where it is not named.
+    pub velocity: BTreeMap<ProviderId, Velocity>,
     /// The records, by name.
     pub records: BTreeMap<DomainName, RecordSettings>,
     /// Channels and routes.
@@ -136,7 +138,7 @@ impl Config {
             witnesses: self.agent.witnesses.keys().cloned().collect(),
             targets: self.targets.iter().map(|(id, target)| (id.clone(), target.policy())).collect(),
             records: self.records.iter().map(|(name, r)| (name.clone(), r.policy.clone())).collect(),
-            velocity: BTreeMap::new(),
+            velocity: self.velocity.clone(),
             agent: self.agent.id.clone(),
         }
     }

@@ -14,8 +14,8 @@ use url::{Host, Url};
 use super::keys;
 use super::limits;
 use super::names::check_name;
-use super::read::{Item, Optional, Read};
-use crate::decision::ProviderId;
+use super::read::{Item, Map, Optional, Read};
+use crate::decision::{ProviderId, Velocity};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -27,38 +27,55 @@ const ALGORITHMS: &[(&str, TsigAlgorithm)] = &[
     ("hmac-sha512", TsigAlgorithm::HmacSha512),
 ];
 
+/// All providers, and how fast they may be asked for changes, where that has a bound.
+pub(super) type Providers = (BTreeMap<ProviderId, ProviderConfig>, BTreeMap<ProviderId, Velocity>);
+
 /// All providers. The zones of a mock are filled in when the records are known.
-pub(super) fn read(item: Item<'_>) -> Read<BTreeMap<ProviderId, ProviderConfig>> {
+pub(super) fn read(item: Item<'_>) -> Read<Providers> {
     item.at_most(limits::PROVIDERS, "providers", "divide them among several agents")?;
-    let mut providers = BTreeMap::new();
+    let (mut providers, mut velocities) = (BTreeMap::new(), BTreeMap::new());
     for entry in item.names()? {
         let item = Item { node: &entry.node, name: "provider", ..item };
-        if let (Ok(()), Ok(provider)) = (check_name(item, entry), provider(item)) {
-            providers.insert(ProviderId::from(entry.key.as_str()), provider);
+        if let (Ok(()), Ok((provider, velocity))) = (check_name(item, entry), provider(item)) {
+            let id = ProviderId::from(entry.key.as_str());
+            velocities.extend(velocity.map(|velocity| (id.clone(), velocity)));
+            providers.insert(id, provider);
         }
     }
-    Ok(providers)
+    Ok((providers, velocities))
 }
 
-fn provider(item: Item<'_>) -> Read<ProviderConfig> {
+fn provider(item: Item<'_>) -> Read<(ProviderConfig, Option<Velocity>)> {
     let choices: Vec<(&str, &str)> = keys::PROVIDERS.iter().map(|(kind, _)| (*kind, *kind)).collect();
     // The other keys cannot be judged before the type is known.
     let kind = item.kind(&keys::PROVIDER, &choices, keys::LATER_PROVIDERS)?;
-    match kind {
-        "mock" => mock(item).map(ProviderConfig::Mock),
-        "rfc2136" => rfc2136(item).map(ProviderConfig::Rfc2136),
-        _ => powerdns(item).map(ProviderConfig::PowerDns),
-    }
+    let (map, read): (_, fn(&Map<'_>) -> Read<ProviderConfig>) = match kind {
+        "mock" => (item.map(&keys::MOCK)?, |map| mock(map).map(ProviderConfig::Mock)),
+        "rfc2136" => (item.map(&keys::RFC2136)?, |map| rfc2136(map).map(ProviderConfig::Rfc2136)),
+        _ => (item.map(&keys::POWERDNS)?, |map| powerdns(map).map(ProviderConfig::PowerDns)),
+    };
+    let (provider, velocity) = (read(&map), map.get("velocity", velocity));
+    Ok((provider?, velocity?))
 }
 
-fn mock(item: Item<'_>) -> Read<MockConfig> {
-    let map = item.map(&keys::MOCK)?;
+fn velocity(item: Item<'_>) -> Read<Velocity> {
+    item.map(&keys::VELOCITY)?.need("per_minute", |item| {
+        if !item.scalar("a number or a percentage")?.text.contains('%') {
+            return item.number(1..=1_000_000).map(Velocity::Records);
+        }
+        match item.percent(100)? {
+            0 => Err(item.fault("per_minute 0% allows no change at all", "write at least 1%, or `1`")),
+            share => Ok(Velocity::Percent(share)),
+        }
+    })
+}
+
+fn mock(map: &Map<'_>) -> Read<MockConfig> {
     let (file, dns) = (map.get("file", Item::path), map.get("dns", |item| item.socket_address(0, 5353)));
     Ok(MockConfig { file: file?, dns: dns?, zones: Vec::<DomainName>::new() })
 }
 
-fn rfc2136(item: Item<'_>) -> Read<Rfc2136Config> {
-    let map = item.map(&keys::RFC2136)?;
+fn rfc2136(map: &Map<'_>) -> Read<Rfc2136Config> {
     let server = map.need("server", |item| item.socket_address(1, 53));
     let tsig = map.get("tsig", tsig);
     let timeout = map.get("timeout", |item| item.duration(SHORTEST)).otherwise(TIMEOUT);
@@ -80,8 +97,7 @@ fn tsig(item: Item<'_>) -> Read<TsigConfig> {
     Ok(TsigConfig { name: name?, algorithm: algorithm?, secret: secret? })
 }
 
-fn powerdns(item: Item<'_>) -> Read<PowerDnsConfig> {
-    let map = item.map(&keys::POWERDNS)?;
+fn powerdns(map: &Map<'_>) -> Read<PowerDnsConfig> {
     let url = map.need("url", |item| {
         let url = item.url()?;
         if !url.username().is_empty() || url.password().is_some() {

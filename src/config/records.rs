@@ -43,6 +43,8 @@ pub(super) struct Placed<'a> {
     pub(super) serve: Option<Span>,
     /// The value of `coordination`, where it is written.
     pub(super) coordination: Option<Span>,
+    /// The value of `all_down`, where it is written.
+    pub(super) all_down: Option<Span>,
     targets: BTreeMap<TargetId, Span>,
 }
 
@@ -110,14 +112,12 @@ fn record<'a>(
     let hold_down = map.get("hold_down", |item| item.duration(Duration::ZERO)).otherwise(HOLD_DOWN);
     let adopt = map.get("adopt", adopt).otherwise(Default::default());
     let create = map.get("create", Item::flag).otherwise(false);
-    let all_down = map.get("all_down", |item| match &item.node.value {
-        Value::Map(_) => Err(item.later("`all_down: {fallback: ...}`", "write `all_down: hold`")),
-        _ => item.choice(&[("hold", ())], &["serve_all", "fallback"]),
-    });
+    let named = tiers.as_ref().ok().map(|(_, places)| places);
+    let all_down = map.get("all_down", |item| all_down(item, defined.targets, named));
+    let flapping = map.get("flapping", flapping).otherwise(Flapping::default());
     let coordination = map.get("coordination", |item| coordination(item, name.as_ref()));
     let ((failback, failback_after), (adopt, adopt_names)) = (failback?, adopt?);
-    all_down?;
-    let (tiers, places) = tiers?;
+    let (all_down, (tiers, places)) = (all_down?, tiers?);
     let policy = RecordPolicy {
         // A name that is missing or wrong was noted where it is read.
         name: name.ok_or(Noted)?,
@@ -131,8 +131,8 @@ fn record<'a>(
         adopt,
         adopt_names,
         create: create?,
-        all_down: AllDown::default(),
-        flapping: Flapping::default(),
+        all_down: all_down.unwrap_or_default(),
+        flapping: flapping?,
         coordination: coordination?.unwrap_or_default(),
     };
     Ok(Placed {
@@ -141,6 +141,7 @@ fn record<'a>(
         zone: place("zone"),
         serve: place("serve"),
         coordination: place("coordination"),
+        all_down: place("all_down"),
         targets: places,
     })
 }
@@ -224,6 +225,37 @@ fn tiers(item: Item<'_>, names: &Names) -> Read<Tiers> {
     }
     let names = |tier: Vec<(TargetId, Span)>| tier.into_iter().map(|(target, _)| target).collect();
     result.map(|()| (tiers.into_iter().map(names).collect(), seen))
+}
+
+/// `targets` are those of the record, where they could be read.
+fn all_down(item: Item<'_>, names: &Names, targets: Option<&BTreeMap<TargetId, Span>>) -> Read<AllDown> {
+    if !matches!(item.node.value, Value::Map(_)) {
+        let serve_all = item.choice(&[("hold", false), ("serve_all", true)], &[])?;
+        return Ok(if serve_all { AllDown::ServeAll } else { AllDown::Hold });
+    }
+    item.map(&keys::ALL_DOWN)?.need("fallback", |item| {
+        let target = TargetId::from(names.refer(item)?);
+        if targets.is_some_and(|targets| !targets.contains_key(&target)) {
+            // What is no target's is somebody else's, and would never be touched again.
+            let message = format!("the fallback `{target}` is no target of this record");
+            return Err(item.fault(message, "add it to `targets`, as the last one if it is to serve last"));
+        }
+        Ok(AllDown::Fallback(target))
+    })
+}
+
+fn flapping(item: Item<'_>) -> Read<Flapping> {
+    let usual = Flapping::default();
+    let map = item.map(&keys::FLAPPING)?;
+    let half_life = map.get("half_life", |item| item.duration(Duration::from_secs(1)));
+    let suppress = map.get("suppress", |item| item.number(1000..=1_000_000)).otherwise(usual.suppress);
+    let reuse = map.get("reuse", |item| item.number(2..=1_000_000)).otherwise(usual.reuse);
+    let (half_life, suppress, reuse) = (half_life?.unwrap_or(usual.half_life), suppress?, reuse?);
+    if reuse > suppress {
+        let message = format!("reuse {reuse} is above suppress {suppress}");
+        return Err(item.fault(message, "the record is left alone from `suppress` until below `reuse`"));
+    }
+    Ok(Flapping { half_life, suppress, reuse })
 }
 
 fn failback(item: Item<'_>) -> Read<(FailbackMode, Duration)> {

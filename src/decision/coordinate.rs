@@ -309,8 +309,6 @@ impl Decision {
         Ok(Swap { marker: Some(marker.record_set(record.ttl)), ..swap })
     }
 
-    // Called by `failover ack`, which comes with the flapping guard.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for `failover ack`"))]
     /// A person says that the marker is right as it is: from now on changes are built on it. `hold_down` goes on.
     pub(super) fn accept_marker(&mut self, now: &Now, name: &DomainName) -> bool {
         let Some(MarkerSeen::Known(marker)) = self.marker_seen(name) else { return false };

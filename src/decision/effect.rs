@@ -66,6 +66,11 @@ pub enum Input {
     /// A person puts an override into force, or ends one. What [`Decision::may_set`](super::Decision::may_set) refuses
     /// changes nothing.
     Override(Order),
+    /// A person knows that the record changed too often, or that its marker was lost: it may be changed again.
+    Ack {
+        /// The record.
+        record: DomainName,
+    },
     /// Time has passed.
     Tick,
 }

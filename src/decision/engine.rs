@@ -9,8 +9,9 @@ use providers::{DomainName, RecordSet, RecordType};
 use super::record::{Phase, RecordState, Word};
 use super::select::{View, failback_due_at};
 use super::{
-    Effect, Endpoint, Event, Hold, Input, Moment, Now, Overrides, Pace, Policy, ProviderFace, ProviderId,
-    RecordPolicy, SavedTracker, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work, say,
+    Effect, Endpoint, Event, Hold, Input, Moment, Now, Overrides, Pace, Penalty, Policy, ProviderFace,
+    ProviderId, RecordPolicy, SavedTracker, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work,
+    say,
 };
 
 /// What an earlier run left behind.
@@ -41,6 +42,8 @@ pub struct SavedRecord {
     pub said: BTreeMap<String, String>,
     /// The last marker that was followed.
     pub marker: Option<super::KnownMarker>,
+    /// What its changes add up to.
+    pub penalty: Option<super::KeptPenalty>,
 }
 
 /// How the decision is used.
@@ -66,6 +69,8 @@ pub struct Decision {
     pub(super) certificates: super::certificates::Certificates,
     pub(super) latency: super::latency::Latency,
     pub(super) overrides: Overrides,
+    /// Whose turn it is, by provider.
+    pub(super) lanes: BTreeMap<ProviderId, super::velocity::Lane>,
     /// Providers that cannot be used.
     pub(super) troubles: BTreeMap<ProviderId, super::troubles::Trouble>,
     /// The running incident of each target that is not well.
@@ -102,20 +107,24 @@ impl Decision {
         let by_target = by_target(&policy);
         let Saved { records: mut kept, mut unconfirmed, certificates, overrides, .. } = saved;
         let records = policy.records.keys().map(|name| {
-            let kept = kept.remove(name).unwrap_or_default();
-            let SavedRecord { current, last_change, incident, said, marker } = kept;
+            let SavedRecord { current, last_change, incident, said, penalty, marker } =
+                kept.remove(name).unwrap_or_default();
+            let penalty = penalty.map(|kept| Penalty::restore(&kept, now, &policy.records[name].flapping));
+            let (penalty, corrected) =
+                penalty.map_or((None, None), |(penalty, wrong)| (Some(penalty), wrong));
             let phase = unconfirmed.remove(name).map_or(Phase::Idle, |work| Phase::Confirming {
                 work: Box::new(work),
                 word: Word::EarlierRun,
                 tries: 0,
             });
-            (
-                name.clone(),
-                RecordState { current, phase, last_change, marker, incident, said, ..RecordState::default() },
-            )
+            let known =
+                RecordState { current, last_change, marker, incident, said, ..RecordState::default() };
+            (name.clone(), RecordState { phase, penalty, corrected, ..known })
         });
+        let records = records.collect();
         Decision {
-            records: records.collect(),
+            lanes: super::velocity::lanes(&policy, &records, BTreeMap::new()),
+            records,
             settles_until: now.moment + policy.startup_grace,
             settled_reviewed: false,
             next_sweep: now.moment + SWEEP,
@@ -147,6 +156,11 @@ impl Decision {
                 state.phase = Phase::Reading;
             }
             state.hold = Some(Hold::Unread);
+            if let Some(wrong) = state.corrected.take() {
+                let event = say::penalty_corrected(now, &name, &wrong);
+                out.push(Effect::Say(Box::new(event), None));
+                out.push(Effect::KeepRecord(name.clone()));
+            }
             out.push(Effect::Read(name));
         }
         self.drop_lost_overrides(now, &mut out);
@@ -191,6 +205,9 @@ impl Decision {
                 self.evaluate(now, &record, &mut out);
             }
             Input::Override(order) => self.on_override(now, order, &mut out),
+            Input::Ack { record } if self.records.contains_key(&record) => {
+                self.acknowledged(now, &record, &mut out);
+            }
             Input::Tick => self.tick(now, &mut out),
             // A record that was configured when this was asked for, and no longer is.
             Input::Read { .. }
@@ -198,7 +215,8 @@ impl Decision {
             | Input::LookDue { .. }
             | Input::Looked { .. }
             | Input::Propagated { .. }
-            | Input::Failback { .. } => {}
+            | Input::Failback { .. }
+            | Input::Ack { .. } => {}
         }
         out
     }
@@ -215,7 +233,9 @@ impl Decision {
             state.retry_at.into_iter().chain(failback).min()
         });
         let grace = (!self.settled_reviewed).then_some(self.settles_until);
-        records.chain(grace).chain(self.overrides.next_end()).fold(self.next_sweep, Moment::min)
+        let queues = self.next_queue_news();
+        let ends = self.overrides.next_end();
+        records.chain(grace).chain(queues).chain(ends).fold(self.next_sweep, Moment::min)
     }
 
     pub(super) fn state(&mut self, name: &DomainName) -> &mut RecordState {
@@ -409,6 +429,7 @@ impl Decision {
             self.settled_reviewed = true;
         }
         self.evaluate_all(now, out);
+        self.tell_of_queues(now, out);
     }
 
     /// Ends the verdicts of endpoints that have been silent for too long, once a second.
@@ -430,31 +451,6 @@ impl Decision {
         for target in lost {
             self.review_target(now, &target, true, out);
         }
-    }
-
-    /// What should be kept of a target's endpoints.
-    pub fn saved_target<'a>(
-        &'a self,
-        target: &'a TargetId,
-        now: &'a Now,
-    ) -> impl Iterator<Item = (Endpoint, SavedTracker)> + 'a {
-        self.targets.endpoints(target).map(move |(endpoint, tracker)| (endpoint.clone(), tracker.save(now)))
-    }
-
-    /// What should be kept of every endpoint.
-    pub fn saved_trackers(&self, now: &Now) -> Vec<(Endpoint, SavedTracker)> {
-        self.targets.iter().map(|(endpoint, tracker)| (endpoint.clone(), tracker.save(now))).collect()
-    }
-
-    /// What should be kept of a record.
-    pub fn saved_record(&self, name: &DomainName) -> Option<SavedRecord> {
-        self.records.get(name).map(|state| SavedRecord {
-            current: state.current.clone(),
-            last_change: state.last_change,
-            incident: state.incident.clone(),
-            said: state.said.clone(),
-            marker: state.marker.clone(),
-        })
     }
 
     /// Every record's name.

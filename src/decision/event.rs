@@ -61,6 +61,8 @@ kinds! {
     AdjustFailed = "adjust.failed", Warning;
     /// A change was due and a guard withheld it.
     ChangeWithheld = "change.withheld", Warning;
+    /// A person knows that a record changed too often: `failover ack`.
+    RecordAcknowledged = "record.acknowledged", Info;
     /// Every authoritative server serves the change.
     PropagationCompleted = "propagation.completed", Info;
     /// Some authoritative server still does not serve the change.
@@ -71,7 +73,7 @@ kinds! {
     ChangeByPeer = "change.by_peer", Info;
     /// The marker of a record is gone, cannot be followed, or says something that cannot be.
     MarkerSuspect = "marker.suspect", Warning;
-    /// Every target of a record is down; the record stays as it is.
+    /// Every target of a record is down; it says whether the record stays or what is published instead.
     AllDown = "all_down", Critical;
     /// The agent is cut off: none of its witnesses answers.
     AgentBlind = "agent.blind", Warning;
@@ -97,6 +99,8 @@ kinds! {
     StateUnwritable = "state.unwritable", Critical;
     /// The state can be written again.
     StateRecovered = "state.recovered", Info;
+    /// Something that an earlier run kept cannot be true; it was put right.
+    StateCorrected = "state.corrected", Warning;
     /// A provider cannot be read or written.
     ProviderUnavailable = "provider.unavailable", Warning;
     /// It can again.

@@ -5,8 +5,8 @@ use providers::DomainName;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckId, Decision, Endpoint, Guard, Letter, NextStep, Now, Outcome, OverrideReport, Place, ProviderId,
-    RecordReport, TargetId, Tracker, Verdict, human,
+    CheckId, Decision, Endpoint, Letter, NextStep, Now, Outcome, OverrideReport, Place, ProviderId,
+    RecordReport, TargetId, Tracker, Verdict,
 };
 
 /// Why one record is where it is. The form of `explain -o json`.
@@ -25,7 +25,7 @@ pub struct Explanation {
     /// The targets that should serve; absent while the record is held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wish: Vec<TargetId>,
-    /// The guards that refuse a change now.
+    /// Every guard and what it sees: those that refuse a change now come first.
     pub guards: Vec<GuardExplained>,
     /// What a person orders of this record, of its targets, or of every record.
     pub overrides: Vec<OverrideReport>,
@@ -38,11 +38,14 @@ pub struct Explanation {
     pub next: Vec<NextStep>,
 }
 
-/// A guard that refuses a change now.
+/// A guard, and what it sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardExplained {
     /// Its name.
     pub guard: String,
+    /// Does it refuse a change now, or would it?
+    #[serde(default = "yes")]
+    pub refuses: bool,
     /// What it sees.
     pub text: String,
     /// What a person can do, or when it is over.
@@ -50,6 +53,11 @@ pub struct GuardExplained {
     /// When it lets changes through by itself, if it will.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// An agent of an earlier version tells only of guards that refuse.
+fn yes() -> bool {
+    true
 }
 
 /// A provider that cannot be used.
@@ -189,30 +197,6 @@ impl Decision {
     pub(super) fn thresholds(&self, endpoint: &Endpoint) -> super::Thresholds {
         let check = self.policy.targets.get(&endpoint.target).and_then(|t| t.checks.get(&endpoint.check));
         check.map_or(super::Thresholds { fall: 1, rise: 1, clear: 1 }, |check| check.thresholds)
-    }
-
-    /// The guard that refused what is wished for, and `hold_down` whether anything is wished for or not.
-    fn guards_explained(&self, now: &Now, name: &DomainName) -> Vec<GuardExplained> {
-        let state = &self.records[name];
-        let mut guards = Vec::new();
-        if let Some(refusal) = &state.refusal {
-            guards.push(GuardExplained {
-                guard: refusal.guard.as_str().into(),
-                text: refusal.text.clone(),
-                remedy: refusal.remedy.clone(),
-                until: refusal.until.map(|m| now.wall_of(m)),
-            });
-        }
-        let told = state.refusal.as_ref().is_some_and(|refusal| refusal.guard == Guard::HoldDown);
-        if let Some(until) = self.held_down_until(now, name).filter(|_| !told) {
-            guards.push(GuardExplained {
-                guard: Guard::HoldDown.as_str().into(),
-                text: format!("no change within {} of the last one", human(self.record(name).hold_down)),
-                remedy: format!("over in {}", human(until.since(now.moment))),
-                until: Some(now.wall_of(until)),
-            });
-        }
-        guards
     }
 
     /// Until when no change is allowed after the last one, if that is still to come.

@@ -3,7 +3,8 @@
 use providers::{AnswerSets, RecordType, Snapshot};
 use serde::Serialize;
 
-use super::{Moment, Place, RecordPolicy, TargetId, Verdict, Wish, human};
+use super::velocity::Turn;
+use super::{Moment, Motive, Penalty, Place, RecordPolicy, TargetId, Verdict, Wish, counted, human};
 
 /// The guards, by their stable names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -28,6 +29,18 @@ pub enum Guard {
 }
 
 impl Guard {
+    /// Every guard, in the order in which they are asked.
+    pub const ALL: &'static [Guard] = &[
+        Guard::Foreign,
+        Guard::Capability,
+        Guard::StaleGeneration,
+        Guard::UnverifiedTarget,
+        Guard::Family,
+        Guard::Flapping,
+        Guard::HoldDown,
+        Guard::Velocity,
+    ];
+
     /// The stable name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,6 +88,10 @@ pub(super) struct Case<'a> {
     pub(super) verdict: &'a dyn Fn(&TargetId, &Place) -> Verdict,
     /// When the record was last changed by us.
     pub(super) last_change: Option<Moment>,
+    /// What its changes add up to.
+    pub(super) penalty: Option<Penalty>,
+    /// Whose turn it is at the provider; `None` where that has no such bound.
+    pub(super) turn: Option<Turn>,
     /// Does the provider change all record sets of a name in one transaction?
     pub(super) atomic_name: bool,
 }
@@ -85,7 +102,9 @@ pub(super) fn check(case: &Case<'_>) -> Result<(), Refusal> {
     capability(case)?;
     unverified_target(case)?;
     family(case)?;
-    hold_down(case)
+    flapping(case)?;
+    hold_down(case)?;
+    velocity(case)
 }
 
 /// `foreign`: never touch what is not ours, never make what is not asked for.
@@ -159,7 +178,9 @@ fn unverified_target(case: &Case<'_>) -> Result<(), Refusal> {
     for place in case.wish.answer.places().difference(&published) {
         let owner = (case.owner)(place);
         let verdict = owner.as_ref().map_or(Verdict::Unknown, |target| (case.verdict)(target, place));
-        if verdict != Verdict::Up {
+        // When nothing works, `all_down` may say that something is published all the same: a target's, and no other.
+        let as_ordered = case.wish.motive == Motive::AllDown && owner.is_some();
+        if verdict != Verdict::Up && !as_ordered {
             let whose = owner.map_or_else(|| "nobody's".to_owned(), |target| format!("{target}'s"));
             let what = if place.name().is_some() { "host name" } else { "address" };
             return Err(Refusal {
@@ -181,17 +202,66 @@ fn family(case: &Case<'_>) -> Result<(), Refusal> {
         (case.owner)(place).is_some_and(|target| (case.verdict)(&target, place) == Verdict::Up)
     };
     match lost {
-        Some(kind) if !case.wish.answer.places().iter().any(works) => Err(Refusal {
-            guard: Guard::Family,
-            text: format!(
-                "{} would lose its {kind} record set, and nothing that stays is known to work",
-                case.record.name
-            ),
-            remedy: "the change follows when an address that stays passes its checks".into(),
-            until: None,
-        }),
+        Some(kind) if case.wish.motive != Motive::AllDown && !case.wish.answer.places().iter().any(works) => {
+            Err(Refusal {
+                guard: Guard::Family,
+                text: format!(
+                    "{} would lose its {kind} record set, and nothing that stays is known to work",
+                    case.record.name
+                ),
+                remedy: "the change follows when an address that stays passes its checks".into(),
+                until: None,
+            })
+        }
         _ => Ok(()),
     }
+}
+
+/// `flapping`: what changes again and again is left where it is until it has been calm, or a person has looked (RFC 2439).
+fn flapping(case: &Case<'_>) -> Result<(), Refusal> {
+    let settings = &case.record.flapping;
+    let Some(penalty) = case.penalty else { return Ok(()) };
+    let Some(until) = penalty.suppressed_until(case.now, settings) else { return Ok(()) };
+    let name = &case.record.name;
+    Err(Refusal {
+        guard: Guard::Flapping,
+        text: format!(
+            "{name} changed too often: its penalty was {1} at the last change, is {0}, and no change is made until \
+             it is below {2}",
+            penalty.left_at(case.now, settings.half_life),
+            penalty.value,
+            settings.reuse
+        ),
+        remedy: format!(
+            "find out why it changes so often; the agent changes it again in {}, or at once after `failover ack {name}`",
+            human(until.since(case.now))
+        ),
+        until: Some(until),
+    })
+}
+
+/// `velocity`: a mistake, ours or of what we watch, does not move everything at once.
+fn velocity(case: &Case<'_>) -> Result<(), Refusal> {
+    let Some(turn) = case.turn.filter(|turn| case.now < turn.at) else { return Ok(()) };
+    let (name, provider) = (&case.record.name, &case.record.provider);
+    let before = if turn.ahead == 0 {
+        "it is the next".to_owned()
+    } else {
+        format!(
+            "{} before it",
+            if turn.ahead == 1 { "1 comes".into() } else { format!("{} come", turn.ahead) }
+        )
+    };
+    Err(Refusal {
+        guard: Guard::Velocity,
+        text: format!(
+            "{name} waits for its turn: {provider} may change {} a minute, {} changed within the last one, and {before}",
+            counted(turn.allowed, "record"),
+            if turn.used == 1 { "1 was".into() } else { format!("{} were", turn.used) },
+        ),
+        remedy: format!("the change follows in {}", human(turn.at.since(case.now))),
+        until: Some(turn.at),
+    })
 }
 
 /// `hold_down`: resolvers cache for the TTL, so faster changes only add confusion.
@@ -246,6 +316,8 @@ mod tests {
             owner: &|place| owner_of(&policy, &record, place),
             verdict: &|_, place| if up.contains(place) { Verdict::Up } else { Verdict::Down },
             last_change: changed.map(|seconds| at(1000) - Duration::from_secs(seconds)),
+            penalty: None,
+            turn: None,
             atomic_name,
         })
     }

@@ -13,6 +13,8 @@
 //! | [`judge`] | what should be, what was read -> in sync, write, or refused by a [`Guard`] |
 //! | [`Decision`] | all of it as one state machine: [`Input`] -> [`Effect`]s |
 
+mod ack;
+mod all_down;
 mod arrival;
 mod certificates;
 mod coordinate;
@@ -20,6 +22,7 @@ mod effect;
 mod engine;
 mod event;
 mod explain;
+mod explain_guards;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
@@ -30,6 +33,7 @@ mod generation;
 mod guard;
 mod health;
 mod ids;
+mod keep;
 mod latency;
 mod marker;
 mod observation;
@@ -42,6 +46,8 @@ mod plan;
 mod policy;
 mod reconcile;
 mod record;
+#[cfg(test)]
+mod refusals;
 mod reload;
 mod report;
 mod require;
@@ -53,6 +59,7 @@ mod sight;
 mod targets;
 mod time;
 mod troubles;
+mod velocity;
 mod writing;
 
 pub use certificates::CERTIFICATE_KEY;
@@ -77,7 +84,7 @@ pub use overrides::{
     plain_name,
 };
 pub use overrule::{Consequence, tell_ended, tell_set};
-pub use penalty::{PER_CHANGE, Penalty};
+pub use penalty::{KeptPenalty, PER_CHANGE, Penalty};
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{
@@ -93,3 +100,4 @@ pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
 pub use sight::{Sight, SightChange};
 pub use targets::{Counted, Targets, counted, human};
 pub use time::{Moment, Now};
+pub use velocity::Turn;

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Flapping, Moment};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Flapping, Moment, Now};
 
 /// What one change adds.
 pub const PER_CHANGE: u32 = 1000;
@@ -17,7 +20,40 @@ pub struct Penalty {
     pub at: Moment,
 }
 
+/// A penalty as it is kept over runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPenalty {
+    /// Its height at `at`.
+    pub value: u32,
+    /// When the record was changed last, by the wall clock.
+    pub at: Timestamp,
+}
+
+/// Clocks differ by less than this without anybody having set them.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
+
 impl Penalty {
+    /// As it is kept.
+    pub fn keep(&self, now: &Now) -> KeptPenalty {
+        KeptPenalty { value: self.value, at: now.wall_of(self.at) }
+    }
+
+    /// As it was kept, and what of that cannot be true and was put right: a time in the future counts as now, because a
+    /// clock that was set back must not prolong it, and none is higher than its ceiling.
+    pub fn restore(kept: &KeptPenalty, now: &Now, flapping: &Flapping) -> (Penalty, Option<String>) {
+        let penalty = Penalty { value: kept.value.min(flapping.ceiling()), at: now.moment_of(kept.at) };
+        let ahead = now.moment_ahead(kept.at).since(now.moment);
+        let wrong = if ahead > CLOCKS_DIFFER {
+            Some(format!("its time, {}, is still to come; it counts as of now", kept.at))
+        } else if kept.value > flapping.ceiling() {
+            let (value, ceiling) = (kept.value, flapping.ceiling());
+            Some(format!("its height, {value}, is above what it can reach; it counts as {ceiling}"))
+        } else {
+            None
+        };
+        (penalty, wrong)
+    }
+
     /// What is left of it now, rounded up: rounding down would let a change through a moment too early.
     pub fn left_at(&self, now: Moment, half_life: Duration) -> u32 {
         let halvings = now.since(self.at).as_secs_f64() / half_life.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -32,7 +68,9 @@ impl Penalty {
     #[must_use]
     pub fn after_change(before: Option<Penalty>, now: Moment, flapping: &Flapping) -> Penalty {
         let left = before.map_or(0, |penalty| penalty.left_at(now, flapping.half_life));
-        Penalty { value: left.saturating_add(PER_CHANGE).min(flapping.ceiling()), at: now }
+        // A change is proved after it was made, and others may have been counted meanwhile.
+        let at = before.map_or(now, |penalty| now.max(penalty.at));
+        Penalty { value: left.saturating_add(PER_CHANGE).min(flapping.ceiling()), at }
     }
 
     /// Until when the record is left alone: from the change that took the penalty to `suppress` until it has fallen below
@@ -86,6 +124,22 @@ mod tests {
         );
         assert!(last.left_at(until - Duration::from_secs(3), flapping.half_life) >= flapping.reuse);
         assert_eq!(last.suppressed_until(until, &flapping), None);
+    }
+
+    #[test]
+    fn what_was_kept_and_cannot_be_true_is_put_right() {
+        let now = Now { moment: at(0), wall: "2026-11-22T12:00:00Z".parse().unwrap() };
+        let flapping = Flapping::default();
+        let restore = |value, second: i64| {
+            let kept = KeptPenalty { value, at: now.wall_of(at(second)) };
+            let (penalty, wrong) = Penalty::restore(&kept, &now, &flapping);
+            (penalty.value, penalty.at, wrong.is_some())
+        };
+        assert_eq!(restore(3000, -900), (3000, at(-900), false));
+        assert_eq!(restore(3000, 3600), (3000, at(0), true), "no credit for a clock that was set back");
+        assert_eq!(restore(4_000_000_000, -900), (5000, at(-900), true));
+        let penalty = Penalty { value: 3000, at: at(-900) };
+        assert_eq!(Penalty::restore(&penalty.keep(&now), &now, &flapping), (penalty, None));
     }
 
     #[test]

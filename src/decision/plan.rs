@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use providers::{AnswerSets, Snapshot, Swap};
 
 use super::guard::{self, Case, Refusal};
-use super::{Moment, Place, Policy, RecordPolicy, Sight, TargetId, Targets, Wish};
+use super::velocity::Turn;
+use super::{Moment, Penalty, Place, Policy, RecordPolicy, Sight, TargetId, Targets, Wish};
 
 /// What is to be done about one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub struct Bench<'a> {
     pub sight: &'a Sight,
     /// When the record was last changed by us.
     pub last_change: Option<Moment>,
+    /// What its changes add up to.
+    pub penalty: Option<Penalty>,
+    /// When it is its turn at its provider.
+    pub turn: Option<Turn>,
     /// Does the provider change all record sets of a name in one transaction?
     pub atomic_name: bool,
 }
@@ -56,6 +61,8 @@ pub fn judge(bench: &Bench<'_>, wish: &Wish, snapshot: &Snapshot, after: AnswerS
         owner: &|place| owner_of(bench.policy, bench.record, place),
         verdict: &|target, place| bench.targets.address(target, place, bench.sight),
         last_change: bench.last_change,
+        penalty: bench.penalty,
+        turn: bench.turn,
         atomic_name: bench.atomic_name,
     });
     let swap = Swap::new(snapshot.clone(), after);
@@ -95,6 +102,8 @@ mod tests {
             targets: &targets,
             sight: &sight,
             last_change: Some(at(0)),
+            penalty: None,
+            turn: None,
             atomic_name: false,
         };
         let answer = answer(&[B4]);

@@ -26,6 +26,7 @@ impl Decision {
         match result {
             Err(fault) => {
                 self.provider_fault(now, &provider, &fault, out);
+                self.step_aside(name);
                 let state = self.state(name);
                 state.back_off(now.moment, fault);
                 // A write that waits for its proof goes on waiting: only a reading can tell.
@@ -135,6 +136,9 @@ impl Decision {
         };
         let record = self.record(name).clone();
         let after = self.stored_form(&record, &wish);
+        if self.state(name).pending.take().is_some() {
+            self.gives_turn_back(name);
+        }
         let state = self.records.get(name).expect("the caller has found the record");
         let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
         let bench = Bench {
@@ -144,16 +148,18 @@ impl Decision {
             targets: &self.targets,
             sight: &self.sight,
             last_change: self.held_since(name),
+            penalty: state.penalty,
+            turn: self.turn(now.moment, name),
             atomic_name: self.faces.get(&record.provider).is_some_and(|face| face.atomic_name),
         };
         let judgement = self.under_marker(now, &record, &wish.targets, judge(&bench, &wish, snapshot, after));
         let state = self.state(name);
         state.hold = None;
         state.wish = Some(wish.clone());
-        state.said.remove("all_down");
-        state.pending = None;
+        self.tell_of_all_down(now, name, out);
         match judgement {
             Judgement::InSync => {
+                let state = self.state(name);
                 state.conflicts = 0;
                 state.write_faults = 0;
                 self.drop_doubt(name, out);
@@ -161,6 +167,8 @@ impl Decision {
             }
             Judgement::Refused { refusal, .. } => self.refuse(now, name, &wish, refusal, out),
             Judgement::Write(swap) => {
+                self.takes_turn(now.moment, name);
+                let state = self.state(name);
                 state.refusal = None;
                 state.refused = None;
                 let mut work = Box::new(self.work(now, name, &wish, swap));
@@ -194,7 +202,9 @@ impl Decision {
     ) -> say_change::Telling<'a> {
         let state = self.records.get(name).expect("the caller has found the record");
         let incident = match wish.motive {
-            Motive::Failover => state.current.iter().find_map(|t| self.incidents.get(t).cloned()),
+            Motive::Failover | Motive::AllDown => {
+                state.current.iter().find_map(|t| self.incidents.get(t).cloned())
+            }
             Motive::Failback | Motive::Stay => None,
         };
         say_change::Telling {
@@ -234,11 +244,24 @@ impl Decision {
         if refusal.guard != Guard::Foreign {
             (event.reason, event.since) = telling.why();
         }
+        let guard = refusal.guard;
+        if guard == Guard::Velocity {
+            self.joins_queue(now.moment, name);
+        } else {
+            self.leave_queue(name);
+        }
         let state = self.state(name);
         state.retry_at = Some(refusal.until.unwrap_or(now.moment + RETRY_MAX).min(now.moment + RETRY_MAX));
         state.refused = Some(wish.clone());
         state.refusal = Some(refusal);
-        if state.says_anew("withheld", &words) {
+        let anew = match guard {
+            // One message for all that wait at the provider: see `tell_of_queues`.
+            Guard::Velocity => false,
+            // What is wished for may come and go; that the record is left alone is one incident.
+            Guard::Flapping => state.says_anew("flapping", "suppressed"),
+            _ => state.says_anew("withheld", &words),
+        };
+        if anew {
             out.push(Effect::Say(Box::new(event), None));
             out.push(Effect::KeepRecord(name.clone()));
         }

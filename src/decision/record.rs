@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use providers::{AnswerSets, Fault, RecordSet, RecordType, Snapshot};
 
-use super::{Hold, KnownMarker, Moment, Penalty, Place, Refusal, TargetId, Wish, Work};
+use super::{Flapping, Hold, KnownMarker, Moment, Penalty, Place, Refusal, TargetId, Wish, Work};
 
 /// How far the reconciliation of a record has come.
 ///
@@ -78,10 +78,14 @@ pub(super) struct RecordState {
     pub(super) conflicts: u32,
     /// When the record was last changed by us.
     pub(super) last_change: Option<Moment>,
-    /// The flap penalty.
-    pub(super) penalty: Option<Penalty>,
     /// The last marker that was followed.
     pub(super) marker: Option<KnownMarker>,
+    /// What its changes add up to: see [`Guard::Flapping`](super::Guard::Flapping).
+    pub(super) penalty: Option<Penalty>,
+    /// Since when it waits for its turn: see [`Guard::Velocity`](super::Guard::Velocity).
+    pub(super) queued: Option<Moment>,
+    /// What an earlier run kept and cannot be true: to be told at the start.
+    pub(super) corrected: Option<String>,
     pub(super) failback_asked: bool,
     /// The reading under way asks the old provider, or for the old settings: its result is worth nothing.
     pub(super) reread: bool,
@@ -132,6 +136,31 @@ impl RecordState {
     /// May something be begun now?
     pub(super) fn is_ready(&self, now: Moment) -> bool {
         self.phase == Phase::Idle && self.retry_at.is_none_or(|at| now >= at)
+    }
+
+    /// The record was changed by us, or may have been for a moment.
+    pub(super) fn was_changed(&mut self, at: Moment, flapping: &Flapping) {
+        self.last_change = self.last_change.max(Some(at));
+        self.penalty = Some(Penalty::after_change(self.penalty, at, flapping));
+        // One suppression is over, or another one begins.
+        self.said.remove("flapping");
+    }
+
+    /// A person knows of it: the past no longer counts against a change.
+    pub(super) fn on_ack(&mut self) {
+        self.penalty = None;
+        for topic in ["withheld", "flapping"] {
+            self.said.remove(topic);
+        }
+    }
+
+    /// When something was last written that may have come to be: a change, or one that is doubtful or under way.
+    pub(super) fn perhaps_written(&self) -> Option<Moment> {
+        let open = match &self.phase {
+            Phase::Writing(work) | Phase::Confirming { work, .. } => Some(work.decided),
+            Phase::Idle | Phase::Reading => None,
+        };
+        self.last_change.max(open).max(self.doubt.as_ref().map(|doubt| doubt.decided))
     }
 
     /// Has this topic been told in these words already? Remembers it.

@@ -46,6 +46,8 @@ impl Decision {
         self.drop_lost_overrides(now, &mut out);
         let sighted = self.reshape_witnesses(now, &old, &mut out);
         let touched = self.reshape_records(now, &old, &mut out);
+        let lanes = std::mem::take(&mut self.lanes);
+        self.lanes = super::velocity::lanes(&self.policy, &self.records, lanes);
         if let Some(SightChange::Sighted { since }) = sighted {
             self.begin_anew(now, say::sighted(now, since), &mut out);
         }
@@ -134,7 +136,10 @@ impl Decision {
         for (name, record) in &self.policy.records {
             if !self.records.contains_key(name) {
                 joins.push(name.clone());
-            } else if old.records.get(name) != Some(record) || !same_targets(record) {
+            } else if old.records.get(name) != Some(record)
+                || !same_targets(record)
+                || old.velocity.get(&record.provider) != self.policy.velocity.get(&record.provider)
+            {
                 touched.push(name.clone());
             }
         }
@@ -177,6 +182,8 @@ impl Decision {
             state.retry_at = state.retry_at.filter(|_| state.phase != Phase::Idle);
         }
         (state.refused, state.pending) = (None, None);
+        let ceiling = self.policy.records[name].flapping.ceiling();
+        state.penalty.iter_mut().for_each(|penalty| penalty.value = penalty.value.min(ceiling));
         if state.phase == Phase::Idle && state.retry_at.is_none() {
             self.begin_read(name, out);
         }

@@ -288,6 +288,12 @@ impl Decision {
             None => {}
         }
         let Some(wish) = &state.wish else { return (RecordStatus::Unread, super::Hold::Unread.text()) };
+        if wish.motive == Motive::AllDown {
+            return (
+                RecordStatus::InSync,
+                format!("every target is down; {}", super::all_down::serves(wish)),
+            );
+        }
         let names = wish.targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ");
         let since = wish.targets.first().and_then(|t| self.targets.since(t, &self.policy, &self.sight));
         let held = since.map_or_else(String::new, |s| format!(" for {}", human(now.since(s))));
@@ -332,7 +338,9 @@ impl Decision {
         let probed = blind
             || (self.targets.iter().all(confirmed)
                 && !self.policy.targets.keys().any(|t| self.targets.awaits_witness(t, &self.sight)));
-        probed && self.records.values().all(|state| self.is_at_rest(state))
+        // Who waits for a turn at a provider is told of a moment later; a dry run tells nobody.
+        let told = self.options.dry || self.next_queue_news().is_none();
+        probed && told && self.records.values().all(|state| self.is_at_rest(state))
     }
 
     fn is_at_rest(&self, state: &super::record::RecordState) -> bool {
@@ -359,7 +367,7 @@ impl Decision {
 
 fn kind(motive: Motive) -> &'static str {
     match motive {
-        Motive::Failover => "failover",
+        Motive::Failover | Motive::AllDown => "failover",
         Motive::Failback => "failback",
         Motive::Stay => "adjust",
     }

@@ -4,7 +4,7 @@ use providers::{AnswerSets, DomainName};
 
 use super::record::Phase;
 use super::select::{Current, select};
-use super::{Decision, Effect, Hold, Moment, Now, RecordPolicy, Selection, Wish, say};
+use super::{Decision, Effect, Hold, Moment, Now, RecordPolicy, Selection, Wish};
 
 impl Decision {
     pub(super) fn evaluate_all(&mut self, now: &Now, out: &mut Vec<Effect>) {
@@ -74,6 +74,7 @@ impl Decision {
                 let in_sync = state.snapshot.as_ref().is_some_and(|snapshot| snapshot.holds(&after));
                 state.hold = None;
                 state.wish = Some(wish);
+                self.tell_of_all_down(now, name, out);
                 if in_sync {
                     self.enter_sync(name, out);
                 } else if self.state(name).is_ready(now.moment) && self.state(name).pending.is_none() {
@@ -93,6 +94,7 @@ impl Decision {
     /// The name holds the wish, whoever wrote it: from now on that is what serves, so that a way back takes the same
     /// patience as after a change of ours.
     pub(super) fn enter_sync(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
+        self.leave_queue(name);
         let state = self.state(name);
         state.settled = state.snapshot.as_ref().map(|snapshot| snapshot.sets.clone());
         if let Some(wish) = state.wish.as_ref().filter(|wish| wish.targets != state.current) {
@@ -101,7 +103,7 @@ impl Decision {
         }
         state.refusal = None;
         state.refused = None;
-        for topic in ["withheld", "failed", "drift", "all_down"] {
+        for topic in ["withheld", "failed", "drift"] {
             state.said.remove(topic);
         }
         if state.faults == 0 {
@@ -110,8 +112,8 @@ impl Decision {
     }
 
     pub(super) fn enter_hold(&mut self, now: &Now, name: &DomainName, hold: Hold, out: &mut Vec<Effect>) {
-        let record = self.record(name).clone();
         let all_down = hold == Hold::AllDown || self.is_all_down_under_orders(name, &hold);
+        self.leave_queue(name);
         let state = self.records.get_mut(name).expect("every caller has found the record");
         state.wish = None;
         state.refusal = None;
@@ -123,15 +125,8 @@ impl Decision {
         if let Some(target) = verify {
             out.extend(self.targets.endpoints(&target).map(|(endpoint, _)| Effect::Probe(endpoint.clone())));
         }
-        let state = self.records.get_mut(name).expect("every caller has found the record");
-        if all_down && state.says_anew("all_down", "all_down") {
-            let current =
-                state.snapshot.as_ref().map(|s| say::side(&self.policy, &record, s)).unwrap_or_default();
-            let mut event = say::all_down(now, &record, &self.targets, current);
-            self.say_what_holds(name, &mut event);
-            event.incident = self.incident_of(name);
-            out.push(Effect::Say(Box::new(event), None));
-            out.push(Effect::KeepRecord(name.clone()));
+        if all_down {
+            self.tell_of_all_down(now, name, out);
         }
     }
 

@@ -3,10 +3,11 @@
 
 use providers::{DomainName, RecordSet, RecordType, Snapshot};
 
+use super::all_down::serves;
 use super::engine::values_of;
 use super::{
-    Event, EventKind, FailbackMode, Guard, Moment, Now, Place, Policy, RecordPolicy, Refusal, ServerSeen,
-    Severity, Side, Sight, Sighting, TargetId, Targets, Verdict, Wish, human, owners,
+    Event, EventKind, FailbackMode, Guard, Moment, Now, Place, Policy, ProviderId, RecordPolicy, Refusal,
+    ServerSeen, Severity, Side, Sight, Sighting, TargetId, Targets, Verdict, Wish, counted, human, owners,
 };
 
 pub(super) fn target_changed(
@@ -167,18 +168,78 @@ pub(super) fn withheld(
             event.next = Some(refusal.remedy.clone());
         }
     }
-    if refusal.until.is_some() {
+    if refusal.guard == Guard::Flapping {
+        let until = refusal.until.map_or(now.wall, |until| now.wall_of(until));
+        event.next =
+            Some(format!("the record stays as it is until {}", until.strftime("%Y-%m-%d %H:%M:%SZ")));
+    } else if refusal.until.is_some() {
         event.severity = Severity::Info;
     }
     event
 }
 
-pub(super) fn all_down(now: &Now, record: &RecordPolicy, targets: &Targets, current: Side) -> Event {
-    let mut event = Event::new(
-        EventKind::AllDown,
-        now.wall,
-        format!("every target of {} is down; the record stays at {current}", record.name),
-    );
+/// Records that wait because their provider may be asked for no more changes a minute; the last has its turn at `last`.
+pub(super) fn queue(
+    now: &Now,
+    provider: &ProviderId,
+    waiting: &[&DomainName],
+    allowed: usize,
+    last: Moment,
+) -> Event {
+    const NAMED: usize = 5;
+    let (changes, have) = (counted(waiting.len(), "change"), if waiting.len() == 1 { "has" } else { "have" });
+    let allowed = counted(allowed, "record");
+    let summary = format!("{changes} at {provider} {have} to wait: it may change {allowed} a minute");
+    let mut event = Event::new(EventKind::ChangeWithheld, now.wall, summary);
+    event.guard = Some(Guard::Velocity.as_str().into());
+    let mut names: Vec<String> = waiting.iter().take(NAMED).map(ToString::to_string).collect();
+    if waiting.len() > NAMED {
+        names.push(counted(waiting.len() - NAMED, "other"));
+    }
+    event.reason = Some(format!("in this order: {}", names.join(", ")));
+    let until = now.wall_of(last).strftime("%Y-%m-%d %H:%M:%SZ");
+    let left = human(last.since(now.moment));
+    event.next =
+        Some(format!("they follow in order by themselves; the last has its turn in {left} ({until})"));
+    event.remedy = Some(format!(
+        "if so many changes are right and urgent, raise `velocity` of the provider {provider} and reload"
+    ));
+    event
+}
+
+/// A kept penalty that cannot be true.
+pub(super) fn penalty_corrected(now: &Now, name: &DomainName, wrong: &str) -> Event {
+    let summary = format!("the flap penalty that was kept of {name} cannot be true: {wrong}");
+    let mut event = Event::new(EventKind::StateCorrected, now.wall, summary);
+    event.record = Some(name.clone());
+    event.remedy = Some("look at the clock of this machine; `failover ack` clears a penalty".into());
+    event
+}
+
+pub(super) fn acknowledged(now: &Now, name: &DomainName, penalty: u32) -> Event {
+    let cleared =
+        if penalty == 0 { String::new() } else { format!("; its flap penalty of {penalty} is cleared") };
+    let summary = format!("a person acknowledged {name}{cleared}");
+    let mut event = Event::new(EventKind::RecordAcknowledged, now.wall, summary);
+    event.record = Some(name.clone());
+    event.next = Some("a change that is due is tried at once; the other guards hold all the same".into());
+    event
+}
+
+/// `wish` is what is published now that nothing works; without one the record stays.
+pub(super) fn all_down(
+    now: &Now,
+    record: &RecordPolicy,
+    targets: &Targets,
+    current: Side,
+    wish: Option<&Wish>,
+) -> Event {
+    let name = &record.name;
+    let summary = match wish {
+        None => format!("every target of {name} is down; the record stays at {current}"),
+        Some(wish) => format!("every target of {name} is down; as `all_down` says, {}", serves(wish)),
+    };
+    let mut event = Event::new(EventKind::AllDown, now.wall, summary);
     event.record = Some(record.name.clone());
     let complaints: Vec<String> = record
         .targets()

@@ -13,7 +13,7 @@ use super::{
 /// The three events of a change: begun, done, failed.
 fn kinds(motive: Motive) -> [EventKind; 3] {
     match motive {
-        Motive::Failover => {
+        Motive::Failover | Motive::AllDown => {
             [EventKind::FailoverStarted, EventKind::FailoverCompleted, EventKind::FailoverFailed]
         }
         Motive::Failback => {
@@ -97,6 +97,9 @@ impl Telling<'_> {
             }
             Motive::Failover => format!("{name} failed over from {from} to {to}"),
             Motive::Failback => format!("{name} is back at {to}"),
+            Motive::AllDown => {
+                format!("every target of {name} is down, and {}", super::all_down::serves(self.wish))
+            }
             Motive::Stay if self.snapshot.is_missing() => format!("{name} was created and points at {to}"),
             Motive::Stay if !details.gone.is_empty() => {
                 format!("{name} no longer serves {}", listed(&details.gone))
@@ -186,6 +189,9 @@ impl Telling<'_> {
         if let Some((target, order)) = self.overrides.pin(self.now.moment, &self.record.name) {
             let (until, end) = (order.end(self.now), order.key().remedy());
             return format!("it stays at {target} until {until}, or until `{end}`");
+        }
+        if self.wish.motive == Motive::AllDown {
+            return "the record moves as soon as one of them passes its checks".into();
         }
         let tier = self.wish.targets.iter().filter_map(|t| self.record.tier_of(t)).min().unwrap_or(0);
         if tier == 0 {

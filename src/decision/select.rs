@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::all_down::nothing_up;
 use super::{
     Answer, FailbackMode, Moment, Overrides, Place, Policy, RecordPolicy, Serve, Sight, TargetId, Targets,
     Verdict,
@@ -28,6 +29,8 @@ pub enum Motive {
     Failover,
     /// A better target has recovered.
     Failback,
+    /// Nothing works, and `all_down` says what is published then.
+    AllDown,
     /// They are the right ones already; details may differ (a pool's member, a TTL, a new record).
     Stay,
 }
@@ -157,7 +160,7 @@ pub struct Current<'a> {
 }
 
 impl View<'_> {
-    fn verdict(&self, target: &TargetId) -> Verdict {
+    pub(super) fn verdict(&self, target: &TargetId) -> Verdict {
         self.targets.target(target, self.policy, self.sight)
     }
 
@@ -208,8 +211,7 @@ pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> S
         if let Some(target) = record.targets().find(|t| view.verdict(t) == Verdict::Up) {
             return Selection::Hold(Hold::Drained { target: target.clone() });
         }
-        let all_down = record.targets().all(|t| view.verdict(t) == Verdict::Down);
-        return Selection::Hold(if all_down { Hold::AllDown } else { Hold::NoneUp });
+        return nothing_up(view, record, current);
     };
     let (tier, motive) = choose_tier(view, record, current, best);
     let recovers = |target: &&TargetId| view.targets.is_recovering(target) && !view.is_drained(target);

@@ -7,7 +7,7 @@ use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Values};
 
 use super::engine::values_of;
 use super::record::{Arrival, CONFIRM_TRIES, CONFLICTS_AT_ONCE, Phase, RETRY_MAX, Word};
-use super::{Decision, Effect, Fate, Moment, Now, Watch, Work, say_change};
+use super::{Decision, Effect, Fate, Moment, Motive, Now, Watch, Work, say_change};
 
 /// Pause before a write is read back again, doubled each time: 50 ms … 1.6 s.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
@@ -44,6 +44,10 @@ impl Decision {
             }
             Err(fault) => fault,
         };
+        if !matches!(fault, Fault::Partial { .. }) {
+            self.gives_turn_back(name);
+        }
+        let state = self.state(name);
         // An earlier attempt of the same change may still turn out to have happened.
         let doubtful = state.doubt.as_ref().is_some_and(|doubt| doubt.id == work.id);
         if !doubtful {
@@ -176,8 +180,9 @@ impl Decision {
         out: &mut Vec<Effect>,
     ) {
         out.push(Effect::Close { change: work.id.clone(), happened: false });
+        let flapping = self.record(name).flapping;
         let state = self.state(name);
-        state.last_change = Some(work.decided);
+        state.was_changed(work.decided, &flapping);
         let held = state.snapshot.as_ref().map(|s| s.sets.clone()).unwrap_or_default();
         if same_values {
             state.stored_as = stored_as(&work.swap.after, &held);
@@ -205,7 +210,9 @@ impl Decision {
     }
 
     pub(super) fn complete(&mut self, now: &Now, name: &DomainName, work: Work, out: &mut Vec<Effect>) {
-        let best = work.targets.iter().filter_map(|t| self.record(name).tier_of(t)).min() == Some(0);
+        let best = work.targets.iter().filter_map(|t| self.record(name).tier_of(t)).min() == Some(0)
+            && work.motive != Motive::AllDown;
+        let flapping = self.record(name).flapping;
         let state = self.state(name);
         let held = state.snapshot.as_ref().map(|s| s.sets.clone()).unwrap_or_default();
         // Proved by its marker alone: somebody has changed the values since, who is told of as of any other.
@@ -216,7 +223,13 @@ impl Decision {
         state.current.clone_from(&work.targets);
         state.settled = Some(held);
         // A change of an earlier run counts from when it was decided.
-        state.last_change = Some(work.decided.max(state.last_change.unwrap_or(work.decided)));
+        if work.swap.marker.is_some() {
+            // Its marker, which was remembered when it was proved, says what the changes of all agents add up to.
+            state.last_change = state.last_change.max(Some(work.decided));
+            state.said.remove("flapping");
+        } else {
+            state.was_changed(work.decided, &flapping);
+        }
         state.changes += 1;
         state.conflicts = 0;
         state.write_faults = 0;
@@ -252,6 +265,7 @@ impl Decision {
     /// A change that was not there when we looked: is it there now? When the name holds something else altogether, it
     /// cannot come any more.
     pub(super) fn resolve_doubt(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
+        let flapping = self.record(name).flapping;
         let state = &self.records[name];
         let (Some(doubt), Some(snapshot)) = (&state.doubt, &state.snapshot) else { return };
         let held = values(snapshot.sets.values());
@@ -273,8 +287,12 @@ impl Decision {
             }
             Fate::Hidden => {
                 // It may have been there until somebody else came: it counts as a change.
+                let decided = doubt.decided;
                 let state = self.state(name);
-                state.last_change = state.last_change.max(state.doubt.as_ref().map(|doubt| doubt.decided));
+                if state.last_change < Some(decided) {
+                    state.was_changed(decided, &flapping);
+                    out.push(Effect::KeepRecord(name.clone()));
+                }
                 self.drop_doubt(name, out);
             }
         }

@@ -11,6 +11,7 @@ use crate::probe::Check;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const FAST_INTERVAL: Duration = Duration::from_millis(200);
+const HALF_LIFE: Duration = Duration::from_secs(1);
 const FAILBACK_AFTER: Duration = Duration::from_secs(3);
 const HOLD_DOWN: Duration = Duration::from_secs(1);
 /// An upper limit, which a rehearsal never waits for.
@@ -130,7 +131,11 @@ pub(super) fn shorten(config: &mut Config) -> Vec<Shortened> {
         let of = || name.to_string();
         cut(&of, "failback.after", &mut record.policy.failback_after, FAILBACK_AFTER);
         cut(&of, "hold_down", &mut record.policy.hold_down, HOLD_DOWN);
+        // A play has more changes in a minute than a record should have in an hour.
+        cut(&of, "flapping.half_life", &mut record.policy.flapping.half_life, HALF_LIFE);
     }
+    // The play is about one outage, and nobody waits for minutes; the bound is on the real provider.
+    config.velocity.clear();
     let of = || "agent".to_owned();
     cut(&of, "startup_grace", &mut config.agent.startup_grace, STARTUP_GRACE);
     cut(&of, "live_interval", &mut config.agent.live_interval, LIVE_INTERVAL);
@@ -147,7 +152,17 @@ mod tests {
         let mut config = Config::parse("test", &text, &|_| None).unwrap();
         let shortened = shorten(&mut config);
         let keys: Vec<&str> = shortened.iter().map(|one| one.key).collect();
-        assert_eq!(keys, ["interval", "fast_interval", "failback.after", "startup_grace", "live_interval"]);
+        assert_eq!(
+            keys,
+            [
+                "interval",
+                "fast_interval",
+                "failback.after",
+                "flapping.half_life",
+                "startup_grace",
+                "live_interval"
+            ]
+        );
         let (check, thresholds) = config.checks.values().next().unwrap();
         assert_eq!((check.interval, check.fast_interval), (INTERVAL, FAST_INTERVAL));
         assert_eq!(

@@ -7,7 +7,8 @@ use providers::{DomainName, RecordSet, RecordType};
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{
-    ChannelId, Endpoint, EventKind, KnownMarker, Now, OverrideKey, Recorded, SavedTracker, TargetId, What,
+    ChannelId, Endpoint, EventKind, KeptPenalty, KnownMarker, Now, OverrideKey, Recorded, SavedTracker,
+    TargetId, What,
 };
 
 /// What is written together or not at all.
@@ -40,6 +41,9 @@ pub struct RecordRow {
     pub incident: Option<String>,
     /// What was last said of this record and must not be said twice (a withheld change, all down), by topic.
     pub said: BTreeMap<String, String>,
+    /// What its changes add up to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<KeptPenalty>,
     /// The last marker in the zone that was followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<MarkerRow>,

@@ -26,3 +26,4 @@ mod restart;
 mod state;
 mod steady;
 mod stopping;
+mod velocity;

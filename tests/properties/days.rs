@@ -274,7 +274,7 @@ impl Day {
         self.answers.clear();
         self.slow = false;
         let now = self.now();
-        let records = self.decision.saved_record(&name()).map(|record| (name(), record));
+        let records = self.decision.saved_record(&name(), &now).map(|record| (name(), record));
         let saved = Saved {
             trackers: self.decision.saved_trackers(&now).into_iter().collect(),
             records: records.into_iter().collect(),

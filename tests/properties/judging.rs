@@ -150,6 +150,8 @@ proptest! {
             targets: &known.targets,
             sight: &known.sight,
             last_change: picture.since_change.map(|age| known.now - std::time::Duration::from_secs(age.into())),
+            penalty: None,
+            turn: None,
             atomic_name: true,
         };
         let judgement = judge(&bench, &wish, &found, after.clone());

@@ -10,7 +10,7 @@ use super::super::records::Placed;
 use super::super::scalar::words;
 use super::super::tree::Node;
 use super::{Whole, place_in};
-use crate::decision::{FailbackMode, Place, TargetId};
+use crate::decision::{FailbackMode, PER_CHANGE, Place, TargetId};
 
 pub(super) fn warn(whole: &Whole<'_>) {
     if whole.records.is_empty() && whole.node(&["records"]).is_none_or(|node| node.size() == 1) {
@@ -81,6 +81,25 @@ fn times(whole: &Whole<'_>, name: &DomainName, record: &RecordSettings, node: &N
     {
         let message = "`after` has no effect with `mode: manual`";
         whole.warn(written.span, message, "remove it, or write `mode: auto`");
+    }
+    if let Some(written) = node.get("flapping") {
+        let flapping = &policy.flapping;
+        let kept = (-(policy.hold_down.as_secs_f64() / flapping.half_life.as_secs_f64())).exp2();
+        // Changes as fast as hold_down lets them, for ever: the sum of a geometric series.
+        let highest = f64::from(PER_CHANGE) / (1.0 - kept);
+        if highest < f64::from(flapping.suppress) {
+            let message = format!(
+                "the penalty of {name} never reaches suppress {}: with hold_down {} it stays below {:.0}",
+                flapping.suppress,
+                words(policy.hold_down),
+                highest.ceil()
+            );
+            whole.warn(
+                written.span,
+                message,
+                "lower `suppress`, make `half_life` longer, or remove `flapping`",
+            );
+        }
     }
     let floor = whole.providers.get(&policy.provider).map_or(Ttl(0), ttl_floor);
     if policy.ttl < floor {

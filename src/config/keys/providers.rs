@@ -1,7 +1,9 @@
 //! Keys of `providers:`.
 
-use super::Form::{Choice, Domain, Duration, Map, Path, Secret, SocketAddress, Text, Url};
-use super::Harmless::{False, Never};
+use super::Form::{
+    Choice, Domain, Duration, Either, Map, Number, Path, Percent, Secret, SocketAddress, Text, Url,
+};
+use super::Harmless::False;
 use super::{Section, key, need};
 
 /// The providers of this version.
@@ -43,8 +45,20 @@ const TYPE: &[&str] = &["mock", "rfc2136", "powerdns"];
 /// What can be said of a provider before its type is known.
 pub(in crate::config) const PROVIDER: Section = Section {
     what: "a provider",
-    keys: &[need("type", Choice(TYPE), "Which")],
-    later: &[("velocity", Never), ("best_effort", False)],
+    keys: &[need("type", Choice(TYPE), "Which"), key("velocity", Map(&VELOCITY), VELOCITY_DOC)],
+    later: &[("best_effort", False)],
+};
+
+const VELOCITY_DOC: &str = "How many of its records may be changed within a minute; default: any number";
+
+pub(in crate::config) const VELOCITY: Section = Section {
+    what: "`velocity`",
+    keys: &[need(
+        "per_minute",
+        Either(&[Number(1, 1_000_000), Percent]),
+        "So many records, or such a share of those configured at the provider, rounded up",
+    )],
+    later: &[],
 };
 
 pub(in crate::config) const MOCK: Section = Section {
@@ -53,6 +67,7 @@ pub(in crate::config) const MOCK: Section = Section {
         need("type", Choice(TYPE), "Which"),
         key("file", Path, "Where its zones are kept; default: in memory"),
         key("dns", SocketAddress, "Where it serves them; port 0 for any; default: no server"),
+        key("velocity", Map(&VELOCITY), VELOCITY_DOC),
     ],
     later: PROVIDER.later,
 };
@@ -64,6 +79,7 @@ pub(in crate::config) const RFC2136: Section = Section {
         need("server", SocketAddress, "The primary server"),
         key("tsig", Map(&TSIG), "The key; default: none, the server goes by address"),
         key("timeout", Duration, "For each exchange, from 10ms; default: 5s").or("5s"),
+        key("velocity", Map(&VELOCITY), VELOCITY_DOC),
     ],
     later: PROVIDER.later,
 };
@@ -87,6 +103,7 @@ pub(in crate::config) const POWERDNS: Section = Section {
         key("server_id", Text, "Default: localhost").or("localhost"),
         need("api_key", Secret, "The key of its HTTP API"),
         key("timeout", Duration, "For each exchange, from 10ms; default: 5s").or("5s"),
+        key("velocity", Map(&VELOCITY), VELOCITY_DOC),
     ],
     later: PROVIDER.later,
 };

@@ -125,7 +125,7 @@ fn what_was_followed_outlives_a_restart() {
     let mut case = Case::new(Some(known.clone()), true);
     let _ = case.read(0, beside(&[A4, A6], Some(marker(7, "there-1", -50, 0))));
     assert_eq!(case.decision.held_since(&record().name), Some(at(-20)));
-    assert_eq!(case.decision.saved_record(&record().name).unwrap().marker, Some(known));
+    assert_eq!(case.decision.saved_record(&record().name, &now(0)).unwrap().marker, Some(known));
     case.a_dies(10);
     assert!(case.read(10, beside(&[A4, A6], Some(marker(7, "there-1", -50, 0)))).is_none());
     assert_eq!(refused(&case), Some(Guard::HoldDown));

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::decision::{ChannelId, Endpoint, Event, EventKind, Recorded, SavedTracker, Severity, Verdict};
+use crate::decision::{
+    ChannelId, Endpoint, Event, EventKind, KeptPenalty, Recorded, SavedTracker, Severity, Verdict,
+};
 
 pub(super) fn at(text: &str) -> Timestamp {
     format!("2026-11-22T{text}Z").parse().unwrap()
@@ -66,6 +68,7 @@ fn record(incident: Option<&str>) -> RecordRow {
         incident: incident.map(str::to_owned),
         said: BTreeMap::from([("all_down".into(), "12:00".into())]),
         marker: None,
+        penalty: Some(KeptPenalty { value: 3200, at: at("11:00:00") }),
     }
 }
 
