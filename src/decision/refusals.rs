@@ -94,7 +94,7 @@ fn the_words_of_a_suppressed_record_say_until_when_and_what_lets_go() {
     let told = withheld(decision(policy(), saved, true), &[A4, A6]);
     let remedy = told[0].remedy.as_deref().unwrap();
     assert!(remedy.contains("in 34 min 47 s, or at once after `failover ack www.example.com`"), "{remedy}");
-    assert_eq!(told[0].next.as_deref(), Some("the record stays as it is until 2026-11-22 12:34:50Z"));
+    assert_eq!(told[0].next.as_deref(), Some("the record stays as it is until 2026-11-22 12:34:51Z"));
 }
 
 #[test]
