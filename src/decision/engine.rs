@@ -53,7 +53,7 @@ pub struct Options {
 }
 
 /// All judgement over one configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decision {
     pub(super) policy: Policy,
     pub(super) faces: BTreeMap<ProviderId, ProviderFace>,

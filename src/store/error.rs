@@ -57,8 +57,12 @@ pub enum StoreError {
         /// The newest version that is known here.
         known: i64,
     },
-    /// Anything else; a fault of this program more likely than not. **Next:** go on from memory, tell a person.
-    #[error("the state file {path}: {detail}")]
+    /// Anything else: a file that is sound to `SQLite` and contradicts itself, or a fault of this program. **Next:** go on
+    /// from memory, try again, tell a person.
+    #[error(
+        "the state file {path}: {detail}; if it stays so, move it away (mv {path} {path}.damaged; rm -f {path}-wal \
+         {path}-shm) and start again: the state is rebuilt from live DNS"
+    )]
     Other {
         /// The state file.
         path: String,

@@ -1,6 +1,8 @@
 //! A chat that remembers what it was sent.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,7 +66,22 @@ impl ChatSink {
 
     /// What came so far, in order.
     pub fn received(&self) -> Vec<Received> {
-        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        self.received_after(0)
+    }
+
+    /// How far the record of it goes, for [`ChatSink::received_after`].
+    pub fn mark(&self) -> u64 {
+        std::fs::metadata(&self.file).map_or(0, |file| file.len())
+    }
+
+    /// What came since this mark: a chat that has heard much is not read again from its beginning.
+    pub fn received_after(&self, mark: u64) -> Vec<Received> {
+        let mut text = String::new();
+        // No file: nothing came.
+        let _ = File::open(&self.file).and_then(|mut file| {
+            file.seek(SeekFrom::Start(mark))?;
+            file.read_to_string(&mut text)
+        });
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).map(|v: Value| received(&v)).collect()
     }
 

@@ -110,6 +110,16 @@ pub fn thaw(pid: &str) {
     signal(pid, "CONT");
 }
 
+/// Kills a process (SIGKILL) and waits until it is gone, or dead and not reaped yet by whoever adopted it.
+#[track_caller]
+pub(crate) fn kill(pid: &str) {
+    signal(pid, "KILL");
+    wait_until(&format!("the end of process {pid}"), Duration::from_mins(1), || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X'])).then_some(())
+    });
+}
+
 /// Is every thread of it stopped (state T of `proc_pid_stat(5)`), or dead and not reaped yet (Z, X)?
 fn stands_still(pid: &str) -> bool {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };

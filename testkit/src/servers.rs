@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::dns::{self, Reply};
-use crate::process::{freeze, thaw};
+use crate::process::{freeze, kill, thaw};
 use crate::script::Script;
 
 /// The zone every server has unless told otherwise: SOA, NS, and an address for `ns1`.
@@ -50,6 +50,11 @@ pub trait DnsServer {
     /// Lets a frozen one go on.
     fn thaw(&self) {
         thaw(&self.pid());
+    }
+
+    /// Kills it; [`DnsServer::start_again`] starts it with what it had on its disk.
+    fn kill(&self) {
+        kill(&self.pid());
     }
 
     /// Asks it one question.

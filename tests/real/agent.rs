@@ -72,7 +72,12 @@ impl Site {
     }
 
     fn config(&self) -> PathBuf {
-        self.folder.path().join("failover.yaml")
+        self.path("failover.yaml")
+    }
+
+    /// The path of a file in the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The names of the files in the folder, sorted.
@@ -87,21 +92,26 @@ impl Site {
 
     /// What is kept between two runs, as one file.
     pub(crate) fn state(&self) -> Vec<u8> {
-        fs::read(self.folder.path().join("failover.db")).expect("a run left it")
+        fs::read(self.path("failover.db")).expect("a run left it")
     }
 
     /// Forgets what earlier runs left behind.
     pub(crate) fn forget(&self) {
         for file in self.files().iter().filter(|name| name.starts_with("failover.db")) {
-            fs::remove_file(self.folder.path().join(file)).expect("the folder is ours");
+            fs::remove_file(self.path(file)).expect("the folder is ours");
         }
     }
 
     /// The program with the agent's end as its own: it gets SIGKILL when the thread that started it ends (prctl(2),
     /// `PR_SET_PDEATHSIG`), so that nothing is left behind even by a test that is killed.
     fn program(&self, arguments: &[&str]) -> Command {
+        self.program_behind(&[], arguments)
+    }
+
+    /// The same behind these words, which run it elsewhere.
+    fn program_behind(&self, place: &[&str], arguments: &[&str]) -> Command {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_failover"), "-c"]);
+        command.args(["--pdeathsig", "KILL", "--"]).args(place).args([env!("CARGO_BIN_EXE_failover"), "-c"]);
         command.arg(self.config()).args(arguments).current_dir(self.folder.path());
         for name in ["FAILOVER_CONFIG", "RUST_LOG", "NOTIFY_SOCKET"] {
             command.env_remove(name);
@@ -130,7 +140,7 @@ impl Site {
 
     /// What the running agent says of itself, asked over its socket as `failover status` does; `None` while none answers.
     pub(crate) fn status(&self) -> Option<Value> {
-        let mut socket = UnixStream::connect(self.folder.path().join("failover.sock")).ok()?;
+        let mut socket = UnixStream::connect(self.path("failover.sock")).ok()?;
         socket.set_read_timeout(Some(PATIENCE)).ok()?;
         socket.write_all(b"GET /v1/status HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
         let mut answer = String::new();
@@ -150,11 +160,16 @@ impl Site {
 
     /// Starts the agent.
     pub(crate) fn run(&self) -> Agent {
+        self.run_behind(&[])
+    }
+
+    /// The same behind these words, which run it elsewhere and end in it.
+    pub(crate) fn run_behind(&self, place: &[&str]) -> Agent {
         let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
-        let log = self.folder.path().join(format!("run-{number}.log"));
+        let log = self.path(&format!("run-{number}.log"));
         let file = File::create(&log).expect("the folder is ours");
         let child = self
-            .program(&["run"])
+            .program_behind(place, &["run"])
             .env("RUST_LOG", "info,failover=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -196,11 +211,16 @@ impl Agent {
         testkit::thaw(&self.child.id().to_string());
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM, and its end with exit code 0.
     #[track_caller]
     pub(crate) fn terminate(mut self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        let sent =
+            Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill is there");
         assert!(sent.success());
         let child = &mut self.child;
         let status = wait_until("the agent ends", PATIENCE, || child.try_wait().expect("it is ours"));

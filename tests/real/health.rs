@@ -7,7 +7,8 @@ use crate::stage::{ALPHA, BETA, PRIMARY, STANDBY, Stage, Way, on_each};
 
 fn alternating(way: Way) {
     let mut stage = Stage::start(way);
-    stage.settings.check = "interval: 500ms, timeout: 500ms, fall: 3, rise: 3, clear: 6";
+    stage.settings.check =
+        "interval: 500ms, fast_interval: 100ms, timeout: 500ms, fall: 3, rise: 3, clear: 6";
     stage.settings.failback_after = "100ms";
     let site = stage.site();
     let _agent = site.run();

@@ -19,7 +19,7 @@ pub(crate) enum Protocol {
 
 impl Protocol {
     /// Does this request write?
-    fn writes(self, request: &[u8]) -> bool {
+    pub(crate) fn writes(self, request: &[u8]) -> bool {
         match self {
             Protocol::Http => request.starts_with(b"PATCH "),
             // RFC 1035 section 4.2.2: two octets of length; section 4.1.1: the opcode. UPDATE is 5 (RFC 2136 section 1.3).

@@ -79,7 +79,8 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let (more, check) = (String::new(), "interval: 1s, timeout: 1s, fall: 3, rise: 2, clear: 2");
+        let (more, check) =
+            (String::new(), "interval: 1s, fast_interval: 100ms, timeout: 1s, fall: 3, rise: 2, clear: 2");
         Settings { alpha: ALPHA, failback_after: "2s", more, check }
     }
 }
@@ -141,18 +142,27 @@ impl Stage {
 
     /// Puts a relay between the agent and the provider, for configurations made from now on.
     pub(crate) fn relay(&mut self) -> Relay {
-        match &mut self.access {
+        let (protocol, upstream) = self.provider();
+        let relay = Relay::start(protocol, upstream);
+        self.reach_by(relay.address());
+        relay
+    }
+
+    /// What the provider speaks, and where.
+    pub(crate) fn provider(&self) -> (Protocol, SocketAddr) {
+        match &self.access {
             Access::Http { url, .. } => {
-                let upstream = url.trim_start_matches("http://").parse().expect("an address");
-                let relay = Relay::start(Protocol::Http, upstream);
-                *url = format!("http://{}", relay.address());
-                relay
+                (Protocol::Http, url.trim_start_matches("http://").parse().expect("an address"))
             }
-            Access::Update { server, .. } => {
-                let relay = Relay::start(Protocol::Dns, *server);
-                *server = relay.address();
-                relay
-            }
+            Access::Update { server, .. } => (Protocol::Dns, *server),
+        }
+    }
+
+    /// Sends the agent to the provider by another address, for configurations made from now on.
+    pub(crate) fn reach_by(&mut self, address: SocketAddr) {
+        match &mut self.access {
+            Access::Http { url, .. } => *url = format!("http://{address}"),
+            Access::Update { server, .. } => *server = address,
         }
     }
 
@@ -188,7 +198,6 @@ api: {{socket: \"{{folder}}/failover.sock\"}}
 checks:
   web:
     http: {{path: /healthz, port: {port}}}
-    fast_interval: 100ms
     {}
 targets:
   alpha: {{address: {alpha}, checks: [web]}}

@@ -112,6 +112,17 @@ async fn damage_inside_the_file_is_found_when_it_is_read() {
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
 }
 
+/// Noise in the file can leave it readable and wrong: here, deliveries of an event that is not there.
+#[tokio::test]
+async fn a_file_that_contradicts_itself_is_told_to_be_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&state_in(&folder)).unwrap();
+    store.sql("CREATE TRIGGER noise AFTER INSERT ON events BEGIN DELETE FROM events; END").await;
+    let error = store.commit(tell(&["a"], &["chat"])).await.unwrap_err().to_string();
+    let expected = format!("move it away (mv {0} {0}.damaged", state_in(&folder).display());
+    assert!(error.contains("FOREIGN KEY") && error.contains(&expected), "{error}");
+}
+
 #[tokio::test]
 async fn the_file_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
