@@ -20,6 +20,13 @@ fn stage(hold_down: &str) -> Stage {
     stage
 }
 
+/// Makes the marker's name hold these records, as a person would.
+fn mark(stage: &Stage, records: &[&str]) {
+    let added = records.iter().map(|record| format!("update add {MARKER}. {record}"));
+    let lines: Vec<String> = std::iter::once(format!("update delete {MARKER}. TXT")).chain(added).collect();
+    stage.server.nsupdate(&lines.join("\n"));
+}
+
 /// What stands at the marker's name, asked by a DNS question of our own.
 fn marker(stage: &Stage) -> Option<String> {
     let reply = stage.server.ask(MARKER, "TXT");
@@ -53,7 +60,7 @@ fn markers_that_nobody_may_follow() {
         (&["60 TXT \"\\255\\000\\007\""], "foreign", "delete that TXT"),
     ];
     for (records, guard, remedy) in bad {
-        stage.server.set(MARKER, records);
+        mark(&stage, records);
         let serial = stage.serial();
         for done in [site.plan(&[]).ended(4), site.once(&[]).ended(4)] {
             let record = done.record();
@@ -67,7 +74,7 @@ fn markers_that_nobody_may_follow() {
         assert_eq!(stage.serial(), serial, "something was written beside {records:?}");
     }
     // A person deletes it, and the change is made.
-    stage.server.set(MARKER, &[]);
+    mark(&stage, &[]);
     let record = site.once(&[]).ended(0).record();
     assert_eq!(
         (&record["marker"]["generation"], &record["marker"]["writer"]),
