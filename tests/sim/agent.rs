@@ -162,7 +162,7 @@ impl World {
         note!(self, "agent {agent} starts");
         self.agents[agent].epoch += 1;
         self.agents[agent].process = Some(Box::new(process));
-        self.court.born(agent);
+        self.court.born(agent, self.now);
         for job in 0..self.process(agent).jobs.len() {
             self.plan_probe(agent, job);
         }
@@ -489,7 +489,8 @@ impl World {
     }
 
     fn write_disk(&mut self, agent: usize, batch: Batch) -> Result<(), String> {
-        let events = batch.events.clone();
+        let mut events = batch.events.clone();
+        events.retain(|(recorded, _)| !self.agents[agent].disk.knows(&recorded.id));
         let result = self.agents[agent].disk.commit(batch);
         if result.is_ok() {
             self.court.kept(agent, &events, true);

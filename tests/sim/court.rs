@@ -135,12 +135,16 @@ impl Court {
 
     // What agents go through.
 
-    pub(crate) fn born(&mut self, agent: usize) {
+    pub(crate) fn born(&mut self, agent: usize, at: i64) {
+        // Ages of what was kept are told by the wall clock.
+        if self.stepped.remove(&agent) {
+            self.amnesia.push((agent, at));
+        }
         self.heard.insert(agent, Heard::default());
     }
 
     pub(crate) fn died(&mut self, agent: usize, at: i64, disk_lost: bool, in_trouble: bool) {
-        if disk_lost || in_trouble || self.stepped.remove(&agent) {
+        if disk_lost || in_trouble {
             self.amnesia.push((agent, at));
         }
         self.owed.retain(|(whose, ..), kept| *whose != agent || (*kept && !disk_lost));
@@ -313,6 +317,14 @@ impl Court {
                 self.accuse("never_another_key", format!("{name} was made"));
             }
         }
+    }
+
+    /// Was the record edited while a write of it waited for its proof?
+    pub(crate) fn edited_unproved(&self, record: &DomainName) -> bool {
+        let soon = |edit: i64| {
+            self.applied.iter().any(|a| a.record == *record && a.at <= edit && edit < a.at + 12 * SECOND)
+        };
+        self.edits.iter().any(|(name, at, _)| name == record && soon(*at))
     }
 
     // What is told.

@@ -42,6 +42,11 @@ impl Disk {
         Disk { mood: self.mood, ..Disk::default() }
     }
 
+    /// Is an event of this id kept already? It is left alone then.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.events.contains(id)
+    }
+
     /// All of it, or nothing.
     pub(crate) fn commit(&mut self, batch: Batch) -> Result<(), String> {
         if self.mood == Mood::Full {
