@@ -177,6 +177,9 @@ impl World {
         if self.agents[agent].process.is_none() {
             return;
         }
+        let this = self.process(agent);
+        // What is told from memory dies with it.
+        let in_trouble = this.books.trouble().is_some() || this.unsaved.is_pending();
         if asked {
             note!(self, "agent {agent} is asked to stop");
             let now = self.now_of(agent);
@@ -190,7 +193,6 @@ impl World {
             (_, true) => "ends",
             _ => "dies",
         });
-        let in_trouble = self.process(agent).books.trouble().is_some();
         let this = &mut self.agents[agent];
         this.process = None;
         this.epoch += 1;

@@ -56,6 +56,8 @@ pub(crate) struct Applying<'a> {
     pub(crate) partial: bool,
     /// The agent no longer waited for it, or it is the second copy.
     pub(crate) late: bool,
+    /// Readers do not show it yet: whoever lost the answer cannot know that it happened.
+    pub(crate) unseen: bool,
     pub(crate) setup: &'a Setup,
 }
 
@@ -264,10 +266,6 @@ impl Court {
         if write.after.keys().any(|kind| *kind == RecordType::Txt) {
             self.accuse("never_another_key", format!("{name} was given a TXT record set"));
         }
-        if write.compared && *write.before != write.work.swap.before.sets {
-            let text = format!("{name} held {}, and the change was made of something else", words(write.before));
-            self.accuse("chain", text);
-        }
         let record = &setup.policy.records[name];
         let strangers = strangers(setup, name, write.before);
         if write.compared && !strangers.is_empty() {
@@ -275,6 +273,10 @@ impl Court {
         }
         if write.compared && write.before.is_empty() && !record.create {
             self.accuse("never_foreign", format!("{name} did not exist, and was made"));
+        }
+        if write.compared && *write.before != write.work.swap.before.sets {
+            let text = format!("{name} held {}, and the change was made of something else", words(write.before));
+            self.accuse("chain", text);
         }
         if write.partial || write.before == write.after {
             return;
@@ -303,7 +305,7 @@ impl Court {
             work: write.work.id.clone(),
             decided: write.decided,
             after: write.after.clone(),
-            late: write.late,
+            late: write.late || write.unseen,
         });
     }
 
@@ -322,7 +324,7 @@ impl Court {
     /// Was the record edited while a write of it waited for its proof?
     pub(crate) fn edited_unproved(&self, record: &DomainName) -> bool {
         let soon = |edit: i64| {
-            self.applied.iter().any(|a| a.record == *record && a.at <= edit && edit < a.at + 12 * SECOND)
+            self.applied.iter().any(|a| a.record == *record && a.at <= edit && edit < a.at + 60 * SECOND)
         };
         self.edits.iter().any(|(name, at, _)| name == record && soon(*at))
     }
@@ -352,7 +354,9 @@ impl Court {
         let agent: usize = recorded.agent["agent-".len()..].parse().unwrap();
         let channel = delivery.channel.as_str().to_owned();
         *self.arrived.entry((agent, channel, recorded.id.clone())).or_default() += 1;
-        let words = format!("{} {:?} {}", event.kind, event.record, event.summary);
+        // A second attempt of one change may have another motive: the fact is the same.
+        let kind = if recorded.id.ends_with("-started") { "" } else { event.kind.as_str() };
+        let words = format!("{kind} {:?} {}", event.record, event.summary);
         let known = self.words.entry(recorded.id.clone()).or_insert_with(|| words.clone());
         if *known != words {
             let text = format!("{} is told as \"{known}\" and as \"{words}\"", recorded.id);

@@ -211,6 +211,7 @@ impl World {
                     compared,
                     partial,
                     late: call.silent || call.copy,
+                    unseen: mode == Mode::FailsAfter && self.providers[vendor].lag > 0,
                     setup: &self.setup,
                 });
                 self.providers[vendor].put(name, sets.clone(), self.now);
