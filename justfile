@@ -16,6 +16,10 @@ lint:
 test name="":
     cargo test --workspace {{name}}
 
+# One fuzz target for so many seconds (docs/verification.md lists them); needs no nightly
+fuzz target seconds="120":
+    fuzz/run {{target}} {{seconds}}
+
 # The documentation, without warnings
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
@@ -24,9 +28,13 @@ doc:
 deny:
     cargo deny check bans licenses sources
 
-# Known security advisories (needs a network)
+# Known security advisories (needs a network); UPDATE=1 records the check
 advisories:
-    cargo deny check advisories
+    tests/advisories
+
+# The program for others, with the list of what is in it inside it (cargo install cargo-auditable)
+release:
+    cargo auditable build --release --locked
 
 # One schedule of the simulation, told as a story (`just sim 4711`)
 sim seed:

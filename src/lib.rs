@@ -48,6 +48,9 @@ pub mod config;
 pub mod decision;
 pub mod dns;
 pub mod doctor;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod lab;
 pub mod live;
 pub mod notify;

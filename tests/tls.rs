@@ -9,7 +9,7 @@ use failover::clock::SystemClock;
 use failover::config::Config;
 use failover::decision::Outcome;
 use failover::probe::{Prober, Report, Roots, SystemProber};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 use testkit::Service;
 
@@ -41,11 +41,15 @@ impl Files {
 
     /// `file.pem` and `file.key` for this name.
     fn leaf(&self, file: &str, name: &str, by: &Issuer<'static, KeyPair>) {
+        self.leaf_until(4096, file, name, by);
+    }
+
+    /// The same, valid to the end of this year.
+    fn leaf_until(&self, year: i32, file: &str, name: &str, by: &Issuer<'static, KeyPair>) {
         let key = KeyPair::generate().expect("a key");
-        let certificate = CertificateParams::new(vec![name.to_owned()])
-            .expect("a name")
-            .signed_by(&key, by)
-            .expect("signed");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.not_after = date_time_ymd(year, 12, 31);
+        let certificate = params.signed_by(&key, by).expect("signed");
         self.write(&format!("{file}.pem"), &certificate.pem());
         self.write(&format!("{file}.key"), &key.serialize_pem());
     }
@@ -189,6 +193,37 @@ async fn a_mail_server_changes_to_tls() {
         &files.probe(&check(", send: \"EHLO [127.0.0.1]\\r\\n\", expect: {regex: \"(?m)^250 HELP\"}")).await,
     );
     fails(&files.probe(&check("").replace("ours.pem", "theirs.pem")).await, "none of the authorities");
+}
+
+/// bad day: target: a certificate that is expired, of another, or of a stranger | a failure that says so, in every check
+#[tokio::test]
+async fn no_kind_of_check_believes_a_wrong_certificate() {
+    let files = files();
+    let (ours, theirs) = (files.authority("ours", None), files.authority("theirs", None));
+    for (kind, words) in [
+        ("expired", "expired"),
+        ("misnamed", "the certificate is for mail.workshopco.ca, wanted www.workshopco.ca"),
+        ("stranger", "none of the authorities"),
+    ] {
+        match kind {
+            "expired" => files.leaf_until(2020, "server", NAME, &ours),
+            "misnamed" => files.leaf("server", "mail.workshopco.ca", &ours),
+            _ => files.leaf("server", NAME, &theirs),
+        }
+        let page = files.openssl(&[]);
+        let mail = mail_server(&files.path("server.pem"), &files.path("server.key"));
+        let trust = format!("sni: {NAME}, ca: $DIR/ours.pem");
+        for check in [
+            format!("{{http: {{port: {}, tls: true, {trust}}}}}", page.port()),
+            format!("{{http: {{port: {}, tls: true, http2: true, {trust}}}}}", page.port()),
+            format!("{{tls: {{port: {}, {trust}}}}}", page.port()),
+            format!("{{grpc: {{port: {}, tls: true, {trust}}}}}", page.port()),
+            format!("{{tcp: {{port: {}, starttls: smtp, {trust}}}}}", mail.port()),
+        ] {
+            println!("{kind}: {check}");
+            fails(&files.probe(&check).await, words);
+        }
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ mod capabilities;
 mod config;
 pub mod conformance;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod mock;
 mod name;
 mod permission;

@@ -21,6 +21,8 @@
 
 mod api;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod model;
 mod patch;
 mod retry_after;

@@ -26,6 +26,8 @@
 mod badtime;
 mod client;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod message;
 mod records;
 mod sign;

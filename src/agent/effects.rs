@@ -4,8 +4,8 @@ use providers::DomainName;
 
 use super::agenda::{Agenda, Ask, Desk, whole};
 use super::event_loop::{Agent, Mode};
-use super::log;
 use super::jobs::jobs;
+use super::log;
 use super::systemd;
 use crate::decision::{ChannelId, Effect, Event, EventKind, Now, Recorded, Severity, counted};
 use crate::probe::{JobKey, Pace};

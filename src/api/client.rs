@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::doubt::doubt;
 use super::{ApiError, Explained, Status};
 
 /// The longest a call may take.
@@ -62,6 +63,11 @@ impl Client {
 
     /// One request over its own connection: HTTP/1.0, so that the end of the answer is the end of the connection.
     async fn call(&self, method: &str, path: &str) -> Result<Vec<u8>, ApiError> {
+        if let Some(why) =
+            std::fs::symlink_metadata(&self.socket).ok().and_then(|it| doubt(&self.socket, &it))
+        {
+            return Err(self.nobody(why));
+        }
         let exchange = async {
             let mut stream = UnixStream::connect(&self.socket).await?;
             let request = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");

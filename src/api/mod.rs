@@ -7,6 +7,7 @@
 //! | `POST /v1/records/NAME/failback` | 202, or 404 when there is no such record |
 
 mod client;
+mod doubt;
 mod server;
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! The listening side.
 
 use std::future::Future;
-use std::os::unix::fs::PermissionsExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,17 +11,23 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use providers::DomainName;
+use rustix::fs::{Mode, fchmod};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::doubt::doubt;
 use super::{ApiError, Command};
 
 /// The longest a question waits for the agent's loop.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Connections that may wait to be taken.
+const BACKLOG: i32 = 128;
 
 /// Listens on `path` (mode 0600) and gives back the future that serves it until it is dropped; the socket is removed
-/// then. A socket that nobody listens on any more is taken over; one with a living agent behind it is not.
+/// then. A socket that nobody listens on any more is taken over; one with a living agent behind it is not, and whatever is
+/// there that is no socket, or may be somebody else's, is left alone.
 ///
 /// # Errors
 /// [`ApiError::Taken`], [`ApiError::Listen`].
@@ -30,19 +36,22 @@ pub async fn serve(
     commander: mpsc::Sender<Command>,
 ) -> Result<impl Future<Output = ()> + Send + use<>, ApiError> {
     let listen = |why: String| ApiError::Listen { path: path.to_owned(), why };
-    if path.exists() {
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(ApiError::Taken { path: path.to_owned() });
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(listen(error.to_string())),
+        Ok(found) => {
+            doubt(path, &found).map_or(Ok(()), |why| Err(listen(why)))?;
+            if UnixStream::connect(path).await.is_ok() {
+                return Err(ApiError::Taken { path: path.to_owned() });
+            }
+            std::fs::remove_file(path).map_err(|error| listen(error.to_string()))?;
         }
-        std::fs::remove_file(path).map_err(|error| listen(error.to_string()))?;
     }
-    let listener = UnixListener::bind(path).map_err(|error| {
+    let listener = bind(path).map_err(|error| {
         listen(format!(
             "{error}; its folder must exist and be writable for the agent, or change `api.socket`"
         ))
     })?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .map_err(|error| listen(error.to_string()))?;
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/records/{name}/explain", get(explain))
@@ -55,6 +64,17 @@ pub async fn serve(
             tracing::error!(%error, "the local socket is closed");
         }
     })
+}
+
+/// A socket that is private from its first moment: the mode is set before it has a name, and Linux gives it to the
+/// file that `bind` makes (less the umask). A `chmod` afterwards would leave a moment in which anybody may connect.
+fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    UnixListener::from_std(socket.into())
 }
 
 /// Removes the socket when the agent ends.

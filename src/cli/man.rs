@@ -1,5 +1,7 @@
 //! `failover man`: the manual, a page for each command.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
@@ -39,9 +41,15 @@ pub(super) fn main(args: &Args) -> Exit {
 
 /// One page and those of the commands below, each under its full name.
 fn pages(command: &Command, name: &str, folder: &Path) -> std::io::Result<()> {
-    std::fs::write(folder.join(format!("{name}.1")), page(command, name)?)?;
+    write(&folder.join(format!("{name}.1")), &page(command, name)?)?;
     let below = command.get_subcommands().filter(|command| command.get_name() != "help");
     below.into_iter().try_for_each(|sub| pages(sub, &format!("{name}-{}", sub.get_name()), folder))
+}
+
+/// Everybody may read a page, and nobody else write it, whatever the umask.
+fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644).open(path)?.write_all(text)
 }
 
 fn page(command: &Command, name: &str) -> std::io::Result<Vec<u8>> {

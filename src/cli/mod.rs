@@ -15,6 +15,8 @@ mod output;
 mod plan;
 mod playbill;
 mod probe;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use probe::fuzzing;
 mod rehearse;
 mod run;
 mod schema;
@@ -133,6 +135,7 @@ enum Command {
 
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn main() -> Exit {
+    setup::keep_memory_private();
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
         // Who runs a plugin reads its first line on standard output and its exit code, whatever went wrong.

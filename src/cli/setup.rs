@@ -3,11 +3,20 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Colour, Exit, Global, LogFormat};
 use crate::config::{Config, ConfigErrors};
+
+/// Keeps what is in memory and environment, secrets among it, out of core files, and from other programs of the same
+/// account: checks of kind `exec` run under it (prctl(2), `PR_SET_DUMPABLE`). They are not affected themselves: `execve`
+/// resets it. Who wants to debug the agent needs `CAP_SYS_PTRACE`.
+pub(super) fn keep_memory_private() {
+    // A kernel that does not know it refuses; the work goes on.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
 
 /// Loads the configuration and prints what is wrong with it.
 pub(super) fn load(global: &Global) -> Result<Arc<Config>, Exit> {

@@ -22,6 +22,8 @@ pub(super) struct Text {
     pub(super) content: String,
     /// Everybody on this machine may read it.
     pub(super) open: bool,
+    /// Everybody on this machine may write it.
+    pub(super) loose: bool,
 }
 
 /// Why a file was not read, and what to do.
@@ -62,9 +64,9 @@ pub(super) fn read_all(cx: &Context<'_>, path: &Path) -> Result<Vec<Text>, Confi
                 cx.lacks();
                 break;
             }
-            Ok((text, open)) => {
+            Ok((text, mode)) => {
                 left -= text.len() as u64;
-                texts.push(Text { name, content: text, open });
+                texts.push(Text { name, content: text, open: mode & 0o004 != 0, loose: mode & 0o002 != 0 });
             }
             Err((why, remedy)) => {
                 cx.fault(Fault::file(name, why).help(remedy));
@@ -112,8 +114,8 @@ fn is_one(file: &Path) -> bool {
     yaml && !hidden && !file.is_dir()
 }
 
-/// The text of a file, and whether everybody may read it. Only one that was `named` may be a pipe.
-fn read(path: &Path, named: bool) -> Result<(String, bool), Unread> {
+/// The text of a file, and its mode (0 for a pipe). Only one that was `named` may be a pipe.
+fn read(path: &Path, named: bool) -> Result<(String, u32), Unread> {
     let unreadable = |error: io::Error| {
         let dangling = error.kind() == io::ErrorKind::NotFound && path.is_symlink();
         let what = if dangling { "is a link that leads nowhere" } else { "cannot be read" };
@@ -124,7 +126,7 @@ fn read(path: &Path, named: bool) -> Result<(String, bool), Unread> {
     if !named && !meta.is_file() {
         return Err(("is no plain file".into(), "a folder of the configuration holds plain files"));
     }
-    let open = meta.permissions().mode() & 0o004 != 0;
+    let mode = if meta.is_file() { meta.permissions().mode() } else { 0 };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(limits::FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -133,7 +135,7 @@ fn read(path: &Path, named: bool) -> Result<(String, bool), Unread> {
         return Err((format!("longer than {} KiB", limits::FILE / 1024), remedy));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok((text, open)),
+        Ok(text) => Ok((text, mode)),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();

@@ -131,8 +131,14 @@ fn read(cx: &Context<'_>, at: Span, path: &str) -> Result<String, String> {
     if !meta.is_file() {
         return Err("it is no plain file".into());
     }
-    if meta.permissions().mode() & 0o004 != 0 {
-        let warning = Fault::at(at, format!("everybody on this machine can read {path}"));
+    let may = match meta.permissions().mode() & 0o006 {
+        0 => None,
+        0o002 => Some("write"),
+        0o004 => Some("read"),
+        _ => Some("read and write"),
+    };
+    if let Some(may) = may {
+        let warning = Fault::at(at, format!("everybody on this machine can {may} {path}"));
         cx.warn(warning.help(format!("chmod 640 {path}")));
     }
     let mut text = String::new();

@@ -107,12 +107,12 @@ impl Loading {
 }
 
 fn one(name: &str, text: &str) -> Vec<Text> {
-    vec![Text { name: name.to_owned(), content: text.to_owned(), open: false }]
+    vec![Text { name: name.to_owned(), content: text.to_owned(), open: false, loose: false }]
 }
 
 /// Reads the texts as one and makes something of the configuration, its tree and what must not be shown; and the files
 /// that values were taken from.
-fn build<T>(
+pub(super) fn build<T>(
     cx: Context<'_>,
     texts: Vec<Text>,
     make: impl FnOnce(Config, &Node, &[String]) -> T,
@@ -144,6 +144,11 @@ fn merged(cx: &Context<'_>, sources: &mut Sources, texts: Vec<Text>) -> Option<N
     for text in texts {
         let index = sources.add(Source::new(&text.name, &text.content));
         open.push((index, text.open));
+        if text.loose {
+            let warning =
+                Fault::file(&text.name, "everybody on this machine can write it, and so decide what is done");
+            cx.warn(warning.help(format!("chmod o-w {}", text.name)));
+        }
     }
     let sources = &*sources;
     let mut whole: Option<Node> = None;

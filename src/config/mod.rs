@@ -32,6 +32,8 @@ mod doubts;
 mod excerpt;
 mod fault;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod interpolate;
 mod keys;
 mod limits;

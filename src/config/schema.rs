@@ -14,6 +14,8 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 const ID: &str = "urn:failover:configuration";
 /// A value of any form may be a reference instead, or hold one.
 const REFERENCE: &str = r"\$\{";
+/// How an absolute URL begins.
+const HTTP: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
 
 impl Config {
     /// A JSON Schema (draft 2020-12) that every file which loads is valid against.
@@ -120,11 +122,13 @@ fn later(harmless: Harmless) -> Value {
 
 fn value(form: &Form) -> Value {
     match form {
-        Form::Text | Form::Secret | Form::Name | Form::Path | Form::Domain | Form::Regex => {
+        Form::Text | Form::Name | Form::Path | Form::Domain | Form::Regex => {
             json!({"type": ["string", "number"]})
         }
+        Form::Secret => write_only(json!({"type": ["string", "number"]})),
         Form::Address => json!({"type": "string"}),
-        Form::Url | Form::SecretUrl => text("^[Hh][Tt][Tt][Pp][Ss]?://"),
+        Form::Url => text(HTTP),
+        Form::SecretUrl => write_only(text(HTTP)),
         Form::SocketAddress => text(":[0-9]+$"),
         Form::Duration => text("[0-9]"),
         Form::Percent => text(r"^\s*\+?[0-9]+\s*%\s*$"),
@@ -160,6 +164,14 @@ fn typed(kind: &str, section: &Section) -> Value {
     json!({"allOf": [{"$ref": pointer(section)}, {"properties": {"type": this}}]})
 }
 
+/// A secret: given to the program, never got back from it (JSON Schema Validation 2020-12, section 9.4).
+fn write_only(mut schema: Value) -> Value {
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("writeOnly".into(), true.into());
+    }
+    schema
+}
+
 fn either(schemas: impl IntoIterator<Item = Value>) -> Value {
     json!({"anyOf": schemas.into_iter().collect::<Vec<_>>()})
 }
@@ -187,5 +199,16 @@ mod tests {
         assert_eq!(schema["$ref"], "#/$defs/configuration");
         assert_eq!(defs["http_check"]["properties"]["port"]["anyOf"][0]["maximum"], 65535);
         assert!(defs["http_check"]["properties"]["path"]["description"].is_string());
+    }
+
+    #[test]
+    fn a_secret_is_write_only() {
+        let schema = Config::schema();
+        let defs = &schema["$defs"];
+        assert_eq!(defs["TSIG_key"]["properties"]["secret"]["writeOnly"], true);
+        assert_eq!(defs["webhook_channel"]["properties"]["url"]["writeOnly"], true);
+        assert_eq!(defs["webhook_channel"]["properties"]["secrets"]["anyOf"][0]["writeOnly"], true);
+        assert_eq!(defs["http_check"]["properties"]["headers"]["additionalProperties"]["writeOnly"], true);
+        assert!(defs["http_check"]["properties"]["path"]["writeOnly"].is_null());
     }
 }

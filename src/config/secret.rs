@@ -12,28 +12,11 @@ use super::context::Context;
 use super::keys;
 use super::source::{Source, Sources};
 use super::tree::{Node, Value};
+use crate::probe::told;
+pub(super) use crate::probe::{announces, is_secret};
 
 /// A secret shorter than this is hidden at its place only: as a word it would black out half of the text.
 const MIN_WORD: usize = 6;
-
-/// Can a key of this name hold a secret?
-pub(super) fn is_secret(key: &str) -> bool {
-    const PARTS: &[&str] = &[
-        "secret",
-        "token",
-        "passw",
-        "passphrase",
-        "api_key",
-        "apikey",
-        "private",
-        "credential",
-        "auth",
-        "bearer",
-        "headers",
-    ];
-    let key = key.to_ascii_lowercase().replace('-', "_");
-    key == "key" || key == "url" || key == "pass" || PARTS.iter().any(|part| key.contains(part))
-}
 
 /// Notes every value below this one that must not be shown. Call it when references are resolved.
 pub(super) fn collect(cx: &Context<'_>, sources: &Sources, node: &Node) {
@@ -177,25 +160,6 @@ fn suspicious_in(body: &str, indent: usize) -> (Vec<Range<usize>>, bool) {
         }
     }
     (ranges, false)
-}
-
-/// Is this the argument of a command after which a secret follows (`--password`, `-password`)?
-pub(super) fn announces(argument: &str) -> bool {
-    argument.starts_with('-') && !argument.contains(['=', ' ']) && is_secret(argument.trim_start_matches('-'))
-}
-
-/// The parts of a text that it calls secret itself: `?token=x`, `--password=x`, `PASS x`, `user:x@host`.
-pub(super) fn told(text: &str) -> Vec<Range<usize>> {
-    static TOLD: LazyLock<Regex> = LazyLock::new(|| {
-        let names =
-            r"[\w-]*(?:secret|token|passw|passphrase|api[_-]?key|credential)[\w-]*|pass|pwd|auth|key|sig";
-        let before = r#"(?:^|[?&;,\s"'/-])"#;
-        let between = r#"["']?(?:\s*[=:]\s*|\s+)(?:Bearer\s+|Basic\s+)?["']?"#;
-        let form = format!(r#"(?i){before}(?:{names}){between}([^\s&;,"']+)|://[^/@\s]*:([^/@\s]+)@"#);
-        Regex::new(&form).expect("a constant, tested")
-    });
-    let found = TOLD.captures_iter(text);
-    found.filter_map(|found| found.get(1).or_else(|| found.get(2))).map(|found| found.range()).collect()
 }
 
 /// The text without what it calls secret itself.

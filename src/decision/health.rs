@@ -82,7 +82,7 @@ impl Tracker {
             (Verdict::Unknown, Outcome::Pass) => self.enter(Verdict::Up, at),
             (Verdict::Unknown | Verdict::Up, Outcome::Fail(_)) => {
                 self.passes = 0;
-                self.failures += 1;
+                self.failures = self.failures.saturating_add(1);
                 self.first_failure.get_or_insert(at);
                 if self.failures >= thresholds.fall {
                     self.enter(Verdict::Down, at);
@@ -96,7 +96,7 @@ impl Tracker {
                 }
             }
             (Verdict::Down, Outcome::Pass) => {
-                self.passes += 1;
+                self.passes = self.passes.saturating_add(1);
                 if self.passes >= thresholds.rise {
                     self.enter(Verdict::Up, at);
                     self.failures = 0;
@@ -202,6 +202,19 @@ mod tests {
     use super::*;
 
     const USUAL: Thresholds = Thresholds { fall: 3, rise: 3, clear: 6 };
+
+    /// The state file may be damaged in a way that SQLite does not notice.
+    #[test]
+    fn counters_from_a_damaged_file_go_no_further() {
+        let now = Now { moment: Moment::ZERO, wall: "2026-11-22T12:00:00Z".parse().unwrap() };
+        for (verdict, letter, then) in [(Verdict::Up, '-', Verdict::Down), (Verdict::Down, '+', Verdict::Up)]
+        {
+            let saved =
+                SavedTracker { verdict, failures: u32::MAX, passes: u32::MAX, ..SavedTracker::default() };
+            let mut tracker = Tracker::restore(&saved, &now);
+            assert_eq!(tracker.count(now.moment, &outcome(letter), USUAL), Some(then));
+        }
+    }
 
     fn outcome(letter: char) -> Outcome {
         match letter {

@@ -61,6 +61,8 @@ pub struct PastProbe {
 }
 
 /// Probes of one endpoint over some time, added up. Times are those of passes and failures alike: a time-out is slow.
+///
+/// It may come from a damaged file: whatever its numbers, it can be added to and looked at, and stays at the largest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollup {
     /// Probes.
@@ -83,10 +85,10 @@ pub struct Rollup {
 impl Rollup {
     /// Counts one probe.
     pub fn add(&mut self, said: Letter, took: Duration) {
-        self.count += 1;
-        self.failures += u64::from(said == Letter::Fail);
+        self.count = self.count.saturating_add(1);
+        self.failures = self.failures.saturating_add(u64::from(said == Letter::Fail));
         if said == Letter::Unknown {
-            self.unknown += 1;
+            self.unknown = self.unknown.saturating_add(1);
             return;
         }
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -94,7 +96,8 @@ impl Rollup {
         self.max_us = self.max_us.max(took);
         self.sum_us = self.sum_us.saturating_add(took);
         let class = CLASSES_MS.iter().position(|end| took <= end * 1000);
-        self.classes[class.unwrap_or(CLASSES_MS.len())] += 1;
+        let class = &mut self.classes[class.unwrap_or(CLASSES_MS.len())];
+        *class = class.saturating_add(1);
     }
 
     /// Adds what another one counted.
@@ -104,17 +107,17 @@ impl Rollup {
             (_, 0) => self.min_us,
             _ => self.min_us.min(other.min_us),
         };
-        self.count += other.count;
-        self.failures += other.failures;
-        self.unknown += other.unknown;
+        self.count = self.count.saturating_add(other.count);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.unknown = self.unknown.saturating_add(other.unknown);
         self.max_us = self.max_us.max(other.max_us);
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
-        self.classes.iter_mut().zip(other.classes).for_each(|(own, more)| *own += more);
+        self.classes.iter_mut().zip(other.classes).for_each(|(own, more)| *own = own.saturating_add(more));
     }
 
     /// How many times were counted.
     fn timed(&self) -> u64 {
-        self.count - self.unknown
+        self.count.saturating_sub(self.unknown)
     }
 
     /// The mean; `None` when no time was counted.
@@ -125,10 +128,10 @@ impl Rollup {
     /// A time that this share of the probes did not exceed, 0 to 100 percent: the upper end of its class, and no more
     /// than the longest. `None` when no time was counted.
     pub fn percentile(&self, percent: u64) -> Option<Duration> {
-        let wanted = (self.timed() * percent.min(100)).div_ceil(100).max(1);
+        let wanted = (u128::from(self.timed()) * u128::from(percent.min(100))).div_ceil(100).max(1);
         let mut so_far = 0;
         for (class, count) in self.classes.iter().enumerate() {
-            so_far += count;
+            so_far += u128::from(*count);
             if so_far >= wanted {
                 let end = CLASSES_MS.get(class).map_or(self.max_us, |end| end * 1000);
                 return Some(Duration::from_micros(end.min(self.max_us)));
@@ -229,6 +232,33 @@ mod tests {
         seen.timings.total = Duration::from_millis(millis);
         let judged = (seen.ended, seen.outcome.clone());
         latency.count(&seen, Some(&judged), &now(second));
+    }
+
+    /// The state file may be damaged in a way that SQLite does not notice.
+    #[test]
+    fn sums_from_a_damaged_file_stay_at_the_largest() {
+        let most = u64::MAX;
+        let classes = [most; CLASSES_MS.len() + 1];
+        let all = Rollup {
+            count: most,
+            failures: most,
+            unknown: 0,
+            min_us: 0,
+            max_us: most,
+            sum_us: most,
+            classes,
+        };
+        let mut rollup = all.clone();
+        rollup.merge(&all);
+        rollup.add(Letter::Fail, Duration::MAX);
+        assert_eq!(rollup, all);
+        assert_eq!(
+            (rollup.mean(), rollup.percentile(50)),
+            (Some(Duration::from_micros(1)), Some(Duration::from_millis(1)))
+        );
+        let mut odd = Rollup { unknown: 7, ..Rollup::default() };
+        odd.add(Letter::Unknown, Duration::ZERO);
+        assert_eq!((odd.mean(), odd.percentile(100)), (None, None), "more said nothing than were asked");
     }
 
     #[test]

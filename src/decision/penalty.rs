@@ -19,7 +19,7 @@ pub struct Penalty {
 
 impl Penalty {
     /// What is left of it now, rounded up: rounding down would let a change through a moment too early.
-    pub fn now(&self, now: Moment, half_life: Duration) -> u32 {
+    pub fn left_at(&self, now: Moment, half_life: Duration) -> u32 {
         let halvings = now.since(self.at).as_secs_f64() / half_life.as_secs_f64().max(f64::MIN_POSITIVE);
         let left = (f64::from(self.value) * (-halvings).exp2()).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to a u32")]
@@ -31,7 +31,7 @@ impl Penalty {
     /// below it, and what is read elsewhere is not to hold a record for ever (RFC 2439 section 4.2, "ceiling").
     #[must_use]
     pub fn after_change(before: Option<Penalty>, now: Moment, flapping: &Flapping) -> Penalty {
-        let left = before.map_or(0, |penalty| penalty.now(now, flapping.half_life));
+        let left = before.map_or(0, |penalty| penalty.left_at(now, flapping.half_life));
         Penalty { value: left.saturating_add(PER_CHANGE).min(flapping.ceiling()), at: now }
     }
 
@@ -61,9 +61,9 @@ mod tests {
         let penalty = Penalty { value: 4000, at: at(0) };
         let half_life = Duration::from_mins(15);
         let left: Vec<u32> =
-            [0, 900, 1800, 36_000_000].into_iter().map(|s| penalty.now(at(s), half_life)).collect();
+            [0, 900, 1800, 36_000_000].into_iter().map(|s| penalty.left_at(at(s), half_life)).collect();
         assert_eq!(left, [4000, 2000, 1000, 0]);
-        assert_eq!(penalty.now(at(-5), half_life), 4000, "a moment before it");
+        assert_eq!(penalty.left_at(at(-5), half_life), 4000, "a moment before it");
     }
 
     #[test]
@@ -80,11 +80,11 @@ mod tests {
         let last = penalty.expect("five changes");
         let until = last.suppressed_until(at(4), &flapping).expect("suppressed");
         assert!(
-            last.now(until, flapping.half_life) < flapping.reuse,
+            last.left_at(until, flapping.half_life) < flapping.reuse,
             "{}",
-            last.now(until, flapping.half_life)
+            last.left_at(until, flapping.half_life)
         );
-        assert!(last.now(until - Duration::from_secs(3), flapping.half_life) >= flapping.reuse);
+        assert!(last.left_at(until - Duration::from_secs(3), flapping.half_life) >= flapping.reuse);
         assert_eq!(last.suppressed_until(until, &flapping), None);
     }
 

@@ -12,6 +12,8 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod question;
 mod value;
 mod wire;

@@ -43,6 +43,15 @@ impl Question {
         Ok(Question { id: message.metadata.id, query, octets })
     }
 
+    /// A question of this number, for a fuzz target: what it tries again must be the same.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn numbered(id: u16, query: Query) -> Self {
+        let mut message = Message::query();
+        message.metadata.id = id;
+        message.add_query(query.clone());
+        Question { id, query, octets: message.to_vec().expect("one question fits a message") }
+    }
+
     /// What is asked.
     pub fn query(&self) -> &Query {
         &self.query

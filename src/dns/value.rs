@@ -6,6 +6,18 @@ use hickory_proto::rr::{RData, RecordType};
 const NAMED: &[RecordType] =
     &[RecordType::CNAME, RecordType::NS, RecordType::PTR, RecordType::MX, RecordType::SRV];
 
+/// Types whose data is so many fields without blanks or quotes within.
+pub(super) const PLAIN: &[RecordType] = &[
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::MX,
+    RecordType::NS,
+    RecordType::PTR,
+    RecordType::SOA,
+    RecordType::SRV,
+];
+
 /// Types of which values can be written, by their names in a zone file.
 pub const WRITABLE: &[(&str, RecordType)] = &[
     ("A", RecordType::A),
@@ -42,10 +54,23 @@ pub fn text_from(kind: RecordType, written: &str) -> Result<String, String> {
         return Ok(written.to_owned());
     }
     let written = written.trim();
+    let form = parsed(kind, written)?;
+    if !PLAIN.contains(&kind) {
+        return Ok(form);
+    }
+    // The library does not look at what is left over, nor behind a `;`: a value that nobody meant would be compared.
+    let [has, should] = [written, &form].map(|text| text.split_whitespace().count());
+    match parsed(kind, &form) {
+        _ if has != should => Err(format!("it has {has} fields, and the data of {kind} has {should}")),
+        Ok(again) if again == form => Ok(form),
+        _ => Err(format!("of it, only {form} is data of {kind}")),
+    }
+}
+
+fn parsed(kind: RecordType, written: &str) -> Result<String, String> {
     let dot = if NAMED.contains(&kind) && !written.ends_with('.') { "." } else { "" };
-    RData::try_from_str(kind, &format!("{written}{dot}"))
-        .map(|data| text_of(&data))
-        .map_err(|error| error.to_string())
+    let data = RData::try_from_str(kind, &format!("{written}{dot}")).map_err(|error| error.to_string())?;
+    Ok(text_of(&data))
 }
 
 #[cfg(test)]
@@ -96,6 +121,10 @@ mod tests {
             (RecordType::A, ""),
             (RecordType::MX, "mail.example.com"),
             (RecordType::CNAME, "a..b"),
+            (RecordType::A, "192.0.2.1 192.0.2.2"),
+            (RecordType::MX, "10 mail.example;com"),
+            (RecordType::MX, "10 mail.example.com 20 mail.example.org"),
+            (RecordType::SRV, "0 5 5060 0 sip.example.com"),
         ] {
             assert!(text_from(kind, written).is_err(), "{kind} {written}");
         }

@@ -7,6 +7,8 @@
 //! | [`watch()`] | after a write: asks every server until all serve the new answer |
 
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod lookup;
 mod message;
 mod system;

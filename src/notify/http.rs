@@ -156,7 +156,7 @@ impl HttpSender {
     }
 
     /// Before anything is cut, so that no half of a secret is left.
-    fn scrub(&self, text: &str) -> String {
+    pub(super) fn scrub(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "***"))
     }
 

@@ -165,7 +165,9 @@ impl Lane {
             Next::RetryAt(next) => {
                 tracing::warn!(%channel, delivery = number, attempt, error, %next, "not delivered; another attempt follows");
             }
-            Next::Dead => tracing::error!(%channel, delivery = number, attempt, error, "not delivered, given up"),
+            Next::Dead => {
+                tracing::error!(%channel, delivery = number, attempt, error, "not delivered, given up")
+            }
         }
     }
 

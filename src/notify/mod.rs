@@ -10,6 +10,8 @@
 mod attempt;
 mod backoff;
 mod channel;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod http;
 mod lane;
 mod log;

@@ -10,7 +10,7 @@ use crate::decision::Moment;
 /// First probes are spread over this time for each job ...
 const SPREAD_PER_JOB: Duration = Duration::from_millis(1);
 /// ... and this time at most: a thousand targets do not start in one tick, and two do not wait for each other.
-const SPREAD: Duration = Duration::from_secs(1);
+pub(super) const SPREAD: Duration = Duration::from_secs(1);
 /// No two starts are planned closer than this, whatever a configuration says.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -140,121 +140,5 @@ impl Cadence {
         }
         let moved = self.random.random_range(Duration::ZERO..=self.jitter * 2);
         self.planned = self.slot - self.jitter + moved;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::probe::Check;
-    use crate::probe::tests::tcp_only;
-
-    fn at(millis: i64) -> Moment {
-        Moment::from_micros(millis * 1000)
-    }
-
-    fn millis(moment: Moment) -> i64 {
-        moment.micros() / 1000
-    }
-
-    /// Interval 10 s, fast 1 s, no jitter; the first slot is somewhere in the first second.
-    fn plain(seed: u64) -> (Cadence, Moment) {
-        let cadence = Cadence::new(Check { jitter_percent: 0, ..tcp_only(1) }.rhythm(), SPREAD, Moment::ZERO, seed);
-        let first = cadence.due();
-        assert!((0..1000).contains(&millis(first)), "{first:?}");
-        (cadence, first)
-    }
-
-    fn run(cadence: &mut Cadence, takes: Duration) -> Moment {
-        let start = cadence.due();
-        cadence.started(start);
-        cadence.ended(start + takes);
-        start
-    }
-
-    #[test]
-    fn a_slot_that_passed_is_skipped_and_the_grid_stays() {
-        let (mut cadence, first) = plain(7);
-        run(&mut cadence, Duration::from_secs(25));
-        assert_eq!(cadence.due(), first + Duration::from_secs(30));
-        run(&mut cadence, Duration::from_secs(10));
-        assert_eq!(cadence.due(), first + Duration::from_secs(50), "a slot reached while running is passed");
-    }
-
-    #[test]
-    fn fast_counts_from_the_last_start_and_steady_returns_to_the_grid() {
-        let (mut cadence, first) = plain(7);
-        let ms = Duration::from_millis;
-        run(&mut cadence, ms(20));
-        cadence.set_pace(Pace::Fast, first + ms(30));
-        assert_eq!(cadence.due(), first + ms(1000));
-        run(&mut cadence, ms(20));
-        assert_eq!(cadence.due(), first + ms(2000));
-        run(&mut cadence, ms(3000));
-        assert_eq!(cadence.due(), first + ms(5000), "at once after a slow one");
-        cadence.set_pace(Pace::Steady, first + ms(5500));
-        assert_eq!(cadence.due(), first + ms(10_000));
-        cadence.set_pace(Pace::Fast, first + ms(9000));
-        assert_eq!(cadence.due(), first + ms(9000), "the last start is longer ago than a fast interval");
-    }
-
-    #[test]
-    fn going_fast_does_not_lose_a_steady_slot_by_itself() {
-        let (mut cadence, first) = plain(7);
-        run(&mut cadence, Duration::ZERO);
-        cadence.set_pace(Pace::Fast, first + Duration::from_millis(10));
-        cadence.set_pace(Pace::Steady, first + Duration::from_millis(20));
-        assert_eq!(cadence.due(), first + Duration::from_secs(10));
-    }
-
-    #[test]
-    fn a_nudge_is_an_extra_probe() {
-        let (mut cadence, first) = plain(7);
-        run(&mut cadence, Duration::ZERO);
-        cadence.nudge();
-        assert!(cadence.due() < at(0));
-        cadence.started(first + Duration::from_secs(4));
-        cadence.ended(first + Duration::from_secs(5));
-        assert_eq!(cadence.due(), first + Duration::from_secs(10));
-    }
-
-    #[test]
-    fn ten_thousand_probes_do_not_drift_and_keep_within_the_jitter() {
-        for seed in 0..20 {
-            let check = Check { jitter_percent: 50, ..tcp_only(1) };
-            let mut cadence = Cadence::new(check.rhythm(), SPREAD, Moment::ZERO, seed);
-            let first = run(&mut cadence, Duration::from_millis(3));
-            let (mut early, mut late) = (0, 0);
-            for n in 1..=10_000 {
-                let start = run(&mut cadence, Duration::from_millis(3));
-                let off = start.micros() - (first + Duration::from_secs(10) * n).micros();
-                assert!(off.abs() <= 5_000_000, "seed {seed}, probe {n}: {off} us off the grid");
-                early += u32::from(off < -2_500_000);
-                late += u32::from(off > 2_500_000);
-            }
-            assert!((2000..3000).contains(&early) && (2000..3000).contains(&late), "{early} {late}");
-        }
-    }
-
-    #[test]
-    fn the_first_probes_of_few_jobs_come_at_once() {
-        assert_eq!((spread(2), spread(1000)), (Duration::from_millis(2), SPREAD));
-        assert_eq!(spread(usize::MAX), SPREAD);
-        for seed in 0..20 {
-            assert!(Cadence::new(tcp_only(1).rhythm(), spread(2), Moment::ZERO, seed).due() < at(2));
-        }
-    }
-
-    #[test]
-    fn settings_of_zero_are_survived() {
-        let check = Check {
-            interval: Duration::ZERO,
-            fast_interval: Duration::ZERO,
-            jitter_percent: 255,
-            ..tcp_only(1)
-        };
-        let mut cadence = Cadence::new(check.rhythm(), SPREAD, Moment::ZERO, 1);
-        let first = run(&mut cadence, Duration::ZERO);
-        assert!(cadence.due() > first);
     }
 }

@@ -64,7 +64,7 @@ fn after_truncation(outcome: Outcome) -> Outcome {
 }
 
 /// PURE: is it the answer that is wanted? `Err` says what it is instead.
-fn judge(check: &DnsCheck, answer: &Message) -> Result<(), String> {
+pub(super) fn judge(check: &DnsCheck, answer: &Message) -> Result<(), String> {
     let head = &answer.metadata;
     let Some(rcode) = check.rcode else { return Ok(()) };
     if head.response_code != rcode {

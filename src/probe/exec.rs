@@ -17,7 +17,7 @@ use super::{ExecCheck, Step};
 use crate::decision::Outcome;
 
 /// How much of a program's output is kept, bytes; the rest is read and dropped, so that the program can go on.
-const KEPT: usize = 8 * 1024;
+pub(super) const KEPT: usize = 8 * 1024;
 /// The longest line that is passed on, characters.
 const LINE: usize = 200;
 /// How long the output may stay open once the program and its group are gone.
@@ -132,7 +132,7 @@ async fn finish(running: &mut Running, output: &mut Kept, errors: &mut Kept) -> 
 
 /// The beginning of an output.
 #[derive(Default)]
-struct Kept(Vec<u8>);
+pub(super) struct Kept(pub(super) Vec<u8>);
 
 impl Kept {
     async fn drain(&mut self, source: Option<impl AsyncRead + Unpin>) {
@@ -155,7 +155,7 @@ impl Kept {
     }
 }
 
-fn judge(program: &str, status: ExitStatus, output: &Kept, errors: &Kept) -> Step<()> {
+pub(super) fn judge(program: &str, status: ExitStatus, output: &Kept, errors: &Kept) -> Step<()> {
     let said = || output.first_line().or_else(|| errors.first_line());
     match status.code() {
         Some(0 | 1) => Ok(()),

@@ -2,7 +2,7 @@
 //!
 //! Sources: grpc/doc/health-checking.md and grpc/doc/PROTOCOL-HTTP2.md.
 
-mod message;
+pub(super) mod message;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::http2::Http2;
 use super::progress::Progress;
 use super::request::{USER_AGENT, authority, uri};
 use super::search::excerpt;
+use super::stream::Stream;
 use super::tls::{Alpn, Hello, Tls, server_name};
 use super::{GrpcCheck, Step, connect, judge};
 use crate::decision::Outcome;
@@ -66,16 +67,25 @@ pub(super) async fn probe(
         None
     };
     let stream = connect::stream(peer, secure, progress).await?;
+    exchange(stream, peer, request, &check.service, progress).await
+}
+
+/// The call on a connection that is there.
+pub(super) async fn exchange(
+    stream: Stream,
+    peer: SocketAddr,
+    request: Request<()>,
+    service: &str,
+    progress: &mut Progress<'_>,
+) -> Step<()> {
     let mut connection = Http2::begin(stream, peer, progress).await?;
 
-    let question = Some(message::request(&check.service));
+    let question = Some(message::request(service));
     let answer = connection.ask(request, question, message::MAX_BODY, progress).await?;
     let (head, mut stream) = answer.into_parts();
     // In a head that says it, there is nothing else to come (Trailers-Only).
     if let Some(status) = status(&head.headers) {
-        return Err(
-            status.map_or_else(|fault| fault, |status| refused(status, &head.headers, &check.service))
-        );
+        return Err(status.map_or_else(|fault| fault, |status| refused(status, &head.headers, service)));
     }
     is_grpc(head.status.as_u16(), &head.headers)?;
     let (body, flow) = connection.body(&mut stream, message::MAX_BODY, progress).await?;
@@ -85,13 +95,13 @@ pub(super) async fn probe(
     }
     let trailers = connection.trailers(&mut stream).await?.unwrap_or_default();
     match status(&trailers).transpose()? {
-        Some(OK) => judge(&body, &check.service),
-        Some(code) => Err(refused(code, &trailers, &check.service)),
+        Some(OK) => judge(&body, service),
+        Some(code) => Err(refused(code, &trailers, service)),
         None => Err(Outcome::Fail("the answer ended without a grpc-status".to_owned())),
     }
 }
 
-fn request(check: &GrpcCheck, peer: SocketAddr, timeout: Duration) -> Step<Request<()>> {
+pub(super) fn request(check: &GrpcCheck, peer: SocketAddr, timeout: Duration) -> Step<Request<()>> {
     let authority = authority(check.host.as_deref(), check.tls, peer);
     let mut request = Request::new(());
     *request.method_mut() = http::Method::POST;

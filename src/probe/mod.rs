@@ -22,6 +22,7 @@
 //! | `dns.rs` | a question to the target, if it is a DNS server |
 //! | `tcp.rs` + `smtp.rs`, `tls_check.rs`, `exec.rs` | the other kinds |
 //! | `search.rs` | finding what was expected |
+//! | `hush.rs` | outcomes without the secrets of their checks |
 //! | `bounded.rs` | one probe that is certain to end |
 //! | `scheduler.rs`, `cadence.rs` | when each probe runs |
 //!
@@ -36,10 +37,13 @@ mod connect;
 mod dns;
 mod echo;
 mod exec;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod grpc;
 mod http;
 mod http1;
 mod http2;
+mod hush;
 mod icmp;
 mod json;
 mod judge;
@@ -70,6 +74,7 @@ use crate::decision::{Certificate, Outcome, Place, Timings};
 
 pub use bounded::look;
 pub use cadence::{Cadence, Pace, Rhythm};
+pub(crate) use hush::{announces, is_secret, told};
 pub use request::is_of_http2;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Scheduler};
 pub use spec::{

@@ -9,7 +9,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::bounded::bounded;
-use super::cadence::{Cadence, spread};
+use super::cadence::{Cadence, Pace, spread};
 use super::{Check, Prober, Report};
 use crate::clock::Clock;
 use crate::decision::{Endpoint, Moment, Observation, Place, Sighting, WitnessId};

@@ -95,14 +95,14 @@ impl Talk<'_, '_> {
 
 /// What there is so far.
 #[derive(Debug, PartialEq, Eq)]
-enum Heard {
+pub(super) enum Heard {
     More,
     Garbled,
     Whole { code: u16, lines: Vec<String>, unasked: usize },
 }
 
 /// RFC 5321 section 4.2.1: lines of one code, `250-` each, `250 ` (or `250` alone) the last. A bare LF ends a line.
-fn reply(text: &[u8]) -> Heard {
+pub(super) fn reply(text: &[u8]) -> Heard {
     let (mut first, mut lines, mut used) = (None, Vec::new(), 0);
     for raw in text.split_inclusive(|&byte| byte == b'\n') {
         // Also of a line that has not ended: whoever speaks another protocol need not be heard to the end.

@@ -13,6 +13,9 @@ use tokio_rustls::client::TlsStream;
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// What a fuzz target says in a server's place.
+    #[cfg(any(test, feature = "fuzzing"))]
+    Memory(tokio::io::DuplexStream),
 }
 
 impl Stream {
@@ -21,6 +24,8 @@ impl Stream {
         match self {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Stream::Memory(_) => None,
         }
     }
 
@@ -42,6 +47,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Stream::Memory(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -51,6 +58,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Stream::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -58,6 +67,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Stream::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -65,6 +76,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Stream::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

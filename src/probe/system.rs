@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::exec::Surroundings;
 use super::http::Means;
+use super::hush::hush;
 use super::kept::Shelf;
 use super::named;
 use super::progress::{Phase, Progress};
@@ -80,7 +81,7 @@ impl SystemProber {
             Ok(Err(outcome)) => outcome,
             Err(_) => progress.overdue(check.timeout),
         };
-        progress.report(outcome, check.timeout)
+        progress.report(hush(&check.kind, outcome), check.timeout)
     }
 
     async fn at_name(&self, name: &DomainName, check: &Arc<Check>) -> Report {

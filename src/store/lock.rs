@@ -7,6 +7,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+
+use super::place;
+
 /// How often a taken lock is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -57,6 +61,9 @@ pub enum LockError {
         /// What the holder does: `run` or `once`.
         role: Option<String>,
     },
+    /// What is there may be another user's. **Next:** as for an unwritable state.
+    #[error("{0}")]
+    Foreign(String),
     /// The lock file cannot be made or opened. **Next:** as for an unwritable state.
     #[error("the lock file {path} cannot be opened: {detail}; look at the owner and mode of its folder")]
     Unwritable {
@@ -86,8 +93,11 @@ impl StateLock {
             path: path.display().to_string(),
             detail: error.to_string(),
         };
-        let options =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        place::trust(state).map_err(|error| LockError::Foreign(error.to_string()))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        // It is emptied below: a link to another file must not lead there.
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         let mut file = options.open(&path).map_err(unwritable)?;
         let mut looks = wait.as_millis().div_ceil(LOOK.as_millis());
         loop {
@@ -125,7 +135,7 @@ impl StateLock {
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => match held(&path, &mut file) {
                 LockError::Held { pid, role, .. } => Ok(Some(holder(pid, role.as_deref()))),
-                other @ LockError::Unwritable { .. } => Err(other),
+                other => Err(other),
             },
             // A shared lock of our own ends with the file, here.
             _ => Ok(None),

@@ -8,11 +8,14 @@
 //! Deliberately absent: secrets (a channel is kept by its name), the configuration, and every clock.
 
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handle;
 mod history;
 mod latency;
 mod lock;
 mod outbox;
+mod place;
 mod rows;
 mod schema;
 mod state;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreError;
+use super::{StoreError, place};
 
 /// How long a write waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,7 +70,9 @@ CREATE INDEX latency_by_endpoint ON latency (endpoint, span, start);
 
 /// Opens the file for reading and writing, makes it if need be, and brings it to the newest version.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    place::trust(path)?;
     make_private(path)?;
+    place::close(path);
     let shown = path.display().to_string();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let told = |error: rusqlite::Error| StoreError::of(&shown, &error);
@@ -93,6 +95,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {
         return Err(StoreError::Missing { path: shown });
     }
+    place::trust(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let told = |error: rusqlite::Error| StoreError::of(&shown, &error);
     let connection = Connection::open_with_flags(path, flags).map_err(told)?;

@@ -1,7 +1,7 @@
 //! A chat that remembers what it was sent.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,6 +27,7 @@ pub struct Received {
 
 /// An HTTP server on loopback that records every request (`tests/servers/webhooksink.py`).
 pub struct ChatSink {
+    scheme: &'static str,
     port: u16,
     file: PathBuf,
     _folder: tempfile::TempDir,
@@ -36,17 +37,29 @@ pub struct ChatSink {
 impl ChatSink {
     /// Starts one.
     pub fn start() -> ChatSink {
+        ChatSink::start_with("http", &[])
+    }
+
+    /// The same over TLS with this certificate and its key, PEM files.
+    pub fn start_with_tls(certificate: &Path, key: &Path) -> ChatSink {
+        let shown = [certificate, key].map(|path| path.display().to_string());
+        ChatSink::start_with("https", &["--cert", &shown[0], "--key", &shown[1]])
+    }
+
+    fn start_with(scheme: &'static str, more: &[&str]) -> ChatSink {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (port, file) = (free_port(), folder.path().join("requests.jsonl"));
-        let arguments = ["--port", &port.to_string(), "--file", &file.display().to_string()];
-        let helper = Helper::python("webhooksink.py", &arguments.map(ToOwned::to_owned));
-        ChatSink { port, file, _folder: folder, _helper: helper }
+        let (at, kept) = (port.to_string(), file.display().to_string());
+        let arguments = [&["--port", &at, "--file", &kept], more].concat();
+        let arguments: Vec<String> = arguments.into_iter().map(ToOwned::to_owned).collect();
+        let helper = Helper::python("webhooksink.py", &arguments);
+        ChatSink { scheme, port, file, _folder: folder, _helper: helper }
     }
 
     /// Its address with this path. Answers 200, except: `/fail/503`, `/failn/2/503` (the first two times),
     /// `/slow/500` (ms), `/hang`, `/say/%7B%7D` (200 and this text); 429 comes with `Retry-After: 1`.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// What came so far, in order.

@@ -9,6 +9,7 @@
 //! | [`Hosts`] | two network namespaces with a wire between them that can be cut |
 //! | [`Service`] | any program that listens on a port |
 //! | [`FaultProxy`] | TCP between a client and a server, with faults |
+//! | [`smoke`] | a fuzz target over its corpus |
 //! | [`folder`] | a folder in memory, for an agent that is not to wait for a slow disk |
 //! | [`freeze`], [`thaw`] | a process that stands still |
 //! | [`ask`] | one question to one server, cache and resolver left out |
@@ -24,6 +25,7 @@ mod backend;
 mod chat;
 mod dns;
 mod folder;
+mod fuzz;
 mod netns;
 mod nginx;
 mod ports;
@@ -39,6 +41,7 @@ pub use backend::{Backend, Mode};
 pub use chat::{ChatSink, Received};
 pub use dns::{Reply, ask, ask_over_tcp};
 pub use folder::folder;
+pub use fuzz::smoke;
 pub use netns::Hosts;
 pub use nginx::Nginx;
 pub use ports::free_port;

@@ -43,6 +43,12 @@ fn every_doubt_is_told_once_at_its_place_and_with_a_remedy() {
             "192.0.2.2:443",
             "2:37: the witness 192.0.2.2 is an address of the target `b` and proves",
         ),
+        // Secrets.
+        (
+            "{tcp: {port: 22}}",
+            "{exec: {command: [/bin/x, --password, \"hunter2\"]}}",
+            "5:24: an argument of `ssh` is a secret, and every user of this machine sees it",
+        ),
         // Names that nothing refers to.
         (
             "checks: [web, ssh]",

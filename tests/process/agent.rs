@@ -132,8 +132,13 @@ impl Agent {
     /// Waits for its end; the exit code, -1 when a signal ended it.
     #[track_caller]
     pub(crate) fn wait(&mut self, limit: std::time::Duration) -> i32 {
-        let status = wait_until("the end of the agent", limit, || self.child.try_wait().unwrap());
-        status.code().unwrap_or(-1)
+        self.wait_status(limit).code().unwrap_or(-1)
+    }
+
+    /// Waits for its end, however that comes.
+    #[track_caller]
+    pub(crate) fn wait_status(&mut self, limit: std::time::Duration) -> std::process::ExitStatus {
+        wait_until("the end of the agent", limit, || self.child.try_wait().unwrap())
     }
 
     /// Stops it; everything it said.

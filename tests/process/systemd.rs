@@ -91,7 +91,7 @@ fn the_shipped_units_are_right_and_locked_down() {
     for unit in units.iter().filter(|unit| unit.extension().is_some_and(|kind| kind == "service")) {
         // Exposure in tenths; 10.0 is no protection at all.
         let mut security = Command::new("systemd-analyze");
-        security.args(["security", "--offline=true", "--no-pager", "--threshold=15"]).arg(unit);
+        security.args(["security", "--offline=true", "--no-pager", "--threshold=12"]).arg(unit);
         let secure = Ended::of(&mut security);
         let score = secure.stdout.lines().last().unwrap_or_default();
         println!("{score}");

@@ -2,10 +2,11 @@
 # nginx: HTTP/1.1 and HTTP/2, plain and with TLS, and gRPC passed on (Debian: nginx; the certificate by openssl)
 # in : NGINX_PORT NGINX_H2_PORT NGINX_TLS_PORT NGINX_TLS1_PORT NGINX_NAME=www.example.test NGINX_REQUESTS=1000 (per connection)
 #      NGINX_GRPC_PORT=1 (a server of gRPC on loopback that the health service is passed on to)
+#      NGINX_MORE=/dev/null (a file of further servers)
 # out: NGINX_PORT (HTTP/1.1) NGINX_H2_PORT (HTTP/2, no TLS) NGINX_TLS_PORT (both) NGINX_TLS1_PORT (HTTP/1.1) NGINX_CERT NGINX_PID
 # /healthz: 200 and "state: ok, request N of its connection"; /down: 503; /moved: 302
 . "$(dirname "$0")/lib.sh"; rc_init nginx; need nginx openssl curl
-NGINX_NAME=${NGINX_NAME:-www.example.test}; NGINX_REQUESTS=${NGINX_REQUESTS:-1000}; NGINX_GRPC_PORT=${NGINX_GRPC_PORT:-1}
+NGINX_NAME=${NGINX_NAME:-www.example.test}; NGINX_REQUESTS=${NGINX_REQUESTS:-1000}; NGINX_GRPC_PORT=${NGINX_GRPC_PORT:-1}; NGINX_MORE=${NGINX_MORE:-/dev/null}
 port NGINX_PORT NGINX_H2_PORT NGINX_TLS_PORT NGINX_TLS1_PORT; NGINX_CERT=$D/cert.pem
 do_start() {
   if ! alive "$D/nginx.pid"; then
@@ -33,6 +34,7 @@ http {
     ssl_certificate $D/cert.pem; ssl_certificate_key $D/key.pem;
     location / { return 204; }
   }
+  include $NGINX_MORE;
 }
 C
     launch nginx nginx -p "$D" -e stderr -c "$D/nginx.conf"

@@ -97,8 +97,7 @@ pub(crate) fn wall_at(micros: i64) -> Timestamp {
 pub(crate) fn faces(setup: &Setup) -> BTreeMap<ProviderId, ProviderFace> {
     let face = |vendor: &crate::cast::Vendor| {
         let floor = Ttl(vendor.ttl_min);
-        let normalize =
-            move |sets: AnswerSets| sets.map(|set| RecordSet { ttl: set.ttl.max(floor), ..set });
+        let normalize = move |sets: AnswerSets| sets.map(|set| RecordSet { ttl: set.ttl.max(floor), ..set });
         let face = ProviderFace { atomic_name: vendor.atomic_name, normalize: Arc::new(normalize) };
         (vendor.id.clone(), face)
     };
@@ -188,11 +187,15 @@ impl World {
             let batch = whole(&this.decision, &now);
             self.keep(agent, batch);
         }
-        note!(self, "agent {agent} {}", match (disk_lost, asked) {
-            (true, _) => "dies, and its disk is lost",
-            (_, true) => "ends",
-            _ => "dies",
-        });
+        note!(
+            self,
+            "agent {agent} {}",
+            match (disk_lost, asked) {
+                (true, _) => "dies, and its disk is lost",
+                (_, true) => "ends",
+                _ => "dies",
+            }
+        );
         let this = &mut self.agents[agent];
         this.process = None;
         this.epoch += 1;

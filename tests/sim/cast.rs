@@ -165,7 +165,8 @@ impl Setup {
     /// changes, the longest pause after a provider's fault, and one call that is given up.
     pub(crate) fn converges_within(&self) -> i64 {
         let check = self.check_policy();
-        let counting = check.interval * (3 + check.thresholds.fall + check.thresholds.rise) + check.timeout * 4;
+        let counting =
+            check.interval * (3 + check.thresholds.fall + check.thresholds.rise) + check.timeout * 4;
         let slowest = |of: fn(&RecordPolicy) -> Duration| self.policy.records.values().map(of).max().unwrap();
         let pauses = Duration::from_secs(32 + 30);
         seconds(counting + self.policy.startup_grace + pauses)

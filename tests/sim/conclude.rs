@@ -79,7 +79,9 @@ impl World {
                     return Some(format!("agent {} is busy", agent.number));
                 }
                 // After an edit by hand it may be that only hold_down keeps it from being put right.
-                Some(process) if self.setup.policy.records.values().any(|r| r.failback == FailbackMode::Manual) => {
+                Some(process)
+                    if self.setup.policy.records.values().any(|r| r.failback == FailbackMode::Manual) =>
+                {
                     let report = process.decision.report(&self.now_of(agent.number));
                     let waits = report.records.iter().find(|r| r.guard.as_deref() == Some("hold_down"));
                     if let Some(record) = waits {
@@ -114,9 +116,8 @@ impl World {
         let mut allowed = of_tier(&record.tiers[best]);
         allowed.retain(|sets| !sets.is_empty());
         // A provider that changes one record set at a time is refused what takes two (from one family to the other).
-        let differing = |sets: &Sets| {
-            RecordType::ANSWER.iter().filter(|kind| sets.get(kind) != held.get(kind)).count()
-        };
+        let differing =
+            |sets: &Sets| RecordType::ANSWER.iter().filter(|kind| sets.get(kind) != held.get(kind)).count();
         if !vendor.atomic_name && allowed.iter().all(|sets| differing(sets) > 1) {
             return None;
         }
@@ -158,18 +159,24 @@ impl World {
                 while let Some(effect) = effects.pop() {
                     match effect {
                         Effect::Read(record) => {
-                            let snapshot = self.providers[self.setup.vendor_of(&record)].read(&record, self.now);
-                            effects.extend(decision.handle(&now, Input::Read { record, result: Ok(snapshot) }));
+                            let snapshot =
+                                self.providers[self.setup.vendor_of(&record)].read(&record, self.now);
+                            effects
+                                .extend(decision.handle(&now, Input::Read { record, result: Ok(snapshot) }));
                         }
                         Effect::Write(work) if self.court.edited_unproved(work.swap.name()) => {}
                         Effect::Write(work) => {
-                            let text = format!("a second run would write {}: {}", work.swap.name(), work.swap.after);
+                            let text =
+                                format!("a second run would write {}: {}", work.swap.name(), work.swap.after);
                             return self.court.accuse("quiet", text);
                         }
                         _ => {}
                     }
                 }
-                now = Now { moment: now.moment + Duration::from_secs(1), wall: now.wall + Duration::from_secs(1) };
+                now = Now {
+                    moment: now.moment + Duration::from_secs(1),
+                    wall: now.wall + Duration::from_secs(1),
+                };
             }
         }
     }

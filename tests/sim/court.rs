@@ -180,7 +180,9 @@ impl Court {
                     *streak = Streak::default();
                 }
                 match &seen.outcome {
-                    Outcome::Pass if counts => *streak = Streak { last_pass: true, at: now, ..Streak::default() },
+                    Outcome::Pass if counts => {
+                        *streak = Streak { last_pass: true, at: now, ..Streak::default() }
+                    }
                     Outcome::Fail(_) if counts => {
                         if streak.failures == 0 {
                             streak.since = now;
@@ -231,7 +233,9 @@ impl Court {
             let down = heard.is_down(setup, owner, &place);
             let another_up = || {
                 let mut others = record.targets().filter(|other| *other != owner);
-                others.find(|o| setup.policy.targets[*o].places.iter().all(|p| heard.passed(setup, o, p, now, stale)))
+                others.find(|o| {
+                    setup.policy.targets[*o].places.iter().all(|p| heard.passed(setup, o, p, now, stale))
+                })
             };
             if down && let Some(other) = another_up() {
                 let text = format!("{place} is written to {}, and is down while {other} is up", record.name);
@@ -275,18 +279,21 @@ impl Court {
             self.accuse("never_foreign", format!("{name} did not exist, and was made"));
         }
         if write.compared && *write.before != write.work.swap.before.sets {
-            let text = format!("{name} held {}, and the change was made of something else", words(write.before));
+            let text =
+                format!("{name} held {}, and the change was made of something else", words(write.before));
             self.accuse("chain", text);
         }
         if write.partial || write.before == write.after {
             return;
         }
-        let before = self.applied.iter().rev().find(|a| a.record == *name && a.decided <= write.decided && !a.late);
+        let before =
+            self.applied.iter().rev().find(|a| a.record == *name && a.decided <= write.decided && !a.late);
         if let Some(before) = before
             && !write.late
         {
             let gap = write.decided - before.decided;
-            let forgot = self.amnesia.iter().any(|(agent, at)| *agent == write.agent && *at >= before.decided);
+            let forgot =
+                self.amnesia.iter().any(|(agent, at)| *agent == write.agent && *at >= before.decided);
             if gap < crate::cast::seconds(record.hold_down) && !forgot && before.agent == write.agent {
                 let text = format!(
                     "{name} was changed twice within {} ms (hold_down {:?}): {} and {}",
@@ -444,8 +451,7 @@ impl Heard {
         place: &'a Place,
     ) -> impl Iterator<Item = Streak> + 'a {
         setup.policy.targets[target].checks.keys().map(move |check| {
-            let endpoint =
-                Endpoint { target: target.clone(), check: check.clone(), address: place.clone() };
+            let endpoint = Endpoint { target: target.clone(), check: check.clone(), address: place.clone() };
             self.endpoints.get(&endpoint).copied().unwrap_or_default()
         })
     }
@@ -461,7 +467,8 @@ impl Heard {
 
     /// Did a place fail so often in a row that it is down, with a witness seen since?
     fn is_down(&self, setup: &Setup, target: &TargetId, place: &Place) -> bool {
-        let vouched = |since: i64| setup.policy.witnesses.is_empty() || self.witness_seen.is_some_and(|at| at >= since);
+        let vouched =
+            |since: i64| setup.policy.witnesses.is_empty() || self.witness_seen.is_some_and(|at| at >= since);
         let fall = setup.check_policy().thresholds.fall;
         let mut down = self.streaks(setup, target, place).map(|s| s.failures >= fall && vouched(s.since));
         match setup.policy.targets[target].require {

@@ -97,7 +97,12 @@ impl Disk {
         open.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
         Loaded {
             saved: self.saved,
-            trackers: self.trackers.iter().filter(|(_, t)| fresh(t)).map(|(e, t)| (e.clone(), t.clone())).collect(),
+            trackers: self
+                .trackers
+                .iter()
+                .filter(|(_, t)| fresh(t))
+                .map(|(e, t)| (e.clone(), t.clone()))
+                .collect(),
             records: self.records.clone(),
             open_changes: open,
             certificates: BTreeSet::new(),
@@ -105,12 +110,19 @@ impl Disk {
     }
 
     /// Pending deliveries of a channel whose time has come, oldest first.
-    pub(crate) fn due<'a>(&'a self, channel: &'a ChannelId, now: Timestamp) -> impl Iterator<Item = &'a Delivery> {
+    pub(crate) fn due<'a>(
+        &'a self,
+        channel: &'a ChannelId,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a Delivery> {
         self.pending(channel).filter(move |d| d.next_attempt.is_none_or(|at| at <= now || at > now + FAR))
     }
 
     pub(crate) fn next_due(&self, channel: &ChannelId, now: Timestamp) -> Option<Timestamp> {
-        self.pending(channel).filter_map(|d| d.next_attempt).map(|at| if at > now + FAR { now } else { at }).min()
+        self.pending(channel)
+            .filter_map(|d| d.next_attempt)
+            .map(|at| if at > now + FAR { now } else { at })
+            .min()
     }
 
     fn pending<'a>(&'a self, channel: &'a ChannelId) -> impl Iterator<Item = &'a Delivery> {

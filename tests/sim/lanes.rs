@@ -93,7 +93,8 @@ impl World {
             let wait = later(until).clamp(10 * MILLI, POLL);
             return self.set_lane(agent, lane, self.now + wait);
         }
-        let found = store.due(&entry.channel, now).find(|delivery| entry.memory.allows(delivery, now)).cloned();
+        let found =
+            store.due(&entry.channel, now).find(|delivery| entry.memory.allows(delivery, now)).cloned();
         let Some(delivery) = found else {
             let wait = if entry.memory.unrecorded.is_empty() {
                 store.next_due(&entry.channel, now).map(|at| later(at).clamp(10 * MILLI, POLL))
@@ -113,7 +114,13 @@ impl World {
     }
 
     /// What comes of sending it, and when that is known.
-    fn attempt(&mut self, agent: usize, number: usize, delivery: &Delivery, now: jiff::Timestamp) -> (SendResult, i64) {
+    fn attempt(
+        &mut self,
+        agent: usize,
+        number: usize,
+        delivery: &Delivery,
+        now: jiff::Timestamp,
+    ) -> (SendResult, i64) {
         let late = || SendResult::Retry { after: None, status: None, error: "no answer".into() };
         let mut took = self.rng.range(10 * MILLI, 200 * MILLI);
         let line = self.line(agent, Link::Channel(number));
@@ -141,13 +148,21 @@ impl World {
     }
 
     /// The rest of `Lane::step`.
-    pub(crate) fn message_sent(&mut self, agent: usize, lane: usize, delivery: Delivery, begun: i64, result: SendResult) {
+    pub(crate) fn message_sent(
+        &mut self,
+        agent: usize,
+        lane: usize,
+        delivery: Delivery,
+        begun: i64,
+        result: SendResult,
+    ) {
         let ended = self.now_of(agent);
         let begun = Now {
             moment: ended.moment - std::time::Duration::from_micros((self.now - begun).try_into().unwrap()),
             wall: wall_at(begun + self.agents[agent].wall_offset),
         };
-        let drops = self.sabotage == Sabotage::DroppingOutbox && !matches!(result, SendResult::Delivered { .. });
+        let drops =
+            self.sabotage == Sabotage::DroppingOutbox && !matches!(result, SendResult::Delivered { .. });
         let name = self.agents[agent].name();
         let notify = &self.setup.notify;
         let this = &mut self.agents[agent];

@@ -58,22 +58,67 @@ pub(crate) enum Edit {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// These places do not work; `silent`: they do not even refuse. `flaps`: on and off, with this half period.
-    Host { places: Vec<Place>, silent: bool, flaps: Option<i64> },
+    Host {
+        places: Vec<Place>,
+        silent: bool,
+        flaps: Option<i64>,
+    },
     /// One check fails, the others pass.
-    HalfHost { place: Place },
-    Net { agent: usize, links: Vec<Link>, line: Line },
+    HalfHost {
+        place: Place,
+    },
+    Net {
+        agent: usize,
+        links: Vec<Link>,
+        line: Line,
+    },
     /// No probe of this agent can be made.
-    OwnTrouble { agent: usize },
-    Provider { vendor: usize, mode: Mode },
-    StaleReads { vendor: usize, lag: i64 },
-    SlowServers { vendor: usize, by: i64 },
-    Clock { agent: usize, by: i64 },
+    OwnTrouble {
+        agent: usize,
+    },
+    Provider {
+        vendor: usize,
+        mode: Mode,
+    },
+    StaleReads {
+        vendor: usize,
+        lag: i64,
+    },
+    SlowServers {
+        vendor: usize,
+        by: i64,
+    },
+    Clock {
+        agent: usize,
+        by: i64,
+    },
     /// At the given point of the so-manieth turn from now on that keeps or writes something.
-    Freeze { agent: usize, point: Point, skip: u32, lasts: i64 },
-    Crash { agent: usize, point: Point, skip: u32, down: i64, disk_lost: bool, asked: bool },
-    Human { record: DomainName, edit: Edit },
-    Chat { channel: usize, mood: ChatMood },
-    Disk { agent: usize, mood: Mood },
+    Freeze {
+        agent: usize,
+        point: Point,
+        skip: u32,
+        lasts: i64,
+    },
+    Crash {
+        agent: usize,
+        point: Point,
+        skip: u32,
+        down: i64,
+        disk_lost: bool,
+        asked: bool,
+    },
+    Human {
+        record: DomainName,
+        edit: Edit,
+    },
+    Chat {
+        channel: usize,
+        mood: ChatMood,
+    },
+    Disk {
+        agent: usize,
+        mood: Mood,
+    },
 }
 
 impl Fault {
@@ -182,12 +227,20 @@ fn draw_one(rng: &mut Rng, setup: &Setup) -> Fault {
             Fault::HalfHost { place: rng.pick(&targets).places.first().unwrap().clone() }
         }
         5..=7 => {
-            let line = *rng.pick(&[Line::Cut, Line::Cut, Line::Lossy(30), Line::Lossy(70), Line::Slow, Line::Twice]);
+            let line =
+                *rng.pick(&[Line::Cut, Line::Cut, Line::Lossy(30), Line::Lossy(70), Line::Slow, Line::Twice]);
             Fault::Net { agent, links: draw_links(rng, setup), line }
         }
         8 => Fault::OwnTrouble { agent },
         9..=11 => {
-            let modes = [Mode::Busy, Mode::Throttled, Mode::Locked, Mode::FailsAfter, Mode::FailsAfter, Mode::BreaksOff];
+            let modes = [
+                Mode::Busy,
+                Mode::Throttled,
+                Mode::Locked,
+                Mode::FailsAfter,
+                Mode::FailsAfter,
+                Mode::BreaksOff,
+            ];
             Fault::Provider { vendor, mode: *rng.pick(&modes) }
         }
         12 => Fault::StaleReads { vendor, lag: rng.range(200 * MILLI, 15 * SECOND) },

@@ -135,7 +135,13 @@ impl Provider {
 }
 
 pub(crate) fn snapshot_of(name: &DomainName, sets: Sets) -> Snapshot {
-    Snapshot { name: name.clone(), sets, version: Version::Values, marker: None, native: serde_json::Value::Null }
+    Snapshot {
+        name: name.clone(),
+        sets,
+        version: Version::Values,
+        marker: None,
+        native: serde_json::Value::Null,
+    }
 }
 
 pub(crate) fn bystander() -> DomainName {

@@ -74,7 +74,13 @@ impl World {
         self.send(Box::new(call));
     }
 
-    pub(crate) fn begin_write(&mut self, agent: usize, provider: &ProviderId, works: Vec<Work>, frozen: bool) {
+    pub(crate) fn begin_write(
+        &mut self,
+        agent: usize,
+        provider: &ProviderId,
+        works: Vec<Work>,
+        frozen: bool,
+    ) {
         let at_once = self.setup.vendors[self.vendor(provider)].names_per_swap;
         let mut rest: VecDeque<Vec<Work>> = works.chunks(at_once).map(<[Work]>::to_vec).collect();
         let chunk = rest.pop_front().unwrap();
@@ -91,7 +97,13 @@ impl World {
         let (agent, vendor) = (call.agent, call.vendor);
         for work in &call.chunk {
             self.court.sent(agent, self.now, work);
-            note!(self, "agent {agent} asks {}: {} -> {}", self.setup.vendors[vendor].id, work.swap.name(), work.swap.after);
+            note!(
+                self,
+                "agent {agent} asks {}: {} -> {}",
+                self.setup.vendors[vendor].id,
+                work.swap.name(),
+                work.swap.after
+            );
         }
         let mut there = self.latency();
         let limit = self.now + self.rng.range(5 * SECOND, 10 * SECOND);
@@ -200,7 +212,12 @@ impl World {
             for (number, sets) in steps.iter().enumerate() {
                 let before = self.providers[vendor].truth(name).clone();
                 let partial = number + 1 < steps.len();
-                note!(self, "{} holds {} for {name}", self.setup.vendors[vendor].id, crate::court::words(sets));
+                note!(
+                    self,
+                    "{} holds {} for {name}",
+                    self.setup.vendors[vendor].id,
+                    crate::court::words(sets)
+                );
                 self.court.applied(&crate::court::Applying {
                     at: self.now,
                     agent,
@@ -229,7 +246,11 @@ impl World {
                 return self.answer(call, Answer::Written(Err(Fault::Partial { now })));
             }
             if self.sabotage == Sabotage::StrayProvider {
-                self.providers[vendor].put(&crate::provider::bystander(), steps.last().unwrap().clone(), self.now);
+                self.providers[vendor].put(
+                    &crate::provider::bystander(),
+                    steps.last().unwrap().clone(),
+                    self.now,
+                );
             }
         }
         let strays = self.providers[vendor].all().map(|(name, sets)| (name.clone(), sets.clone())).collect();
@@ -259,7 +280,8 @@ impl World {
                 self.take(agent, inputs);
             }
             Answer::Written(result) => {
-                let spoilt = matches!(result, Err(Fault::Conflict(_) | Fault::Invalid(_) | Fault::Unsupported(_)));
+                let spoilt =
+                    matches!(result, Err(Fault::Conflict(_) | Fault::Invalid(_) | Fault::Unsupported(_)));
                 if call.chunk.len() > 1 && spoilt {
                     for work in call.chunk.drain(..).rev() {
                         call.rest.push_front(vec![work]);

@@ -22,13 +22,25 @@ pub(crate) enum Happening {
     Begin(usize),
     End(usize),
     /// Something that belongs to a process, and dies with it.
-    Mine { agent: usize, epoch: u64, what: Mine },
+    Mine {
+        agent: usize,
+        epoch: u64,
+        what: Mine,
+    },
     /// A request reaches a provider; with the second step of an adapter that looks first.
     Arrive(Box<Call>),
     Apply(Box<Call>),
-    Start { agent: usize },
-    Thaw { agent: usize, until: i64 },
-    Toggle { fault: usize, down: bool },
+    Start {
+        agent: usize,
+    },
+    Thaw {
+        agent: usize,
+        until: i64,
+    },
+    Toggle {
+        fault: usize,
+        down: bool,
+    },
 }
 
 pub(crate) enum Mine {
@@ -284,9 +296,19 @@ impl World {
             self.setup.policy.witnesses.len()
         )];
         lines.extend(self.setup.policy.targets.iter().map(|(id, t)| {
-            format!("target {id}: {:?}, checks {:?} {:?}", t.places, t.checks.keys().collect::<Vec<_>>(), t.require)
+            format!(
+                "target {id}: {:?}, checks {:?} {:?}",
+                t.places,
+                t.checks.keys().collect::<Vec<_>>(),
+                t.require
+            )
         }));
-        lines.extend(self.setup.vendors.iter().map(|v| format!("provider {}: {:?}, TTL floor {}", v.id, v.tier, v.ttl_min)));
+        lines.extend(
+            self.setup
+                .vendors
+                .iter()
+                .map(|v| format!("provider {}: {:?}, TTL floor {}", v.id, v.tier, v.ttl_min)),
+        );
         lines.extend(self.setup.policy.records.values().map(|r| {
             format!(
                 "record {} at {}: {:?}, {:?}, failback {:?} after {:?}, hold_down {:?}, create {}, adopt {:?}; holds {}",

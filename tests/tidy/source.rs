@@ -9,7 +9,7 @@ pub(crate) struct Line {
     pub(crate) raw: String,
     /// With comments and the insides of texts blanked out.
     pub(crate) code: String,
-    /// Does it belong to an item under `#[cfg(test)]`?
+    /// Does it belong to an item under `#[cfg(test)]`, or under one of fuzzing?
     test: bool,
 }
 
@@ -143,7 +143,9 @@ fn first_names(text: &str) -> Vec<(usize, String)> {
 /// The lines (from 0) of the items under `#[cfg(test)]`, in text without comments.
 fn test_lines(code: &str) -> Vec<usize> {
     let mut lines = Vec::new();
-    for (at, mark) in code.match_indices("#[cfg(test)]") {
+    // What is for fuzzing ships as little as a test.
+    let marks = ["#[cfg(test)]", "#[cfg(any(test, feature ="];
+    for (at, mark) in marks.into_iter().flat_map(|mark| code.match_indices(mark)) {
         let mut depth = 0;
         let mut end = code.len();
         for (off, c) in code[at + mark.len()..].char_indices() {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, OFlags, access};
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
@@ -264,7 +265,7 @@ impl ZoneFile {
     fn lock(&self) -> Result<File, Fault> {
         let path = self.beside(".lock");
         let cannot = |error| Fault::Unavailable(format!("cannot lock {}: {error}", path.display()));
-        let file = File::options().create(true).append(true).open(&path).map_err(cannot)?;
+        let file = private().create(true).append(true).open(&path).map_err(cannot)?;
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
@@ -281,7 +282,12 @@ impl ZoneFile {
         // A link stays a link: its target is replaced.
         let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let temporary = self.beside(".new");
-        let mut file = File::create(&temporary)?;
+        // What a crash left, or a link that somebody put there: made anew, never written through.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = private().write(true).create_new(true).open(&temporary)?;
         if let Ok(metadata) = fs::metadata(&target) {
             file.set_permissions(metadata.permissions())?;
         }
@@ -300,6 +306,14 @@ impl ZoneFile {
         path.push(ending);
         path.into()
     }
+}
+
+/// What is made is the agent's alone, whatever the umask: who can write the zone decides where it points. A zone file that
+/// is there keeps its mode.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }
 
 #[cfg(test)]

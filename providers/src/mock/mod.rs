@@ -48,6 +48,8 @@ mod audit;
 mod dns;
 mod faults;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
@@ -21,6 +23,8 @@ pub(super) struct Api {
     http: Client,
     base: Url,
     label: String,
+    /// What is sent to the server and must not be seen even if it, or a proxy before it, repeats it.
+    secrets: Vec<SecretString>,
 }
 
 /// An answer, its body read up to the limit.
@@ -66,12 +70,18 @@ impl Api {
             .map_err(|()| BuildError::Setting(format!("{label} is no base of an HTTP API")))?
             .pop_if_empty()
             .extend(["api", "v1", "servers", &config.server_id]);
-        Ok(Api { http, base, label })
+        let secrets = secrets(config);
+        Ok(Api { http, base, label, secrets })
     }
 
     /// The server, for messages: scheme, host and port, nothing that could be a secret.
     pub(super) fn label(&self) -> &str {
         &self.label
+    }
+
+    /// What a server said without what it was sent.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "***"))
     }
 
     /// GET with a limit on the body.
@@ -146,6 +156,16 @@ async fn beginning(mut response: Response) -> Vec<u8> {
     }
     body.truncate(ERROR_TEXT);
     body
+}
+
+/// The key, and a password that the URL may hold, as it is and as a header has it.
+fn secrets(config: &PowerDnsConfig) -> Vec<SecretString> {
+    let mut found = vec![config.api_key.expose_secret().trim().to_owned()];
+    if let Some(password) = config.url.password() {
+        found.push(STANDARD.encode(format!("{}:{password}", config.url.username())));
+        found.push(password.to_owned());
+    }
+    found.into_iter().filter(|secret| !secret.is_empty()).map(SecretString::from).collect()
 }
 
 fn label(url: &Url) -> String {

@@ -73,7 +73,7 @@ fn of_lost(lost: Lost, purpose: Purpose) -> Fault {
 }
 
 fn of_status(answer: &Answer, purpose: Purpose, api: &Api, zone: &DomainName) -> Fault {
-    let (server, status, said) = (api.label(), answer.status, said(answer));
+    let (server, status, said) = (api.label(), answer.status, said(answer, api));
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Fault::Auth(format!("{server} answers {status}: check `api_key`, and webserver-allow-from there"))
@@ -110,10 +110,12 @@ pub(super) fn date(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// What the server said about its refusal: `error` of its JSON, else the beginning of its text, in one line.
-fn said(answer: &Answer) -> String {
+fn said(answer: &Answer, api: &Api) -> String {
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let error = json.as_ref().and_then(|json| json.get("error")?.as_str()).map(ToOwned::to_owned);
     let text = error.unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned());
+    // Before anything is cut, so that no half of a secret is left.
+    let text = api.scrub(&text);
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
     if line.is_empty() { "(no text)".into() } else { line }
 }

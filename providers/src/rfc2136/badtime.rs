@@ -61,7 +61,7 @@ pub(super) fn time_signed(message: &[u8]) -> Option<u64> {
     Some(tsig.time_signed().into())
 }
 
-fn tsig_of(message: &[u8]) -> Option<Found<'_>> {
+pub(super) fn tsig_of(message: &[u8]) -> Option<Found<'_>> {
     let message = Message::from_octets(message).ok()?;
     let mut section = message.additional().ok()?;
     loop {
@@ -75,7 +75,7 @@ fn tsig_of(message: &[u8]) -> Option<Found<'_>> {
 }
 
 /// RFC 8945 section 4.3: the MAC of the request, the answer as it was before it was signed, the TSIG variables.
-fn digested(
+pub(super) fn digested(
     asked: &Tsig<&[u8], ParsedName<&[u8]>>,
     unsigned: &[u8],
     told: &Tsig<&[u8], ParsedName<&[u8]>>,

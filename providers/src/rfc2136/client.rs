@@ -110,7 +110,7 @@ impl Client {
             .collect()
     }
 
-    fn check(
+    pub(super) fn check(
         &self,
         answer: Vec<u8>,
         request: &Request,

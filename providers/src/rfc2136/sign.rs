@@ -49,6 +49,12 @@ impl Signer {
         Ok(Signer { key: Arc::new(key), badtime, clock, offset: AtomicI64::new(0) })
     }
 
+    /// The key, for a fuzz target that signs in a server's place.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// The name and algorithm of the key, for messages.
     pub(super) fn label(&self) -> String {
         format!("{} ({})", self.key.name(), self.key.algorithm())

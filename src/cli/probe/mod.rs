@@ -1,5 +1,7 @@
 //! `failover probe`: one look at a target, as its checks are configured. Nothing is written and no state is touched.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod nagios;
 mod range;
 mod show;

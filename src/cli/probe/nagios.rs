@@ -134,7 +134,7 @@ fn label(text: &str) -> String {
 
 /// One line of harmless characters: printable ASCII without `|`, which would begin the performance data, and without
 /// what Nagios itself takes out of the output of plugins before a shell sees it (`illegal_macro_output_chars`).
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let harmless = |c: char| match c {
         '|' | '`' | '~' | '$' | '&' | '\'' | '"' | '<' | '>' | '\\' => ' ',
         ';' => ',',

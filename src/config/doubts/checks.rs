@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::scalar::words;
 use super::Whole;
 use crate::decision::{CheckId, Thresholds};
-use crate::probe::{Check, CheckKind, HttpCheck};
+use crate::probe::{Check, CheckKind, ExecCheck, HttpCheck, announces, told};
 
 /// The ports that everybody takes for http and for https (RFC 9110 sections 4.2.1 and 4.2.2).
 const HTTP: u16 = 80;
@@ -18,8 +18,10 @@ pub(super) fn warn(whole: &Whole<'_>) {
             let message = format!("a single failed probe of `{id}` makes a target Down");
             whole.warn(at, message, "one lost packet is no outage: write `fall: 2` or more");
         }
-        if let CheckKind::Http(http) = &check.kind {
-            of_http(whole, id, http);
+        match &check.kind {
+            CheckKind::Http(http) => of_http(whole, id, http),
+            CheckKind::Exec(exec) => of_exec(whole, id, exec),
+            _ => {}
         }
     }
     grace(whole);
@@ -42,6 +44,18 @@ fn of_http(whole: &Whole<'_>, id: &CheckId, http: &HttpCheck) {
     if http.body.is_none() && whole.node(&["checks", id.as_str(), "http", "max_body"]).is_some() {
         let message = format!("`max_body` of `{id}` has no effect: nothing is looked for in the body");
         whole.warn(at("max_body"), message, "add `body: {contains: ...}`, or remove it");
+    }
+}
+
+/// proc(5): the arguments of a process are for everybody to see.
+fn of_exec(whole: &Whole<'_>, id: &CheckId, exec: &ExecCheck) {
+    let mut arguments = exec.command.iter().skip(1);
+    if arguments.any(|argument| announces(argument) || !told(argument).is_empty()) {
+        let at = whole.place(&["checks", id.as_str(), "exec", "command"]);
+        let message = format!(
+            "an argument of `{id}` is a secret, and every user of this machine sees it while the program runs"
+        );
+        whole.warn(at, message, "let the program read it from a file");
     }
 }
 

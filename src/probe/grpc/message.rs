@@ -22,7 +22,7 @@ const FIXED_32: u64 = 5;
 
 /// `HealthCheckResponse.ServingStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Health {
+pub(in crate::probe) enum Health {
     Unknown,
     Serving,
     NotServing,
@@ -33,7 +33,7 @@ pub(super) enum Health {
 
 /// An answer that is not by the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Garbled {
+pub(in crate::probe) enum Garbled {
     #[error("the answer holds no message")]
     Nothing,
     #[error("the message of the answer is compressed, which nobody asked for")]
@@ -66,7 +66,7 @@ pub(super) fn request(service: &str) -> Bytes {
 }
 
 /// What the body of the answer says.
-pub(super) fn answer(body: &[u8]) -> Result<Health, Garbled> {
+pub(in crate::probe) fn answer(body: &[u8]) -> Result<Health, Garbled> {
     let Some((&[flag, ref length @ ..], message)) = body.split_first_chunk::<PREFIX>() else {
         return Err(if body.is_empty() { Garbled::Nothing } else { Garbled::CutOff });
     };

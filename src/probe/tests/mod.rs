@@ -11,6 +11,7 @@ use crate::clock::SystemClock;
 use crate::decision::Outcome;
 
 mod authority;
+mod cadence;
 mod dns;
 mod exec;
 mod grpc;

@@ -19,14 +19,14 @@ const SHOWN: usize = 5;
 const LONGEST: usize = 253;
 
 /// The facts, if it can be read: the names of the subject alternative name extension, else the common name.
-pub(super) fn facts(der: &CertificateDer<'static>) -> Option<Certificate> {
+pub(in crate::probe) fn facts(der: &CertificateDer<'static>) -> Option<Certificate> {
     let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
     let not_after = Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()?;
     Some(Certificate { fingerprint: fingerprint(der), names: list(&names(&parsed)), not_after })
 }
 
 /// Who signed it, in its own words.
-pub(super) fn issuer(der: &CertificateDer<'static>) -> Option<String> {
+pub(in crate::probe) fn issuer(der: &CertificateDer<'static>) -> Option<String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
     let issuer = parsed.issuer();
     let name =
@@ -44,12 +44,12 @@ fn fingerprint(der: &[u8]) -> String {
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let extension = certificate.subject_alternative_name().ok().flatten();
     let alternative = extension.into_iter().flat_map(|extension| &extension.value.general_names);
-    let names: Vec<String> = alternative.filter_map(name).collect();
+    let names: Vec<String> = alternative.filter_map(name).filter(|name| !name.is_empty()).collect();
     if !names.is_empty() {
         return names;
     }
     let common = certificate.subject().iter_common_name();
-    common.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect()
+    common.filter_map(|name| name.as_str().ok()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {
@@ -78,7 +78,7 @@ pub(super) fn list(names: &[String]) -> String {
 }
 
 /// A failure when no more than `days` are left.
-pub(super) fn lasts(certificate: &Certificate, days: u32, now: Timestamp) -> Step<()> {
+pub(in crate::probe) fn lasts(certificate: &Certificate, days: u32, now: Timestamp) -> Step<()> {
     let left = certificate.not_after.duration_since(now);
     let least = SignedDuration::from_hours(24 * i64::from(days));
     if left > least {

@@ -9,7 +9,7 @@
 //! | `certificate.rs` | what is told of a certificate |
 //! | `said.rs` | what is said when something is wrong |
 
-mod certificate;
+pub(super) mod certificate;
 mod configs;
 mod name;
 mod pinned;

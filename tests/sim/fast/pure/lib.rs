@@ -1,6 +1,11 @@
 //! The pure files of the program, and no others: see `tests/sim/fast/Cargo.toml`.
 
-#![allow(dead_code, unreachable_pub, rustdoc::broken_intra_doc_links, reason = "the rest of the program uses it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    rustdoc::broken_intra_doc_links,
+    reason = "the rest of the program uses it"
+)]
 
 pub mod agent;
 #[path = "../../../../src/decision/mod.rs"]
