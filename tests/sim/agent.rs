@@ -266,7 +266,7 @@ impl World {
             Mine::Watch(watching) => self.watch(agent, watching),
             Mine::Lane { lane, token } => return self.step_lane(agent, lane, token),
             Mine::Sent { lane, delivery, begun, result } => {
-                return self.message_sent(agent, lane, *delivery, begun, result);
+                return self.message_sent(agent, lane, &delivery, begun, result);
             }
         }
         if self.agents[agent].process.is_some() {
@@ -366,7 +366,7 @@ impl World {
         let doom = if weighty { self.doom_of(agent) } else { None };
         if self.sabotage == Sabotage::ActsFirst {
             for (provider, works) in &writes {
-                self.begin_write(agent, provider, works.clone(), false);
+                self.begin_write(agent, provider, works, false);
             }
         }
         if self.befalls(agent, doom, Point::BeforeCommit) {
@@ -380,7 +380,7 @@ impl World {
         let frozen = self.agents[agent].frozen_until.is_some();
         if self.sabotage != Sabotage::ActsFirst {
             for (provider, works) in writes {
-                self.begin_write(agent, &provider, works, frozen);
+                self.begin_write(agent, &provider, &works, frozen);
             }
         }
         for watch in watches {

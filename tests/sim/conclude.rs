@@ -64,7 +64,8 @@ impl World {
             // A person who is quicker than the proof of a write passes for the provider's own taste (a finding that is
             // told in docs/verification.md): only the TTL may differ then.
             let addresses = |sets: &Sets| Place::published(&snapshot_of(name, sets.clone()));
-            let taste = |sets: &Sets| late && addresses(sets) == addresses(held) && self.court.edited_unproved(name);
+            let taste =
+                |sets: &Sets| late && addresses(sets) == addresses(held) && self.court.edited_unproved(name);
             if let Some(allowed) = allowed
                 && !allowed.iter().any(|sets| sets == held || taste(sets))
             {

@@ -370,7 +370,7 @@ impl Court {
             return self.accuse("messages", text);
         }
         if let Some(work) = recorded.id.strip_suffix("-completed")
-            && !self.happened(work, event.record.as_ref(), &event.after)
+            && !self.happened(work, event.record.as_ref(), event.after.as_ref())
         {
             self.accuse("messages", format!("told, and never happened: {}", event.summary));
         }
@@ -387,9 +387,9 @@ impl Court {
         &self,
         work: &str,
         record: Option<&DomainName>,
-        after: &Option<failover::decision::Side>,
+        after: Option<&failover::decision::Side>,
     ) -> bool {
-        let values = after.as_ref().map(|side| side.values.clone()).unwrap_or_default();
+        let values = after.map(|side| side.values.clone()).unwrap_or_default();
         let same = |sets: &Sets| {
             let held: Vec<String> = sets.values().flat_map(|set| set.values.to_strings()).collect();
             held.iter().collect::<BTreeSet<_>>() == values.iter().collect::<BTreeSet<_>>()
