@@ -393,34 +393,6 @@ impl World {
         self.befalls(agent, doom, Point::AfterSend);
     }
 
-    fn doom_of(&mut self, agent: usize) -> Option<Doom> {
-        let doom = self.agents[agent].doom.as_mut()?;
-        if doom.skip > 0 {
-            doom.skip -= 1;
-            return None;
-        }
-        self.agents[agent].doom.take()
-    }
-
-    /// Whether the turn ends here.
-    fn befalls(&mut self, agent: usize, doom: Option<Doom>, point: Point) -> bool {
-        let Some(doom) = doom.filter(|doom| doom.point == point) else { return false };
-        self.meet(agent, doom.fate)
-    }
-
-    pub(crate) fn meet(&mut self, agent: usize, fate: Fate) -> bool {
-        match fate {
-            Fate::Freeze { lasts } => {
-                self.freeze(agent, lasts);
-                false
-            }
-            Fate::Crash { down, disk_lost, asked } => {
-                self.crash(agent, down, disk_lost, asked);
-                true
-            }
-        }
-    }
-
     fn ask(&mut self, agent: usize, ask: Ask) {
         let pace = |pace| match pace {
             failover::decision::Pace::Fast => Pace::Fast,

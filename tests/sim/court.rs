@@ -103,8 +103,8 @@ pub(crate) struct Court {
     arrived: BTreeMap<(usize, String, String), u32>,
     words: BTreeMap<String, String>,
     last_sent: BTreeMap<(usize, DomainName), Work>,
-    /// When something was last asked to be written.
-    pub(crate) last_request: i64,
+    /// When something was last asked to be written, and what.
+    pub(crate) last_request: Option<(i64, DomainName)>,
 }
 
 impl Court {
@@ -122,7 +122,7 @@ impl Court {
             arrived: BTreeMap::new(),
             words: BTreeMap::new(),
             last_sent: BTreeMap::new(),
-            last_request: 0,
+            last_request: None,
         }
     }
 
@@ -230,7 +230,7 @@ impl Court {
                 let text = format!("{place} is added to {}, and its last probe did not pass", record.name);
                 accusation = Some(("never_to_down", text));
             }
-            let down = heard.is_down(setup, owner, &place);
+            let down = heard.is_down(setup, owner, &place, now - stale);
             let another_up = || {
                 let mut others = record.targets().filter(|other| *other != owner);
                 others.find(|o| {
@@ -248,7 +248,7 @@ impl Court {
     }
 
     pub(crate) fn sent(&mut self, agent: usize, now: i64, work: &Work) {
-        self.last_request = now;
+        self.last_request = Some((now, work.swap.name().clone()));
         self.last_sent.insert((agent, work.swap.name().clone()), work.clone());
     }
 
@@ -466,11 +466,13 @@ impl Heard {
     }
 
     /// Did a place fail so often in a row that it is down, with a witness seen since?
-    fn is_down(&self, setup: &Setup, target: &TargetId, place: &Place) -> bool {
+    fn is_down(&self, setup: &Setup, target: &TargetId, place: &Place, heard_since: i64) -> bool {
         let vouched =
             |since: i64| setup.policy.witnesses.is_empty() || self.witness_seen.is_some_and(|at| at >= since);
         let fall = setup.check_policy().thresholds.fall;
-        let mut down = self.streaks(setup, target, place).map(|s| s.failures >= fall && vouched(s.since));
+        let mut down = self
+            .streaks(setup, target, place)
+            .map(|s| s.failures >= fall && s.at >= heard_since && vouched(s.since));
         match setup.policy.targets[target].require {
             Require::Any => down.all(|down| down),
             _ => down.any(|down| down),
