@@ -36,6 +36,10 @@ advisories:
 release:
     cargo auditable build --release --locked
 
+# One schedule of the simulation, told as a story (`just sim 4711`)
+sim seed:
+    SIM_SEED={{seed}} cargo test --quiet -p failover-sim --test sim a_seed_is_one_story -- --nocapture
+
 # An outage of the example configuration, played on this machine
 rehearse *args:
     cargo run --quiet -- --config failover.example.yaml rehearse {{args}}

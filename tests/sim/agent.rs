@@ -162,7 +162,7 @@ impl World {
         note!(self, "agent {agent} starts");
         self.agents[agent].epoch += 1;
         self.agents[agent].process = Some(Box::new(process));
-        self.court.born(agent);
+        self.court.born(agent, self.now);
         for job in 0..self.process(agent).jobs.len() {
             self.plan_probe(agent, job);
         }
@@ -177,6 +177,9 @@ impl World {
         if self.agents[agent].process.is_none() {
             return;
         }
+        let this = self.process(agent);
+        // What is told from memory dies with it.
+        let in_trouble = this.books.trouble().is_some() || this.unsaved.is_pending();
         if asked {
             note!(self, "agent {agent} is asked to stop");
             let now = self.now_of(agent);
@@ -194,7 +197,6 @@ impl World {
                 _ => "dies",
             }
         );
-        let in_trouble = self.process(agent).books.trouble().is_some();
         let this = &mut self.agents[agent];
         this.process = None;
         this.epoch += 1;
@@ -265,7 +267,7 @@ impl World {
             Mine::Watch(watching) => self.watch(agent, watching),
             Mine::Lane { lane, token } => return self.step_lane(agent, lane, token),
             Mine::Sent { lane, delivery, begun, result } => {
-                return self.message_sent(agent, lane, *delivery, begun, result);
+                return self.message_sent(agent, lane, &delivery, begun, result);
             }
         }
         if self.agents[agent].process.is_some() {
@@ -365,7 +367,7 @@ impl World {
         let doom = if weighty { self.doom_of(agent) } else { None };
         if self.sabotage == Sabotage::ActsFirst {
             for (provider, works) in &writes {
-                self.begin_write(agent, provider, works.clone(), false);
+                self.begin_write(agent, provider, works, false);
             }
         }
         if self.befalls(agent, doom, Point::BeforeCommit) {
@@ -379,7 +381,7 @@ impl World {
         let frozen = self.agents[agent].frozen_until.is_some();
         if self.sabotage != Sabotage::ActsFirst {
             for (provider, works) in writes {
-                self.begin_write(agent, &provider, works, frozen);
+                self.begin_write(agent, &provider, &works, frozen);
             }
         }
         for watch in watches {
@@ -390,34 +392,6 @@ impl World {
             }
         }
         self.befalls(agent, doom, Point::AfterSend);
-    }
-
-    fn doom_of(&mut self, agent: usize) -> Option<Doom> {
-        let doom = self.agents[agent].doom.as_mut()?;
-        if doom.skip > 0 {
-            doom.skip -= 1;
-            return None;
-        }
-        self.agents[agent].doom.take()
-    }
-
-    /// Whether the turn ends here.
-    fn befalls(&mut self, agent: usize, doom: Option<Doom>, point: Point) -> bool {
-        let Some(doom) = doom.filter(|doom| doom.point == point) else { return false };
-        self.meet(agent, doom.fate)
-    }
-
-    pub(crate) fn meet(&mut self, agent: usize, fate: Fate) -> bool {
-        match fate {
-            Fate::Freeze { lasts } => {
-                self.freeze(agent, lasts);
-                false
-            }
-            Fate::Crash { down, disk_lost, asked } => {
-                self.crash(agent, down, disk_lost, asked);
-                true
-            }
-        }
     }
 
     fn ask(&mut self, agent: usize, ask: Ask) {
@@ -493,7 +467,8 @@ impl World {
     }
 
     fn write_disk(&mut self, agent: usize, batch: Batch) -> Result<(), String> {
-        let events = batch.events.clone();
+        let mut events = batch.events.clone();
+        events.retain(|(recorded, _)| !self.agents[agent].disk.knows(&recorded.id));
         let result = self.agents[agent].disk.commit(batch);
         if result.is_ok() {
             self.court.kept(agent, &events, true);

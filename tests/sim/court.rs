@@ -56,6 +56,8 @@ pub(crate) struct Applying<'a> {
     pub(crate) partial: bool,
     /// The agent no longer waited for it, or it is the second copy.
     pub(crate) late: bool,
+    /// Readers do not show it yet: whoever lost the answer cannot know that it happened.
+    pub(crate) unseen: bool,
     pub(crate) setup: &'a Setup,
 }
 
@@ -101,8 +103,8 @@ pub(crate) struct Court {
     arrived: BTreeMap<(usize, String, String), u32>,
     words: BTreeMap<String, String>,
     last_sent: BTreeMap<(usize, DomainName), Work>,
-    /// When something was last asked to be written.
-    pub(crate) last_request: i64,
+    /// When something was last asked to be written, and what.
+    pub(crate) last_request: Option<(i64, DomainName)>,
 }
 
 impl Court {
@@ -120,7 +122,7 @@ impl Court {
             arrived: BTreeMap::new(),
             words: BTreeMap::new(),
             last_sent: BTreeMap::new(),
-            last_request: 0,
+            last_request: None,
         }
     }
 
@@ -135,12 +137,16 @@ impl Court {
 
     // What agents go through.
 
-    pub(crate) fn born(&mut self, agent: usize) {
+    pub(crate) fn born(&mut self, agent: usize, at: i64) {
+        // Ages of what was kept are told by the wall clock.
+        if self.stepped.remove(&agent) {
+            self.amnesia.push((agent, at));
+        }
         self.heard.insert(agent, Heard::default());
     }
 
     pub(crate) fn died(&mut self, agent: usize, at: i64, disk_lost: bool, in_trouble: bool) {
-        if disk_lost || in_trouble || self.stepped.remove(&agent) {
+        if disk_lost || in_trouble {
             self.amnesia.push((agent, at));
         }
         self.owed.retain(|(whose, ..), kept| *whose != agent || (*kept && !disk_lost));
@@ -224,7 +230,7 @@ impl Court {
                 let text = format!("{place} is added to {}, and its last probe did not pass", record.name);
                 accusation = Some(("never_to_down", text));
             }
-            let down = heard.is_down(setup, owner, &place);
+            let down = heard.is_down(setup, owner, &place, now - stale);
             let another_up = || {
                 let mut others = record.targets().filter(|other| *other != owner);
                 others.find(|o| {
@@ -242,7 +248,7 @@ impl Court {
     }
 
     pub(crate) fn sent(&mut self, agent: usize, now: i64, work: &Work) {
-        self.last_request = now;
+        self.last_request = Some((now, work.swap.name().clone()));
         self.last_sent.insert((agent, work.swap.name().clone()), work.clone());
     }
 
@@ -264,11 +270,6 @@ impl Court {
         if write.after.keys().any(|kind| *kind == RecordType::Txt) {
             self.accuse("never_another_key", format!("{name} was given a TXT record set"));
         }
-        if write.compared && *write.before != write.work.swap.before.sets {
-            let text =
-                format!("{name} held {}, and the change was made of something else", words(write.before));
-            self.accuse("chain", text);
-        }
         let record = &setup.policy.records[name];
         let strangers = strangers(setup, name, write.before);
         if write.compared && !strangers.is_empty() {
@@ -276,6 +277,11 @@ impl Court {
         }
         if write.compared && write.before.is_empty() && !record.create {
             self.accuse("never_foreign", format!("{name} did not exist, and was made"));
+        }
+        if write.compared && *write.before != write.work.swap.before.sets {
+            let text =
+                format!("{name} held {}, and the change was made of something else", words(write.before));
+            self.accuse("chain", text);
         }
         if write.partial || write.before == write.after {
             return;
@@ -306,7 +312,7 @@ impl Court {
             work: write.work.id.clone(),
             decided: write.decided,
             after: write.after.clone(),
-            late: write.late,
+            late: write.late || write.unseen,
         });
     }
 
@@ -320,6 +326,14 @@ impl Court {
                 self.accuse("never_another_key", format!("{name} was made"));
             }
         }
+    }
+
+    /// Was the record edited while a write of it waited for its proof?
+    pub(crate) fn edited_unproved(&self, record: &DomainName) -> bool {
+        let soon = |edit: i64| {
+            self.applied.iter().any(|a| a.record == *record && a.at <= edit && edit < a.at + 60 * SECOND)
+        };
+        self.edits.iter().any(|(name, at, _)| name == record && soon(*at))
     }
 
     // What is told.
@@ -347,14 +361,16 @@ impl Court {
         let agent: usize = recorded.agent["agent-".len()..].parse().unwrap();
         let channel = delivery.channel.as_str().to_owned();
         *self.arrived.entry((agent, channel, recorded.id.clone())).or_default() += 1;
-        let words = format!("{} {:?} {}", event.kind, event.record, event.summary);
+        // A second attempt of one change may have another motive: the fact is the same.
+        let kind = if recorded.id.ends_with("-started") { "" } else { event.kind.as_str() };
+        let words = format!("{kind} {:?} {}", event.record, event.summary);
         let known = self.words.entry(recorded.id.clone()).or_insert_with(|| words.clone());
         if *known != words {
             let text = format!("{} is told as \"{known}\" and as \"{words}\"", recorded.id);
             return self.accuse("messages", text);
         }
         if let Some(work) = recorded.id.strip_suffix("-completed")
-            && !self.happened(work, event.record.as_ref(), &event.after)
+            && !self.happened(work, event.record.as_ref(), event.after.as_ref())
         {
             self.accuse("messages", format!("told, and never happened: {}", event.summary));
         }
@@ -371,9 +387,9 @@ impl Court {
         &self,
         work: &str,
         record: Option<&DomainName>,
-        after: &Option<failover::decision::Side>,
+        after: Option<&failover::decision::Side>,
     ) -> bool {
-        let values = after.as_ref().map(|side| side.values.clone()).unwrap_or_default();
+        let values = after.map(|side| side.values.clone()).unwrap_or_default();
         let same = |sets: &Sets| {
             let held: Vec<String> = sets.values().flat_map(|set| set.values.to_strings()).collect();
             held.iter().collect::<BTreeSet<_>>() == values.iter().collect::<BTreeSet<_>>()
@@ -450,11 +466,13 @@ impl Heard {
     }
 
     /// Did a place fail so often in a row that it is down, with a witness seen since?
-    fn is_down(&self, setup: &Setup, target: &TargetId, place: &Place) -> bool {
+    fn is_down(&self, setup: &Setup, target: &TargetId, place: &Place, heard_since: i64) -> bool {
         let vouched =
             |since: i64| setup.policy.witnesses.is_empty() || self.witness_seen.is_some_and(|at| at >= since);
         let fall = setup.check_policy().thresholds.fall;
-        let mut down = self.streaks(setup, target, place).map(|s| s.failures >= fall && vouched(s.since));
+        let mut down = self
+            .streaks(setup, target, place)
+            .map(|s| s.failures >= fall && s.at >= heard_since && vouched(s.since));
         match setup.policy.targets[target].require {
             Require::Any => down.all(|down| down),
             _ => down.any(|down| down),

@@ -42,6 +42,11 @@ impl Disk {
         Disk { mood: self.mood, ..Disk::default() }
     }
 
+    /// Is an event of this id kept already? It is left alone then.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.events.contains(id)
+    }
+
     /// All of it, or nothing.
     pub(crate) fn commit(&mut self, batch: Batch) -> Result<(), String> {
         if self.mood == Mood::Full {
@@ -51,13 +56,13 @@ impl Disk {
         self.records.extend(batch.records.into_iter().map(|row| (row.name.clone(), row)));
         self.changes.extend(batch.changes.into_iter().map(|row| (row.id.clone(), row)));
         for (recorded, channels) in batch.events {
-            self.put_event(recorded, &channels, batch.at);
+            self.put_event(&recorded, &channels, batch.at);
         }
         self.saved = batch.at.or(self.saved);
         if self.mood == Mood::Late { Err("the disk did not answer within 3 s".into()) } else { Ok(()) }
     }
 
-    fn put_event(&mut self, recorded: Recorded, channels: &[ChannelId], at: Option<Timestamp>) {
+    fn put_event(&mut self, recorded: &Recorded, channels: &[ChannelId], at: Option<Timestamp>) {
         if !self.events.insert(recorded.id.clone()) {
             return;
         }
@@ -144,7 +149,7 @@ impl Disk {
         delivery.first_attempt.get_or_insert(ended.attempt.at);
         delivery.last_error.clone_from(&ended.attempt.error);
         for (recorded, channels) in ended.events.clone() {
-            self.put_event(recorded, &channels, Some(ended.attempt.at));
+            self.put_event(&recorded, &channels, Some(ended.attempt.at));
         }
         Ok(())
     }

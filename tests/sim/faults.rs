@@ -68,6 +68,34 @@ impl World {
         }
     }
 
+    pub(crate) fn doom_of(&mut self, agent: usize) -> Option<Doom> {
+        let doom = self.agents[agent].doom.as_mut()?;
+        if doom.skip > 0 {
+            doom.skip -= 1;
+            return None;
+        }
+        self.agents[agent].doom.take()
+    }
+
+    /// Whether the turn ends here.
+    pub(crate) fn befalls(&mut self, agent: usize, doom: Option<Doom>, point: Point) -> bool {
+        let Some(doom) = doom.filter(|doom| doom.point == point) else { return false };
+        self.meet(agent, doom.fate)
+    }
+
+    pub(crate) fn meet(&mut self, agent: usize, fate: Fate) -> bool {
+        match fate {
+            Fate::Freeze { lasts } => {
+                self.freeze(agent, lasts);
+                false
+            }
+            Fate::Crash { down, disk_lost, asked } => {
+                self.crash(agent, down, disk_lost, asked);
+                true
+            }
+        }
+    }
+
     pub(crate) fn end_fault(&mut self, index: usize) {
         match self.plan[index].fault.clone() {
             Fault::Host { places, .. } => {

@@ -152,7 +152,7 @@ impl World {
         &mut self,
         agent: usize,
         lane: usize,
-        delivery: Delivery,
+        delivery: &Delivery,
         begun: i64,
         result: SendResult,
     ) {
@@ -177,7 +177,7 @@ impl World {
             begun,
             ended,
         };
-        let concluded = entry.memory.conclude(&case, &delivery, result);
+        let concluded = entry.memory.conclude(&case, delivery, result);
         let store = if entry.kept { &mut this.disk } else { &mut process.unsaved };
         match store.record_attempt(delivery.id, &concluded) {
             Ok(()) => {

@@ -190,10 +190,13 @@ pub(crate) fn draw(setup: &Setup) -> Vec<Planned> {
 fn draw_host(rng: &mut Rng, setup: &Setup) -> Fault {
     let targets: Vec<_> = setup.policy.targets.values().collect();
     let mut places: Vec<Place> = rng.pick(&targets).places.iter().cloned().collect();
-    if rng.percent(20) {
-        places = targets.iter().flat_map(|t| t.places.iter().cloned()).filter(|_| rng.percent(70)).collect();
-    } else if rng.percent(20) {
-        places.truncate(1);
+    match rng.below(25) {
+        0..=4 => {
+            places =
+                targets.iter().flat_map(|t| t.places.iter().cloned()).filter(|_| rng.percent(70)).collect();
+        }
+        5..=8 => places.truncate(1),
+        _ => {}
     }
     let flaps = rng.percent(35).then(|| rng.range(SECOND / 2, 25 * SECOND));
     Fault::Host { places, silent: rng.percent(50), flaps }

@@ -74,13 +74,7 @@ impl World {
         self.send(Box::new(call));
     }
 
-    pub(crate) fn begin_write(
-        &mut self,
-        agent: usize,
-        provider: &ProviderId,
-        works: Vec<Work>,
-        frozen: bool,
-    ) {
+    pub(crate) fn begin_write(&mut self, agent: usize, provider: &ProviderId, works: &[Work], frozen: bool) {
         let at_once = self.setup.vendors[self.vendor(provider)].names_per_swap;
         let mut rest: VecDeque<Vec<Work>> = works.chunks(at_once).map(<[Work]>::to_vec).collect();
         let chunk = rest.pop_front().unwrap();
@@ -107,9 +101,9 @@ impl World {
         }
         let mut there = self.latency();
         let limit = self.now + self.rng.range(5 * SECOND, 10 * SECOND);
-        let late = |call: &Call| match call.chunk.is_empty() {
-            true => call.refused(Fault::Unavailable("no answer in time".into())),
-            false => call.refused(Fault::Unknown("no answer in time".into())),
+        let late = |call: &Call| {
+            let fault = if call.chunk.is_empty() { Fault::Unavailable } else { Fault::Unknown };
+            call.refused(fault("no answer in time".into()))
         };
         let line = self.line(agent, Link::Vendor(vendor));
         match line {
@@ -228,6 +222,7 @@ impl World {
                     compared,
                     partial,
                     late: call.silent || call.copy,
+                    unseen: mode == Mode::FailsAfter && self.providers[vendor].lag > 0,
                     setup: &self.setup,
                 });
                 self.providers[vendor].put(name, sets.clone(), self.now);
@@ -319,7 +314,7 @@ impl World {
             && let Some(work) = self.court.last_sent(agent, &record)
         {
             let provider = self.setup.policy.records[&record].provider.clone();
-            self.begin_write(agent, &provider, vec![work], false);
+            self.begin_write(agent, &provider, &[work], false);
         }
         self.take(agent, vec![Input::Looked { record, servers }]);
     }
