@@ -216,7 +216,7 @@ impl Mind {
         }
         saved.trackers = self.decision.saved_trackers(now).into_iter().collect();
         saved.records =
-            self.decision.saved_record(&www()).map(|record| (www(), record)).into_iter().collect();
+            self.decision.saved_record(&www(), now).map(|record| (www(), record)).into_iter().collect();
         self.disk = Arc::new(Disk { saved });
         self.writing = sent.or(self.writing.take());
         self.settle();
