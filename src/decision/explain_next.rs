@@ -2,47 +2,15 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use providers::DomainName;
-use serde::{Deserialize, Serialize};
 
 use super::record::Phase;
 use super::select::failback_due_at;
+use super::steps::{NextStep, Steps};
 use super::{
-    Decision, Endpoint, FailbackMode, Hold, Moment, Now, Place, RecordPolicy, Serve, TargetId, Tracker,
-    Verdict, counted, human,
+    Decision, Endpoint, FailbackMode, Hold, Now, Place, RecordPolicy, Serve, TargetId, Tracker, Verdict,
+    counted, human,
 };
-
-/// Something that can happen next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NextStep {
-    /// What, and what would make it.
-    pub text: String,
-    /// When, if a clock brings it about; absent where something else must happen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Timestamp>,
-    /// In how many seconds that is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub in_s: Option<u64>,
-}
-
-/// Steps as they are found.
-pub(super) struct Steps<'a> {
-    pub(super) now: &'a Now,
-    found: Vec<NextStep>,
-}
-
-impl Steps<'_> {
-    pub(super) fn at(&mut self, at: Moment, text: impl FnOnce(&str) -> String) {
-        let left = at.since(self.now.moment);
-        let text = text(&human(left));
-        self.found.push(NextStep { text, at: Some(self.now.wall_of(at)), in_s: Some(left.as_secs()) });
-    }
-
-    fn when(&mut self, text: impl Into<String>) {
-        self.found.push(NextStep { text: text.into(), at: None, in_s: None });
-    }
-}
 
 impl Decision {
     /// What can happen next to a record, soonest first; what no clock tells comes last.
@@ -267,7 +235,7 @@ mod tests {
     use super::*;
 
     fn now(second: i64) -> Now {
-        let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let start: jiff::Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         Now { moment: at(second), wall: start + Duration::from_secs(second.unsigned_abs()) }
     }
 

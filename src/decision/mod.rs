@@ -56,6 +56,7 @@ mod say;
 mod say_change;
 mod select;
 mod sight;
+mod steps;
 mod targets;
 mod time;
 mod troubles;
@@ -70,7 +71,6 @@ pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
 pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
-pub use explain_next::NextStep;
 pub use generation::{Fate, KnownMarker, fate, next_generation};
 pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
@@ -98,6 +98,7 @@ pub use report::{
 pub use require::Require;
 pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
 pub use sight::{Sight, SightChange};
+pub use steps::NextStep;
 pub use targets::{Counted, Targets, counted, human};
 pub use time::{Moment, Now};
 pub use velocity::Turn;

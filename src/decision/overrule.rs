@@ -3,10 +3,10 @@
 use providers::DomainName;
 use serde::{Deserialize, Serialize};
 
-use super::explain_next::Steps;
 use super::overrides::length;
 use super::record::Phase;
 use super::select::failback_due_at;
+use super::steps::Steps;
 use super::{
     Decision, Effect, Event, EventKind, Hold, Moment, Now, Order, Override, OverrideFault, OverrideKey,
     Overrides, Selection, TargetId, Verdict, What, human, say,

@@ -47,7 +47,7 @@ fn every_doubt_is_told_once_at_its_place_and_with_a_remedy() {
         (
             "{tcp: {port: 22}}",
             "{exec: {command: [/bin/x, --password, \"hunter2\"]}}",
-            "5:24: an argument of `ssh` is a secret, and every user of this machine sees it",
+            "5:25: an argument of `ssh` is a secret, and every user of this machine sees it",
         ),
         // Names that nothing refers to.
         (

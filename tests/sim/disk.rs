@@ -97,6 +97,7 @@ impl Disk {
         open.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
         Loaded {
             saved: self.saved,
+            overrides: Vec::new(),
             trackers: self
                 .trackers
                 .iter()
