@@ -155,7 +155,7 @@ impl World {
                 .flat_map(|t| t.places.iter())
                 .map(|place| (place.clone(), Host::default()))
                 .collect(),
-            court: Court::new(&setup),
+            court: Court::new(),
             plan,
             sabotage,
             setup,
