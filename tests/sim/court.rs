@@ -291,7 +291,13 @@ impl Court {
             let gap = write.decided - before.decided;
             let forgot =
                 self.amnesia.iter().any(|(agent, at)| *agent == write.agent && *at >= before.decided);
-            if gap < crate::cast::seconds(record.hold_down) && !forgot && before.agent == write.agent {
+            // A second attempt of one change, of which the first was believed lost, is no other change.
+            let again = before.work == write.work.id;
+            if gap < crate::cast::seconds(record.hold_down)
+                && !forgot
+                && !again
+                && before.agent == write.agent
+            {
                 let text = format!(
                     "{name} was changed twice within {} ms (hold_down {:?}): {} and {}",
                     gap / 1000,
@@ -325,13 +331,12 @@ impl Court {
         }
     }
 
-    /// Was the record edited while a write of it waited for its proof?
+    /// Was the record edited, or an old picture of it shown, while a write of it waited for its proof?
     pub(crate) fn edited_unproved(&self, record: &DomainName) -> bool {
         let soon = |edit: i64| {
             self.applied.iter().any(|a| a.record == *record && a.at <= edit && edit < a.at + 60 * SECOND)
         };
-        let stale = self.stale.contains_key(record);
-        self.edits.iter().any(|(name, at, _)| name == record && (stale || soon(*at)))
+        self.stale.contains_key(record) || self.edits.iter().any(|(name, at, _)| name == record && soon(*at))
     }
 
     pub(crate) fn said(&mut self, agent: usize, at: i64, events: &Told) {
