@@ -9,7 +9,7 @@ use failover::{agent::Told, decision::Require};
 use providers::{DomainName, RecordType};
 
 use crate::cast::{FOREIGN, SECOND, Sets, Setup, sets_of};
-use crate::provider::{bystander, snapshot_of};
+use crate::provider::{bystander, snapshot_of, words};
 use crate::wire::Zone;
 
 /// Which promise was broken, and how.
@@ -287,6 +287,7 @@ impl Court {
             self.applied.iter().rev().find(|a| a.record == *name && a.decided <= write.decided && !a.late);
         if let Some(before) = before
             && !write.late
+            && !self.stale.contains_key(name)
         {
             let gap = write.decided - before.decided;
             let forgot =
@@ -315,7 +316,7 @@ impl Court {
             work: write.work.id.clone(),
             decided: write.decided,
             after: write.after.clone(),
-            late: write.late || self.stale.contains_key(name),
+            late: write.late,
         });
     }
 
@@ -491,13 +492,4 @@ pub(crate) fn strangers(setup: &Setup, name: &DomainName, sets: &Sets) -> Vec<Pl
                 && place.address().is_some_and(|address| record.adopt.contains(&address)))
     };
     Place::published(&snapshot_of(name, sets.clone())).into_iter().filter(|place| !ours(place)).collect()
-}
-
-pub(crate) fn words(sets: &Sets) -> String {
-    if sets.is_empty() {
-        return "nothing".into();
-    }
-    let values: Vec<String> = sets.values().flat_map(|set| set.values.to_strings()).collect();
-    let ttl = sets.values().map(|set| set.ttl.to_string()).max().unwrap_or_default();
-    format!("{} ({ttl})", values.join(", "))
 }

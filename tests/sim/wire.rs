@@ -212,7 +212,7 @@ impl World {
                     self,
                     "{} holds {} for {name}",
                     self.setup.vendors[vendor].id,
-                    crate::court::words(sets)
+                    crate::provider::words(sets)
                 );
                 self.court.applied(&crate::court::Applying {
                     at: self.now,

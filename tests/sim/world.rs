@@ -321,7 +321,7 @@ impl World {
                 r.hold_down,
                 r.create,
                 r.adopt,
-                crate::court::words(&self.setup.initial[&r.name])
+                crate::provider::words(&self.setup.initial[&r.name])
             )
         }));
         for planned in &self.plan {
