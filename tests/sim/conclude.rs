@@ -13,8 +13,8 @@ use providers::RecordType;
 
 use crate::agent::{faces, wall_at};
 use crate::cast::{SECOND, Sets, sets_of};
-use crate::court::{strangers, words};
-use crate::provider::snapshot_of;
+use crate::court::strangers;
+use crate::provider::{snapshot_of, words};
 use crate::world::{World, note};
 
 /// How often it is looked whether everything is at rest, and how often in a row it must be. Not in step with anything that
@@ -47,7 +47,7 @@ impl World {
             let wrong = self.what_is_wrong(self.now > deadline);
             looks = if wrong.is_none() { looks + 1 } else { 0 };
             if let Some(wrong) = wrong
-                && self.now > deadline
+                && self.now > deadline + 20 * SECOND
             {
                 let seconds = self.setup.converges_within() / SECOND;
                 self.court.accuse("converged", format!("{wrong}, {seconds} s after the last fault"));

@@ -1,5 +1,5 @@
-//! The court: what must never happen, each with its name. It believes nobody: what was written is what the provider held,
-//! what an agent could know is what it was handed, what was told is what arrived.
+//! The court: what must never happen, each by its name. It believes nobody: only what providers held, agents were handed and
+//! chats received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use failover::{agent::Told, decision::Require};
 use providers::{DomainName, RecordType};
 
 use crate::cast::{FOREIGN, SECOND, Sets, Setup, sets_of};
-use crate::provider::{bystander, snapshot_of};
+use crate::provider::{bystander, snapshot_of, words};
 use crate::wire::Zone;
 
 /// Which promise was broken, and how.
@@ -56,8 +56,6 @@ pub(crate) struct Applying<'a> {
     pub(crate) partial: bool,
     /// The agent no longer waited for it, or it is the second copy.
     pub(crate) late: bool,
-    /// Readers do not show it yet: whoever lost the answer cannot know that it happened.
-    pub(crate) unseen: bool,
     pub(crate) setup: &'a Setup,
 }
 
@@ -98,6 +96,8 @@ pub(crate) struct Court {
     /// When an agent forgot something that it should have kept, or could not know how old it was.
     amnesia: Vec<(usize, i64)>,
     stepped: BTreeSet<usize>,
+    /// Records of which an old picture was shown: with what each held at the start.
+    pub(crate) stale: BTreeMap<DomainName, Sets>,
     /// Agent, channel, event: kept in a file that outlives the process, or in its memory.
     owed: BTreeMap<(usize, String, String), bool>,
     arrived: BTreeMap<(usize, String, String), u32>,
@@ -108,7 +108,7 @@ pub(crate) struct Court {
 }
 
 impl Court {
-    pub(crate) fn new(_setup: &Setup) -> Court {
+    pub(crate) fn new() -> Court {
         Court {
             violation: None,
             applied: Vec::new(),
@@ -118,6 +118,7 @@ impl Court {
             said: Vec::new(),
             amnesia: Vec::new(),
             stepped: BTreeSet::new(),
+            stale: BTreeMap::new(),
             owed: BTreeMap::new(),
             arrived: BTreeMap::new(),
             words: BTreeMap::new(),
@@ -134,8 +135,6 @@ impl Court {
     pub(crate) fn effective(&self) -> u64 {
         self.applied.len().try_into().unwrap()
     }
-
-    // What agents go through.
 
     pub(crate) fn born(&mut self, agent: usize, at: i64) {
         // Ages of what was kept are told by the wall clock.
@@ -230,7 +229,7 @@ impl Court {
                 let text = format!("{place} is added to {}, and its last probe did not pass", record.name);
                 accusation = Some(("never_to_down", text));
             }
-            let down = heard.is_down(setup, owner, &place, now - stale);
+            let down = heard.is_down(setup, owner, &place, now - stale + 2 * SECOND);
             let another_up = || {
                 let mut others = record.targets().filter(|other| *other != owner);
                 others.find(|o| {
@@ -255,8 +254,6 @@ impl Court {
     pub(crate) fn last_sent(&self, agent: usize, record: &DomainName) -> Option<Work> {
         self.last_sent.get(&(agent, record.clone())).cloned()
     }
-
-    // What happens at providers.
 
     pub(crate) fn edited(&mut self, record: &DomainName, at: i64, sets: &Sets) {
         self.edits.push((record.clone(), at, sets.clone()));
@@ -290,11 +287,18 @@ impl Court {
             self.applied.iter().rev().find(|a| a.record == *name && a.decided <= write.decided && !a.late);
         if let Some(before) = before
             && !write.late
+            && !self.stale.contains_key(name)
         {
             let gap = write.decided - before.decided;
             let forgot =
                 self.amnesia.iter().any(|(agent, at)| *agent == write.agent && *at >= before.decided);
-            if gap < crate::cast::seconds(record.hold_down) && !forgot && before.agent == write.agent {
+            // A second attempt of one change, of which the first was believed lost, is no other change.
+            let again = before.work == write.work.id;
+            if gap < crate::cast::seconds(record.hold_down)
+                && !forgot
+                && !again
+                && before.agent == write.agent
+            {
                 let text = format!(
                     "{name} was changed twice within {} ms (hold_down {:?}): {} and {}",
                     gap / 1000,
@@ -312,7 +316,7 @@ impl Court {
             work: write.work.id.clone(),
             decided: write.decided,
             after: write.after.clone(),
-            late: write.late || write.unseen,
+            late: write.late,
         });
     }
 
@@ -328,15 +332,13 @@ impl Court {
         }
     }
 
-    /// Was the record edited while a write of it waited for its proof?
+    /// Was the record edited, or an old picture of it shown, while a write of it waited for its proof?
     pub(crate) fn edited_unproved(&self, record: &DomainName) -> bool {
         let soon = |edit: i64| {
             self.applied.iter().any(|a| a.record == *record && a.at <= edit && edit < a.at + 60 * SECOND)
         };
-        self.edits.iter().any(|(name, at, _)| name == record && soon(*at))
+        self.stale.contains_key(record) || self.edits.iter().any(|(name, at, _)| name == record && soon(*at))
     }
-
-    // What is told.
 
     pub(crate) fn said(&mut self, agent: usize, at: i64, events: &Told) {
         for (recorded, _) in events {
@@ -396,6 +398,7 @@ impl Court {
         };
         self.applied.iter().any(|a| a.work == work || (Some(&a.record) == record && same(&a.after)))
             || self.edits.iter().any(|(name, _, sets)| Some(name) == record && same(sets))
+            || record.and_then(|record| self.stale.get(record)).is_some_and(same)
     }
 
     /// Once every chat works again and every lane is empty.
@@ -489,13 +492,4 @@ pub(crate) fn strangers(setup: &Setup, name: &DomainName, sets: &Sets) -> Vec<Pl
                 && place.address().is_some_and(|address| record.adopt.contains(&address)))
     };
     Place::published(&snapshot_of(name, sets.clone())).into_iter().filter(|place| !ours(place)).collect()
-}
-
-pub(crate) fn words(sets: &Sets) -> String {
-    if sets.is_empty() {
-        return "nothing".into();
-    }
-    let values: Vec<String> = sets.values().flat_map(|set| set.values.to_strings()).collect();
-    let ttl = sets.values().map(|set| set.ttl.to_string()).max().unwrap_or_default();
-    format!("{} ({ttl})", values.join(", "))
 }

@@ -155,7 +155,7 @@ impl World {
                 held.into_iter().map(|(kind, set)| (kind, longer(set))).collect()
             }
         };
-        note!(self, "a person makes {record} {}", crate::court::words(&sets));
+        note!(self, "a person makes {record} {}", crate::provider::words(&sets));
         self.court.edited(record, self.now, &sets);
         self.providers[vendor].put(record, sets, self.now);
     }

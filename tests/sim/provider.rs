@@ -147,3 +147,12 @@ pub(crate) fn snapshot_of(name: &DomainName, sets: Sets) -> Snapshot {
 pub(crate) fn bystander() -> DomainName {
     BYSTANDER.parse().unwrap()
 }
+
+pub(crate) fn words(sets: &Sets) -> String {
+    if sets.is_empty() {
+        return "nothing".into();
+    }
+    let values: Vec<String> = sets.values().flat_map(|set| set.values.to_strings()).collect();
+    let ttl = sets.values().map(|set| set.ttl.to_string()).max().unwrap_or_default();
+    format!("{} ({ttl})", values.join(", "))
+}

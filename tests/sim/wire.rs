@@ -174,6 +174,8 @@ impl World {
             let provider = &self.providers[call.vendor];
             let snapshots = call.names.iter().map(|name| provider.read(name, self.now)).collect();
             if provider.lag > 0 {
+                let initial = |name: &DomainName| (name.clone(), self.setup.initial[name].clone());
+                self.court.stale.extend(call.names.iter().map(initial));
                 self.count("stale reads");
             }
             return self.answer(call, Answer::Read(Ok(snapshots)));
@@ -210,7 +212,7 @@ impl World {
                     self,
                     "{} holds {} for {name}",
                     self.setup.vendors[vendor].id,
-                    crate::court::words(sets)
+                    crate::provider::words(sets)
                 );
                 self.court.applied(&crate::court::Applying {
                     at: self.now,
@@ -222,7 +224,6 @@ impl World {
                     compared,
                     partial,
                     late: call.silent || call.copy,
-                    unseen: mode == Mode::FailsAfter && self.providers[vendor].lag > 0,
                     setup: &self.setup,
                 });
                 self.providers[vendor].put(name, sets.clone(), self.now);

@@ -155,7 +155,7 @@ impl World {
                 .flat_map(|t| t.places.iter())
                 .map(|place| (place.clone(), Host::default()))
                 .collect(),
-            court: Court::new(&setup),
+            court: Court::new(),
             plan,
             sabotage,
             setup,
@@ -321,7 +321,7 @@ impl World {
                 r.hold_down,
                 r.create,
                 r.adopt,
-                crate::court::words(&self.setup.initial[&r.name])
+                crate::provider::words(&self.setup.initial[&r.name])
             )
         }));
         for planned in &self.plan {
