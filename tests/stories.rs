@@ -417,9 +417,7 @@ fn is_step(line: &str) -> bool {
 }
 
 fn decision(policy: &Policy, saved: Saved, now: &Now) -> Decision {
-    let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
-    let faces = BTreeMap::from([("zone".into(), face)]);
-    Decision::new(policy.clone(), faces, Options::default(), saved, now)
+    Decision::new(policy.clone(), faces(), Options::default(), saved, now)
 }
 
 /// Plays one file and gives it back with what really followed.

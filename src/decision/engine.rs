@@ -40,10 +40,10 @@ pub struct SavedRecord {
     pub incident: Option<String>,
     /// What was said and must not be said twice.
     pub said: BTreeMap<String, String>,
-    /// The last marker that was followed.
-    pub marker: Option<super::KnownMarker>,
     /// What its changes add up to.
     pub penalty: Option<super::KeptPenalty>,
+    /// The last marker that was followed.
+    pub marker: Option<super::KnownMarker>,
 }
 
 /// How the decision is used.
