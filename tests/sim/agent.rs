@@ -170,7 +170,10 @@ impl World {
         self.tell(agent, Event::new(EventKind::AgentStarted, now.wall, "watching"));
         let first = self.process(agent).decision.start(&now);
         self.play(agent, first);
-        self.set_alarm(agent);
+        // The first turn may be the last.
+        if self.agents[agent].process.is_some() {
+            self.set_alarm(agent);
+        }
     }
 
     pub(crate) fn crash(&mut self, agent: usize, down: i64, disk_lost: bool, asked: bool) {
