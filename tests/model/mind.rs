@@ -14,7 +14,7 @@ use failover::decision::{
 use providers::{DomainName, Fault, Snapshot, Ttl};
 
 /// The shortest time between two changes, in steps of the clock.
-pub(crate) const HOLD_DOWN_STEPS: i64 = 2;
+pub(crate) const HOLD_DOWN_STEPS: i64 = 1;
 /// One step of the clock.
 pub(crate) const STEP: Duration = Duration::from_secs(10);
 
