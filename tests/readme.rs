@@ -61,7 +61,16 @@ fn command(line: &str) -> Option<Vec<String>> {
         [minute, _, _, _, _, _, "failover", ..] if *minute == "*" || minute.parse::<u8>().is_ok() => 7,
         _ => return None,
     };
-    Some(words[at..].iter().map(ToString::to_string).collect())
+    Some(quoted(&words[at..].join(" ")))
+}
+
+/// Words as a shell divides them: what is between quotes is one.
+fn quoted(line: &str) -> Vec<String> {
+    let split = |(number, part): (usize, &str)| match number % 2 {
+        0 => part.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>(),
+        _ => vec![part.to_owned()],
+    };
+    line.split(['"', '\'']).enumerate().flat_map(split).collect()
 }
 
 #[test]
