@@ -102,6 +102,7 @@ records:
     targets: [alpha, beta]
     failback: {{mode: auto, after: 1s}}
     hold_down: {HOLD_DOWN}s
+    flapping: {{suppress: 1000000}}
     coordination: {self.mode}
 """)
 
