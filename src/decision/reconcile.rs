@@ -141,13 +141,16 @@ impl Decision {
         }
         let state = self.records.get(name).expect("the caller has found the record");
         let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
+        // Another write of ours may still arrive: it counts for everything but a further attempt of the same.
+        let doubted =
+            state.doubt.as_ref().filter(|doubt| doubt.swap.after != after).map(|doubt| doubt.decided);
         let bench = Bench {
             now: now.moment,
             policy: &self.policy,
             record: &record,
             targets: &self.targets,
             sight: &self.sight,
-            last_change: self.held_since(name),
+            last_change: self.held_since(name).max(doubted),
             penalty: state.penalty,
             turn: self.turn(now.moment, name),
             atomic_name: self.faces.get(&record.provider).is_some_and(|face| face.atomic_name),
@@ -162,7 +165,10 @@ impl Decision {
                 let state = self.state(name);
                 state.conflicts = 0;
                 state.write_faults = 0;
-                self.drop_doubt(name, out);
+                // What may still arrive counts for as long as it would if it had.
+                if state.doubt.as_ref().is_some_and(|doubt| now.moment >= doubt.decided + record.hold_down) {
+                    self.drop_doubt(name, out);
+                }
                 self.enter_sync(name, out);
             }
             Judgement::Refused { refusal, .. } => self.refuse(now, name, &wish, refusal, out),
