@@ -298,7 +298,7 @@ impl Decision {
     fn review_waiting(&mut self, now: &Now, target: &TargetId, out: &mut Vec<Effect>) {
         let waits = |name: &&DomainName| {
             let hold = self.records.get(*name).and_then(|state| state.hold.as_ref());
-            matches!(hold, Some(Hold::Verifying { .. } | Hold::Recovering { .. }))
+            matches!(hold, Some(Hold::Verifying { .. } | Hold::Recovering { .. } | Hold::Remembered { .. }))
         };
         let waiting: Vec<DomainName> =
             self.by_target.get(target).into_iter().flatten().filter(waits).cloned().collect();

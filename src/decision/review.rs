@@ -118,7 +118,11 @@ impl Decision {
         state.wish = None;
         state.refusal = None;
         let verify = match &hold {
-            Hold::Verifying { target } if state.hold.as_ref() != Some(&hold) => Some(target.clone()),
+            Hold::Verifying { target } | Hold::Remembered { target }
+                if state.hold.as_ref() != Some(&hold) =>
+            {
+                Some(target.clone())
+            }
             _ => None,
         };
         state.hold = Some(hold);
