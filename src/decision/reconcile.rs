@@ -96,7 +96,7 @@ impl Decision {
         let better = better && !self.is_ordered_away(now.moment, name, &found.targets);
         let all_up = found.targets.iter().all(|target| self.verdict(target) == Verdict::Up);
         let wanted = match self.selection(now.moment, name) {
-            Selection::Serve(wish) => snapshot.holds(&self.stored_form(&record, &wish)),
+            Selection::Serve(wish) => self.holds(name, &self.stored_form(&record, &wish)),
             Selection::Hold(_) => false,
         };
         let accepted = ours && !found.targets.is_empty() && (wanted || (better && all_up));
@@ -155,8 +155,16 @@ impl Decision {
             turn: self.turn(now.moment, name),
             atomic_name: self.faces.get(&record.provider).is_some_and(|face| face.atomic_name),
         };
-        let judgement = self.under_marker(now, &record, &wish.targets, judge(&bench, &wish, snapshot, after));
+        let as_asked = snapshot.holds(&after);
+        let judgement = match judge(&bench, &wish, snapshot, after.clone()) {
+            _ if self.holds(name, &after) => Judgement::InSync,
+            judgement => self.under_marker(now, &record, &wish.targets, judgement),
+        };
         let state = self.state(name);
+        // It can store what it is asked for.
+        if as_asked && state.own_ttl.take().is_some() {
+            out.push(Effect::KeepRecord(name.clone()));
+        }
         state.hold = None;
         state.wish = Some(wish.clone());
         self.tell_of_all_down(now, name, out);
