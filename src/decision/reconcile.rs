@@ -96,7 +96,7 @@ impl Decision {
         let better = better && !self.is_ordered_away(now.moment, name, &found.targets);
         let all_up = found.targets.iter().all(|target| self.verdict(target) == Verdict::Up);
         let wanted = match self.selection(now.moment, name) {
-            Selection::Serve(wish) => snapshot.holds(&self.stored_form(&record, &wish)),
+            Selection::Serve(wish) => self.holds(name, &self.stored_form(&record, &wish)),
             Selection::Hold(_) => false,
         };
         let accepted = ours && !found.targets.is_empty() && (wanted || (better && all_up));
@@ -141,19 +141,30 @@ impl Decision {
         }
         let state = self.records.get(name).expect("the caller has found the record");
         let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
+        // Another write of ours may still arrive: it counts for everything but a further attempt of the same.
+        let doubted =
+            state.doubt.as_ref().filter(|doubt| doubt.swap.after != after).map(|doubt| doubt.decided);
         let bench = Bench {
             now: now.moment,
             policy: &self.policy,
             record: &record,
             targets: &self.targets,
             sight: &self.sight,
-            last_change: self.held_since(name),
+            last_change: self.held_since(name).max(doubted),
             penalty: state.penalty,
             turn: self.turn(now.moment, name),
             atomic_name: self.faces.get(&record.provider).is_some_and(|face| face.atomic_name),
         };
-        let judgement = self.under_marker(now, &record, &wish.targets, judge(&bench, &wish, snapshot, after));
+        let as_asked = snapshot.holds(&after);
+        let judgement = match judge(&bench, &wish, snapshot, after.clone()) {
+            _ if self.holds(name, &after) => Judgement::InSync,
+            judgement => self.under_marker(now, &record, &wish.targets, judgement),
+        };
         let state = self.state(name);
+        // It can store what it is asked for.
+        if as_asked && state.own_ttl.take().is_some() {
+            out.push(Effect::KeepRecord(name.clone()));
+        }
         state.hold = None;
         state.wish = Some(wish.clone());
         self.tell_of_all_down(now, name, out);
@@ -162,7 +173,10 @@ impl Decision {
                 let state = self.state(name);
                 state.conflicts = 0;
                 state.write_faults = 0;
-                self.drop_doubt(name, out);
+                // What may still arrive counts for as long as it would if it had.
+                if state.doubt.as_ref().is_some_and(|doubt| now.moment >= doubt.decided + record.hold_down) {
+                    self.drop_doubt(name, out);
+                }
                 self.enter_sync(name, out);
             }
             Judgement::Refused { refusal, .. } => self.refuse(now, name, &wish, refusal, out),
