@@ -89,6 +89,41 @@ fn every_refusal_is_told_once_with_its_guard_and_what_can_be_done() {
 }
 
 #[test]
+fn the_words_of_a_turn_count_those_before_it() {
+    let word = |ahead, used| {
+        let turn = Turn { at: at(30), allowed: 2, used, ahead };
+        let (policy, record) = (policy(), record());
+        let wish = Wish {
+            answer: Answer::of(&[B4.parse().unwrap()]).unwrap(),
+            targets: vec!["b".into()],
+            motive: Motive::Failover,
+        };
+        let bench = Bench {
+            now: at(10),
+            policy: &policy,
+            record: &record,
+            targets: &fixture::probed(&policy, &[(9, B4, Some(true))]),
+            sight: &Sight::default(),
+            last_change: None,
+            penalty: None,
+            turn: Some(turn),
+            atomic_name: true,
+        };
+        match judge(&bench, &wish, &holding(&[A4]), wish.answer.sets(record.ttl)) {
+            Judgement::Refused { refusal, .. } => refusal.text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(word(0, 2).ends_with("2 were changed within the last one, and it is the next"), "{}", word(0, 2));
+    assert!(
+        word(1, 1).ends_with("1 was changed within the last one, and 1 comes before it"),
+        "{}",
+        word(1, 1)
+    );
+    assert!(word(7, 2).ends_with("and 7 come before it"), "{}", word(7, 2));
+}
+
+#[test]
 fn the_words_of_a_suppressed_record_say_until_when_and_what_lets_go() {
     let saved = kept(|kept| kept.penalty = Some(KeptPenalty { value: 5000, at: now(0).wall }));
     let told = withheld(decision(policy(), saved, true), &[A4, A6]);

@@ -470,4 +470,67 @@ mod tests {
         assert_eq!(serves(chosen(unknown, "a", &[A4, A6], 2)).0, [A4, A6]);
         assert_eq!(serves(chosen(unknown, "a", &[A4], 2)).0, [A4]);
     }
+
+    /// An operator who looks why a record does not move is told whom it waits for.
+    #[test]
+    fn a_hold_names_whom_it_waits_for() {
+        let target = || "db-7".into();
+        let waiting_for = vec!["a".into(), "db-7".into()];
+        let paused = Hold::Paused { by: "alice".into(), reason: "new kernel".into() };
+        for (hold, words) in [
+            (Hold::Settling { waiting_for }, "a, db-7"),
+            (Hold::AwaitingWitness { target: target() }, "db-7 fails"),
+            (Hold::Verifying { target: target() }, "db-7 must first pass"),
+            (Hold::Recovering { target: target() }, "db-7 passes"),
+            (Hold::Remembered { target: target() }, "db-7 was down"),
+            (Hold::Pinned { target: target() }, "pinned to db-7"),
+            (Hold::Drained { target: target() }, "only db-7"),
+            (paused, "alice: new kernel"),
+        ] {
+            assert!(hold.text().contains(words), "{}", hold.text());
+        }
+    }
+
+    #[test]
+    fn one_failure_of_what_serves_is_no_trouble_yet() {
+        let mut patient = policy();
+        for target in patient.targets.values_mut() {
+            target.checks.values_mut().for_each(|check| check.thresholds.fall = 3);
+        }
+        let targets = probed(
+            &patient,
+            &[(1, A4, Some(true)), (1, A6, Some(true)), (1, B4, Some(true)), (2, A4, Some(false))],
+        );
+        let (policy, targets, sight, overrides) = (&patient, &targets, &Sight::default(), Overrides::NONE);
+        let view =
+            View { now: at(3), policy, targets, sight, settles_until: at(0), overrides, one_shot: false };
+        let places = places(&[A4, A6]);
+        let current = Current { targets: &["a".into()], places: &places, failback_asked: false };
+        assert_eq!(serves(select(&view, &record(), current)), (vec![A4.into(), A6.into()], Motive::Stay));
+    }
+
+    #[test]
+    fn it_waits_for_those_who_may_still_answer_and_no_longer() {
+        let held = |probes, one_shot, now| {
+            let (policy, sight, overrides) = (&policy(), &Sight::default(), Overrides::NONE);
+            let targets = &probed(policy, probes);
+            let view =
+                View { now: at(now), policy, targets, sight, settles_until: at(5), overrides, one_shot };
+            let places = places(&[A4]);
+            select(
+                &view,
+                &record(),
+                Current { targets: &["a".into()], places: &places, failback_asked: false },
+            )
+        };
+        let settling = |waits: &[&str]| {
+            Selection::Hold(Hold::Settling { waiting_for: waits.iter().map(|id| (*id).into()).collect() })
+        };
+        let no_route: Probes<'_> = &[(1, A4, None), (1, A6, None), (1, B4, None)];
+        assert_eq!(held(&[], false, 4), settling(&["a", "b"]));
+        assert_eq!(held(&[], false, 5), Selection::Hold(Hold::NoneUp), "the grace is over");
+        assert_eq!(held(no_route, false, 4), settling(&["a", "b"]), "who goes on asks again");
+        assert_eq!(held(&[], true, 4), settling(&["a", "b"]), "one look is not done yet");
+        assert_eq!(held(no_route, true, 4), Selection::Hold(Hold::NoneUp), "another look would tell no more");
+    }
 }
