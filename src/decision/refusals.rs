@@ -85,6 +85,8 @@ fn every_refusal_is_told_once_with_its_guard_and_what_can_be_done() {
         assert_eq!((event.guard.as_deref(), event.severity), (Some(guard.as_str()), severity));
         assert!(event.remedy.is_some() || guard == Guard::HoldDown, "{event:?}");
         assert!(event.next.is_some(), "{event:?}");
+        let of_one = !matches!(guard, Guard::Foreign | Guard::Velocity);
+        assert_eq!(event.since.is_some(), of_one, "since when a change is due: {event:?}");
     }
 }
 
