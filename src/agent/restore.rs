@@ -68,6 +68,8 @@ fn work_of(row: ChangeRow, now: &Now) -> Work {
         targets: row.targets,
         motive,
         decided: now.moment_of(row.started),
+        // It was sent, or never will be.
+        send_by: now.moment_of(row.started),
         completed: row.completed_event.event,
     }
 }

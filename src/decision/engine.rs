@@ -194,6 +194,9 @@ impl Decision {
             Input::Written { record, result } if self.records.contains_key(&record) => {
                 self.on_written(now, &record, result, &mut out);
             }
+            Input::Unsent { record } if self.records.contains_key(&record) => {
+                self.on_unsent(&record, &mut out);
+            }
             Input::LookDue { record } if self.records.contains_key(&record) => {
                 out.push(Effect::Look(record.clone()));
                 // A refused wish is looked at again with each reading: somebody may have put the record right.
@@ -221,6 +224,7 @@ impl Decision {
             // A record that was configured when this was asked for, and no longer is.
             Input::Read { .. }
             | Input::Written { .. }
+            | Input::Unsent { .. }
             | Input::LookDue { .. }
             | Input::Looked { .. }
             | Input::Propagated { .. }

@@ -187,11 +187,6 @@ impl File {
 
 #[cfg(test)]
 impl Store {
-    /// A state in memory that keeps less.
-    pub(super) fn in_memory_with(bounds: Bounds) -> Store {
-        Store::around(IN_MEMORY.into(), File::Open(schema::open_in_memory().expect("memory")), bounds)
-    }
-
     /// Every call waits until this is dropped.
     pub(super) fn in_use(&self) -> impl Sized + '_ {
         self.inner.file.lock().expect("no call has panicked")

@@ -43,7 +43,7 @@ pub(super) fn tracker(failures: u32, last: Timestamp) -> SavedTracker {
 
 fn change(id: &str, state: ChangeState, started: Timestamp) -> ChangeRow {
     let set = providers::RecordSet::new(
-        providers::Ttl(60),
+        Ttl(60),
         providers::Values::A(providers::NonEmpty::one("198.51.100.5".parse().unwrap())),
     );
     ChangeRow {
