@@ -326,12 +326,8 @@ impl Decision {
         let records = self.by_target.get(&failing.target).into_iter().flatten();
         let fellows: BTreeSet<&TargetId> = records.flat_map(|name| self.record(name).targets()).collect();
         for target in fellows {
-            out.extend(
-                self.targets
-                    .endpoints(target)
-                    .filter(|(endpoint, _)| *endpoint != failing)
-                    .map(|(endpoint, _)| Effect::Probe(endpoint.clone())),
-            );
+            let endpoints = self.targets.endpoints(target).map(|(endpoint, _)| endpoint);
+            out.extend(endpoints.filter(|one| *one != failing).cloned().map(Effect::Probe));
         }
     }
 
