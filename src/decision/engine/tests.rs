@@ -283,3 +283,20 @@ fn a_witness_that_was_seen_between_two_failures_lets_the_record_go() {
     assert_eq!(decision.verdict(&"a".into()), Verdict::Down);
     assert_eq!(hold(&decision), Some(&Hold::Settling { waiting_for: vec!["b".into()] }));
 }
+
+#[test]
+fn whoever_must_prove_itself_is_probed_at_once_and_not_again_and_again() {
+    let mut patient = policy();
+    for target in patient.targets.values_mut() {
+        target.checks.values_mut().for_each(|check| check.thresholds.fall = 2);
+    }
+    let mut decision = well(patient);
+    for (second, address) in [(2, A4), (2, A6), (3, A4)] {
+        let _ = probe(&mut decision, second, address, false);
+    }
+    let out = probe(&mut decision, 3, A6, false);
+    assert_eq!(hold(&decision), Some(&Hold::Verifying { target: "b".into() }));
+    assert_eq!(probed(&out), [B4]);
+    let out = decision.handle(&now(4), Input::Tick);
+    assert_eq!((hold(&decision), probed(&out)), (Some(&Hold::Verifying { target: "b".into() }), vec![]));
+}
