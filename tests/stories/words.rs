@@ -35,7 +35,8 @@ fn of_standing(decision: &Decision, now: &Now, name: &DomainName) -> String {
     let (record, mut out) = (&why.record, String::new());
     let rest = if decision.is_quiescent() { ", at rest" } else { "" };
     let status = serde_json::to_value(record.status).expect("a word");
-    let _ = writeln!(out, "  = {}{rest}: {}", status.as_str().expect("a word"), record.reason);
+    let (status, changes) = (status.as_str().expect("a word"), record.changes_made);
+    let _ = writeln!(out, "  = {status}{rest}, changed {changes} times: {}", record.reason);
     for (name, part) in [("next", &record.next), ("remedy", &record.remedy)] {
         if let Some(part) = part {
             let _ = writeln!(out, "    {name}: {part}");

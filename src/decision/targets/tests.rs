@@ -75,6 +75,7 @@ fn durations_as_a_person_says_them() {
         (200_000, "3 min 20 s"),
         (7_500_000, "2 h 5 min"),
         (7_200_000, "2 h"),
+        (7_260_000, "2 h 1 min"),
     ] {
         assert_eq!(human(Duration::from_millis(millis)), words);
     }
@@ -114,4 +115,18 @@ fn a_check_that_passes_beside_one_that_does_not_is_no_way_up() {
     let mut targets = probed(&policy, &[(1, B4, Some(true)), (2, B4, Some(true)), (3, B4, Some(true))]);
     targets.count(&observation("ssh", B4, (4, 4), Some(false)), &policy, Duration::ZERO);
     assert!(!targets.is_rising(&"b".into()));
+}
+
+/// When a one-shot run may stop asking.
+#[test]
+fn more_probes_will_not_tell_of_what_answered_without_a_verdict() {
+    let mut policy = policy();
+    for target in policy.targets.values_mut() {
+        target.checks.values_mut().for_each(|check| check.thresholds.fall = 3);
+    }
+    let done = |probes: &[(i64, &str, Option<bool>)]| probed(&policy, probes).is_inscrutable(&"b".into());
+    assert!(!done(&[]), "not asked yet");
+    assert!(!done(&[(1, B4, Some(false))]), "the second and third failure would make it Down");
+    assert!(done(&[(1, B4, None)]), "no route from here");
+    assert!(done(&[(1, B4, Some(true)), (2, B4, Some(false))]), "it is Up");
 }
