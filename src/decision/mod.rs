@@ -26,6 +26,8 @@ mod explain_guards;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod ordered;
 

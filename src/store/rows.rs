@@ -26,6 +26,9 @@ pub struct Batch {
     pub overrides: Vec<(OverrideKey, Option<OverrideRow>)>,
     /// Events that happened, each with the channels that must hear of it. An id that is known already is left alone.
     pub events: Vec<(Recorded, Vec<ChannelId>)>,
+    /// Deliveries that were made from memory, as they stand. What is kept of the same event and channel and still waits
+    /// is replaced; their numbers here are not those of the file.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// What is kept of a record.

@@ -158,7 +158,7 @@ async fn a_state_that_makes_no_sense_is_damaged() {
 
 #[tokio::test]
 async fn what_is_old_or_too_much_is_forgotten_but_not_what_waits() {
-    let store = Store::in_memory_with(Bounds { pending: 10, rows: 3, latency: 10 });
+    let store = Store::in_memory_with(Bounds { pending: 10, rows: 3, latency: 10 }).unwrap();
     store.commit(tell(&["waits"], &["chat"])).await.unwrap();
     store.commit(tell(&["b", "c", "d", "e"], &[])).await.unwrap();
     let ids = |events: Vec<Recorded>| events.into_iter().map(|e| e.id).collect::<Vec<_>>();
