@@ -103,7 +103,7 @@ async fn a_state_that_may_only_be_read_is_trouble_from_the_start() {
     stage.check();
 }
 
-/// bad day: state: the disk is full and the chat dead, the disk is freed, the process killed | what waited is told once by the next start
+/// bad day: state: full, the chat dead; freed, then the process killed | what waited is told once, by the next start
 #[tokio::test(start_paused = true)]
 async fn what_waits_in_memory_comes_into_the_file_as_soon_as_that_can_be_written() {
     for dead in [Mood::Fails, Mood::Hangs] {
