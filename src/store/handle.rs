@@ -187,6 +187,11 @@ impl File {
 
 #[cfg(test)]
 impl Store {
+    /// Every call waits until this is dropped.
+    pub(super) fn in_use(&self) -> impl Sized + '_ {
+        self.inner.file.lock().expect("no call has panicked")
+    }
+
     /// An empty file of an earlier version.
     pub(super) fn make_old(path: &Path, version: usize) {
         schema::make_old(path, version);

@@ -1,30 +1,29 @@
-//! One agent: a process that lives and dies, and the disk that stays. Its turns mirror `src/agent/event_loop.rs` (turn,
-//! wake, take) and `src/agent/effects.rs` (play, keep) step by step; what they come to is the real `Agenda`, `Books` and
-//! `saved`.
+//! One agent: a process that lives and dies, and the disk that stays. What a start finds is the real `saved`; `turn.rs` has
+//! what the process does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use failover::agent::{Agenda, Ask, Books, Desk, Entry, Scribe, Told, saved, whole};
+use failover::agent::{Books, Scribe, saved, whole};
 use failover::decision::{
-    Decision, Effect, Event, EventKind, Input, Moment, Now, Options, Outcome, ProviderFace, ProviderId,
+    AllDown, Decision, Event, EventKind, Moment, Now, Options, Policy, ProviderFace, ProviderId,
 };
-use failover::probe::{Cadence, Pace};
-use failover::store::{Batch, ChangeRow};
+use failover::probe::Cadence;
+use failover::store::ChangeRow;
 use jiff::Timestamp;
 use providers::{AnswerSets, DomainName, RecordSet, Ttl};
 
-use crate::cast::{MILLI, SECOND, Setup};
+use crate::cast::{SECOND, Setup};
 use crate::disk::Disk;
 use crate::lanes::Lane;
 use crate::plan::Point;
 use crate::probes::{Job, JobKey};
 use crate::sabotage::Sabotage;
-use crate::world::{Happening, Mine, Watching, World, note};
+use crate::world::{Happening, Mine, World, note};
 
 /// `KEEP_ALL` in `event_loop.rs`.
-const KEEP_ALL: Duration = Duration::from_mins(1);
+pub(crate) const KEEP_ALL: Duration = Duration::from_mins(1);
 
 pub(crate) struct Agent {
     pub(crate) number: usize,
@@ -57,11 +56,11 @@ pub(crate) struct Process {
     pub(crate) started: i64,
     pub(crate) decision: Decision,
     pub(crate) books: Books,
-    scribe: Scribe,
-    open: BTreeMap<String, ChangeRow>,
-    next_looks: BTreeMap<DomainName, Moment>,
-    next_keep: Moment,
-    alarm: (i64, u64),
+    pub(crate) scribe: Scribe,
+    pub(crate) open: BTreeMap<String, ChangeRow>,
+    pub(crate) next_looks: BTreeMap<DomainName, Moment>,
+    pub(crate) next_keep: Moment,
+    pub(crate) alarm: (i64, u64),
     pub(crate) jobs: Vec<Job>,
     pub(crate) by_key: BTreeMap<JobKey, usize>,
     pub(crate) found: BTreeSet<DomainName>,
@@ -71,11 +70,11 @@ pub(crate) struct Process {
 }
 
 impl Agent {
-    pub(crate) fn new(number: usize, _setup: &Setup) -> Agent {
+    pub(crate) fn new(number: usize, sabotage: Sabotage) -> Agent {
         Agent {
             number,
             disk: Disk::default(),
-            wall_offset: 0,
+            wall_offset: if sabotage == Sabotage::SecretClocks && number > 0 { -3600 * SECOND } else { 0 },
             process: None,
             epoch: 0,
             frozen_until: None,
@@ -98,8 +97,11 @@ pub(crate) fn faces(setup: &Setup) -> BTreeMap<ProviderId, ProviderFace> {
     let face = |vendor: &crate::cast::Vendor| {
         let floor = Ttl(vendor.ttl_min);
         let normalize = move |sets: AnswerSets| sets.map(|set| RecordSet { ttl: set.ttl.max(floor), ..set });
-        let face =
-            ProviderFace { atomic_name: vendor.atomic_name, marker: true, normalize: Arc::new(normalize) };
+        let face = ProviderFace {
+            atomic_name: vendor.atomic_name,
+            marker: vendor.marker(),
+            normalize: Arc::new(normalize),
+        };
         (vendor.id.clone(), face)
     };
     setup.vendors.iter().map(face).collect()
@@ -116,6 +118,19 @@ impl World {
         self.agents[agent].process.as_mut().expect("only the living have turns")
     }
 
+    /// The settings, the same for every agent but for its name.
+    pub(crate) fn policy_of(&self, agent: usize) -> Policy {
+        let mut policy = Policy { agent: self.agents[agent].name(), ..self.setup.policy.clone() };
+        match self.sabotage {
+            Sabotage::NoLimit => policy.velocity.clear(),
+            Sabotage::ServesAll => {
+                policy.records.values_mut().for_each(|record| record.all_down = AllDown::ServeAll);
+            }
+            _ => {}
+        }
+        policy
+    }
+
     /// `Agent::new` and the beginning of `Agent::run`.
     pub(crate) fn start(&mut self, agent: usize) {
         let now = Now { moment: Moment::ZERO, wall: wall_at(self.now + self.agents[agent].wall_offset) };
@@ -123,7 +138,7 @@ impl World {
         let open = loaded.open_changes.iter().map(|row| (row.id.clone(), row.clone())).collect();
         let options = Options::default();
         let decision = Decision::new(
-            self.setup.policy.clone(),
+            self.policy_of(agent),
             faces(&self.setup),
             options,
             saved(loaded, &now, options),
@@ -173,6 +188,9 @@ impl World {
         // The first turn may be the last.
         if self.agents[agent].process.is_some() {
             self.set_alarm(agent);
+            if self.calm {
+                self.settle_orders(agent);
+            }
         }
     }
 
@@ -205,7 +223,7 @@ impl World {
         this.epoch += 1;
         this.frozen_until = None;
         this.deferred.clear();
-        if disk_lost {
+        if disk_lost || self.sabotage == Sabotage::SecretClocks {
             this.disk = this.disk.replaced();
         }
         self.court.died(agent, self.now, disk_lost, in_trouble);
@@ -248,249 +266,5 @@ impl World {
                 self.turn(agent, what);
             }
         }
-    }
-
-    /// One turn of the event loop, or of one of its tasks.
-    pub(crate) fn turn(&mut self, agent: usize, what: Mine) {
-        match what {
-            Mine::Wake { token } => {
-                if self.process(agent).alarm.1 != token {
-                    return;
-                }
-                self.process(agent).alarm.0 = i64::MAX;
-                if self.sabotage != Sabotage::Sleeper || self.calm {
-                    self.wake(agent);
-                }
-            }
-            Mine::Probe { job, token } => return self.begin_probe(agent, job, token),
-            Mine::Probed { job, started, outcome } => self.end_probe(agent, job, started, outcome),
-            Mine::Send(call) => return self.send(call),
-            Mine::Answered { call, result } => self.answered(agent, call, result),
-            Mine::Look { record } => self.look(agent, record),
-            Mine::Watch(watching) => self.watch(agent, watching),
-            Mine::Lane { lane, token } => return self.step_lane(agent, lane, token),
-            Mine::Sent { lane, delivery, begun, result } => {
-                return self.message_sent(agent, lane, &delivery, begun, result);
-            }
-        }
-        if self.agents[agent].process.is_some() {
-            self.set_alarm(agent);
-        }
-    }
-
-    /// `next_wakeup` of the event loop.
-    fn set_alarm(&mut self, agent: usize) {
-        let now = self.now_of(agent).moment;
-        let this = self.process(agent);
-        let look = this.next_looks.values().copied().min();
-        let wake = [look, Some(this.next_keep), this.books.next_try()]
-            .into_iter()
-            .flatten()
-            .fold(this.decision.next_wakeup(now), Moment::min);
-        let at = this.started + wake.micros().max(now.micros() + MILLI);
-        if at == this.alarm.0 {
-            return;
-        }
-        this.alarm = (at, this.alarm.1 + 1);
-        let token = this.alarm.1;
-        self.mine(at, agent, Mine::Wake { token });
-    }
-
-    fn wake(&mut self, agent: usize) {
-        let now = self.now_of(agent);
-        let live = Duration::from_micros(self.setup.live_interval.try_into().unwrap());
-        let this = self.process(agent);
-        let mut inputs = vec![Input::Tick];
-        for (name, at) in this.next_looks.iter_mut().filter(|(_, at)| **at <= now.moment) {
-            *at = now.moment + live;
-            inputs.push(Input::LookDue { record: name.clone() });
-        }
-        self.take(agent, inputs);
-        let Some(this) = self.agents[agent].process.as_mut() else { return };
-        let keep = this.books.next_try().map_or(this.next_keep, |again| again.min(this.next_keep));
-        if now.moment >= keep {
-            this.next_keep = now.moment + KEEP_ALL;
-            let batch = whole(&this.decision, &now);
-            let _ = this.decision.fetch_latency();
-            self.keep(agent, batch);
-        }
-    }
-
-    pub(crate) fn take(&mut self, agent: usize, inputs: Vec<Input>) {
-        let now = self.now_of(agent);
-        let mut effects = Vec::new();
-        for mut input in inputs {
-            if let (Sabotage::LyingProbe, Input::Observed(seen)) = (self.sabotage, &mut input)
-                && self.setup.policy.targets.keys().next_back() == Some(&seen.endpoint.target)
-            {
-                self.court.heard(agent, self.now, &self.setup, &input);
-                let Input::Observed(seen) = &mut input else { continue };
-                seen.outcome = Outcome::Pass;
-            } else {
-                self.court.heard(agent, self.now, &self.setup, &input);
-            }
-            effects.extend(self.process(agent).decision.handle(&now, input));
-        }
-        self.play(agent, effects);
-    }
-
-    /// `Agent::play`: the real agenda, and the world's hands.
-    pub(crate) fn play(&mut self, agent: usize, effects: Vec<Effect>) {
-        if effects.is_empty() {
-            return;
-        }
-        let now = self.now_of(agent);
-        let records = &self.setup.policy.records;
-        let provider_of = |record: &DomainName| records[record].provider.clone();
-        let this = self.agents[agent].process.as_mut().expect("only the living have turns");
-        let desk = Desk {
-            decision: &this.decision,
-            scribe: &mut this.scribe,
-            notify: &self.setup.notify,
-            open: &mut this.open,
-            provider_of: &provider_of,
-        };
-        let Agenda { asks, reads, batch, writes, watches } = Agenda::of(effects, &now, desk);
-        for ask in asks {
-            self.ask(agent, ask);
-        }
-        for (provider, names) in reads {
-            self.begin_read(agent, &provider, names);
-        }
-        self.court.said(agent, self.now, &batch.events);
-        if self.telling {
-            for (recorded, _) in &batch.events {
-                note!(self, "agent {agent} says {}: {}", recorded.event.kind, recorded.event.summary);
-            }
-        }
-        for work in writes.values().flatten() {
-            self.court.decided(agent, self.now, &self.setup, work);
-        }
-        let weighty = !batch.changes.is_empty() || !batch.events.is_empty() || !writes.is_empty();
-        let doom = if weighty { self.doom_of(agent) } else { None };
-        if self.sabotage == Sabotage::ActsFirst {
-            for (provider, works) in &writes {
-                self.begin_write(agent, provider, works, false);
-            }
-        }
-        if self.befalls(agent, doom, Point::BeforeCommit) {
-            return;
-        }
-        self.keep(agent, batch);
-        let crashed = self.befalls(agent, doom, Point::AfterCommit);
-        if crashed {
-            return;
-        }
-        let frozen = self.agents[agent].frozen_until.is_some();
-        if self.sabotage != Sabotage::ActsFirst {
-            for (provider, works) in writes {
-                self.begin_write(agent, &provider, &works, frozen);
-            }
-        }
-        for watch in watches {
-            if self.process(agent).found.contains(&watch.record) {
-                let arrived = BTreeMap::new();
-                let watching = Watching { order: watch, begun: self.now, told_slow: false, arrived };
-                self.mine(self.now + 50 * MILLI, agent, Mine::Watch(Box::new(watching)));
-            }
-        }
-        self.befalls(agent, doom, Point::AfterSend);
-    }
-
-    fn ask(&mut self, agent: usize, ask: Ask) {
-        let pace = |pace| match pace {
-            failover::decision::Pace::Fast => Pace::Fast,
-            failover::decision::Pace::Steady => Pace::Steady,
-        };
-        match ask {
-            Ask::Pace(endpoint, to) => self.set_pace(agent, &JobKey::Endpoint(endpoint), pace(to)),
-            Ask::WitnessPace(witness, to) => self.set_pace(agent, &JobKey::Witness(witness), pace(to)),
-            Ask::Probe(endpoint) => self.nudge(agent, &JobKey::Endpoint(endpoint)),
-            Ask::ProbeWitnesses => self.nudge_all(agent, false),
-            Ask::ProbeTargets => self.nudge_all(agent, true),
-            Ask::Look(record) => {
-                if self.process(agent).found.contains(&record) {
-                    let at = self.now + self.latency();
-                    self.mine(at, agent, Mine::Look { record });
-                }
-            }
-        }
-    }
-
-    /// `Agent::tell`.
-    pub(crate) fn tell(&mut self, agent: usize, event: Event) {
-        let channels = self.setup.notify.channels_for(event.kind, event.severity);
-        let recorded = self.process(agent).scribe.record(event, None);
-        let batch = Batch { events: vec![(recorded, channels)], ..Batch::default() };
-        self.court.said(agent, self.now, &batch.events);
-        self.keep(agent, batch);
-    }
-
-    /// `Agent::keep`.
-    pub(crate) fn keep(&mut self, agent: usize, batch: Batch) {
-        let nothing = batch.trackers.is_empty()
-            && batch.records.is_empty()
-            && batch.changes.is_empty()
-            && batch.events.is_empty()
-            && self.process(agent).books.next_try().is_none();
-        if nothing {
-            return;
-        }
-        let now = self.now_of(agent);
-        if let Some(event) = self.commit(agent, batch, &now) {
-            let channels = self.setup.notify.channels_for(event.kind, event.severity);
-            let recorded = self.process(agent).scribe.record(event, None);
-            let batch = Batch { events: vec![(recorded, channels)], ..Batch::default() };
-            let _ = self.commit(agent, batch, &now);
-        }
-    }
-
-    /// `Ledger::commit`, with the real books.
-    fn commit(&mut self, agent: usize, batch: Batch, now: &Now) -> Option<Event> {
-        match self.process(agent).books.enter(batch, now) {
-            Entry::Write(batch) => {
-                let Err(why) = self.write_disk(agent, batch.clone()) else {
-                    self.wake_lanes(agent);
-                    return None;
-                };
-                let (events, word) = self.process(agent).books.refused(batch, why, now);
-                self.tell_from_memory(agent, events, now);
-                Some(word)
-            }
-            Entry::Remember { events, again } => {
-                self.tell_from_memory(agent, events, now);
-                if let Err(why) = self.write_disk(agent, again?) {
-                    self.process(agent).books.still_refused(why, now);
-                    return None;
-                }
-                self.wake_lanes(agent);
-                self.process(agent).books.recovered(now)
-            }
-        }
-    }
-
-    fn write_disk(&mut self, agent: usize, batch: Batch) -> Result<(), String> {
-        let mut events = batch.events.clone();
-        events.retain(|(recorded, _)| !self.agents[agent].disk.knows(&recorded.id));
-        let result = self.agents[agent].disk.commit(batch);
-        if result.is_ok() {
-            self.court.kept(agent, &events, true);
-        } else {
-            self.count("transactions refused");
-        }
-        if self.sabotage == Sabotage::ForgetfulStore {
-            self.agents[agent].disk.forget_records();
-        }
-        result
-    }
-
-    fn tell_from_memory(&mut self, agent: usize, events: Told, now: &Now) {
-        if events.is_empty() {
-            return;
-        }
-        self.court.kept(agent, &events, false);
-        let batch = Batch { at: Some(now.wall), events, ..Batch::default() };
-        self.process(agent).unsaved.commit(batch).expect("memory takes everything");
-        self.wake_lanes(agent);
     }
 }

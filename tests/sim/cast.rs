@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use failover::decision::{
     AllDown, Answer, CheckId, CheckPolicy, Coordination, Endpoint, FailbackMode, Flapping, Place, Policy,
-    ProviderId, RecordPolicy, Require, Serve, Severity, TargetId, TargetPolicy, Thresholds,
+    ProviderId, RecordPolicy, Require, Serve, Severity, TargetId, TargetPolicy, Thresholds, Velocity,
 };
 use failover::notify::{NotifySettings, Route, Service};
 use failover::probe::Rhythm;
@@ -81,6 +81,13 @@ fn threshold(rng: &mut Rng, most: i64) -> u32 {
     u32::try_from(rng.range(1, most + 1)).unwrap()
 }
 
+impl Vendor {
+    /// Does it swap a marker in the same transaction, and compare it?
+    pub(crate) fn marker(&self) -> bool {
+        matches!(self.tier, Tier::T1 | Tier::T2)
+    }
+}
+
 impl Setup {
     pub(crate) fn draw(seed: u64) -> Setup {
         let mut rng = Rng::new(seed ^ 0x5e7);
@@ -104,17 +111,26 @@ impl Setup {
         let tiers: &[Tier] = &[Tier::T1, Tier::T1, Tier::T2, Tier::T3, Tier::T4];
         let tiers = if one_family { tiers } else { &tiers[..4] };
         let vendors = vec![draw_vendor(rng, tiers, 0), draw_vendor(rng, tiers, 1)];
+        let agents = if rng.percent(80) { 1 } else { *rng.pick(&[2, 2, 2, 3, 3, 4, 5]) };
         let most = 2 + usize::from(rng.percent(30));
-        let count = 1 + rng.below(most);
-        let records: Vec<RecordPolicy> =
-            (0..count).map(|n| draw_record(rng, n, &targets, &vendors, named)).collect();
+        let limited = rng.percent(12);
+        // A bound on what is changed in a minute says nothing of one record.
+        let count = if limited { 2 + rng.below(2) } else { 1 + rng.below(most) };
+        let at = if limited { &vendors[..1] } else { &vendors[..] };
+        let mut velocity = BTreeMap::new();
+        if limited {
+            let most = *rng.pick(&[Velocity::Records(1), Velocity::Records(2), Velocity::Percent(50)]);
+            velocity.insert(vendors[0].id.clone(), most);
+        }
+        let stage = Stage { targets: &targets, vendors: at, named, agents };
+        let records: Vec<RecordPolicy> = (0..count).map(|n| draw_record(rng, n, &stage)).collect();
         let initial = records.iter().map(|r| (r.name.clone(), draw_initial(rng, r, &targets))).collect();
         let policy = Policy {
             startup_grace: secs(rng, 3, 12),
             witnesses: (0..rng.below(3)).map(|n| format!("w{n}").as_str().into()).collect(),
             targets,
             records: records.into_iter().map(|r| (r.name.clone(), r)).collect(),
-            velocity: BTreeMap::new(),
+            velocity,
             agent: "agent-0".into(),
         };
         let (notify, services) = draw_channels(rng);
@@ -127,7 +143,7 @@ impl Setup {
             },
             vendors,
             initial,
-            agents: 1,
+            agents,
             live_interval: seconds(secs(rng, 8, 15)),
             notify,
             services,
@@ -172,8 +188,26 @@ impl Setup {
         seconds(counting + self.policy.startup_grace + pauses)
             + self.live_interval * 2
             + seconds(slowest(|r| r.failback_after) + slowest(|r| r.hold_down) * 2)
+            // A minute for each record that waits for its turn, and one for what was changed before.
+            + if self.policy.velocity.is_empty() { 0 } else { self.queue_drains_within() }
             // From the highest penalty to the point where a record may move again.
             + seconds(slowest(|r| r.flapping.half_life) * 3)
+    }
+}
+
+impl Setup {
+    /// Several agents look after it without a marker, and by the rules it may stand at more than one place: each takes the
+    /// others' choice for drift and puts it right, for ever. `coordination: none` is for one agent.
+    pub(crate) fn is_contested(&self, record: &DomainName) -> bool {
+        let record = &self.policy.records[record];
+        let choice = record.serve == Serve::First && record.tiers.iter().any(|tier| tier.len() > 1);
+        let choice = choice || record.failback == FailbackMode::Manual;
+        self.agents > 1 && record.coordination == Coordination::None && choice
+    }
+
+    fn queue_drains_within(&self) -> i64 {
+        let records = i64::try_from(self.policy.records.len()).unwrap();
+        60 * SECOND * (records + 1)
     }
 }
 
@@ -210,13 +244,26 @@ fn draw_vendor(rng: &mut Rng, tiers: &[Tier], number: usize) -> Vendor {
     }
 }
 
-fn draw_record(
-    rng: &mut Rng,
-    number: usize,
-    targets: &BTreeMap<TargetId, TargetPolicy>,
-    vendors: &[Vendor],
+/// What a record is drawn for.
+struct Stage<'a> {
+    targets: &'a BTreeMap<TargetId, TargetPolicy>,
+    vendors: &'a [Vendor],
     named: bool,
-) -> RecordPolicy {
+    agents: usize,
+}
+
+fn draw_all_down(rng: &mut Rng, stage: &Stage<'_>) -> AllDown {
+    let all: Vec<&TargetId> = stage.targets.keys().collect();
+    match rng.below(10) {
+        // Several host names cannot stand together: that is refused with the configuration.
+        0..=1 if !stage.named => AllDown::ServeAll,
+        0..=2 => AllDown::Fallback((*rng.pick(&all)).clone()),
+        _ => AllDown::Hold,
+    }
+}
+
+fn draw_record(rng: &mut Rng, number: usize, stage: &Stage<'_>) -> RecordPolicy {
+    let Stage { targets, vendors, named, agents } = *stage;
     let mut order: Vec<TargetId> = targets.keys().cloned().collect();
     for n in (1..order.len()).rev() {
         order.swap(n, rng.below(n + 1));
@@ -229,22 +276,27 @@ fn draw_record(
             _ => tiers.push(vec![target]),
         }
     }
+    let vendor = rng.pick(vendors);
+    let marked = vendor.marker() && rng.percent(if agents > 1 { 80 } else { 12 });
+    // Some records move as fast as they like, until the penalty ends it.
+    let hasty = rng.percent(12);
+    let suppress = if hasty { 2000 } else { *rng.pick(&[2000, 4000, 4000]) };
     let adopt: &[&str] = if rng.percent(20) { &FOREIGN[1..] } else { &[] };
     RecordPolicy {
         name: format!("{}.example.com", ["www", "api", "ftp"][number]).parse().unwrap(),
-        provider: rng.pick(vendors).id.clone(),
+        provider: vendor.id.clone(),
         ttl: Ttl(60),
         tiers,
         serve,
         failback: if rng.percent(75) { FailbackMode::Auto } else { FailbackMode::Manual },
         failback_after: secs(rng, 5, 30),
-        hold_down: secs(rng, 8, 40),
+        hold_down: if hasty { secs(rng, 1, 4) } else { secs(rng, 8, 40) },
         adopt: adopt.iter().map(|a| a.parse::<IpAddr>().unwrap()).collect(),
         adopt_names: BTreeSet::new(),
         create: rng.percent(30),
-        all_down: AllDown::Hold,
-        flapping: Flapping { half_life: secs(rng, 8, 25), ..Flapping::default() },
-        coordination: Coordination::None,
+        all_down: draw_all_down(rng, stage),
+        flapping: Flapping { half_life: secs(rng, 8, 25), suppress, ..Flapping::default() },
+        coordination: if marked { Coordination::Zone } else { Coordination::None },
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use failover::agent::saved;
 use failover::decision::{
-    Decision, Effect, FailbackMode, Input, Moment, Now, Observation, Options, Outcome, Place, RecordPolicy,
-    Serve, Sighting, TargetId, Timings,
+    AllDown, Decision, Effect, FailbackMode, Input, Moment, Now, Observation, Options, Outcome, Place,
+    RecordPolicy, Serve, Sighting, TargetId, Timings, What,
 };
-use providers::RecordType;
+use providers::{DomainName, RecordType};
 
 use crate::agent::{faces, wall_at};
 use crate::cast::{SECOND, Sets, sets_of};
@@ -73,23 +73,26 @@ impl World {
                 return Some(format!("{name} holds {} and should hold {}", words(held), due.join(" or ")));
             }
         }
+        let contested = self.setup.policy.records.keys().any(|record| self.setup.is_contested(record));
         for agent in &self.agents {
             match &agent.process {
                 None => return Some(format!("agent {} is not back", agent.number)),
+                Some(_) if contested => {}
                 Some(process) if !process.decision.is_quiescent() => {
                     return Some(format!("agent {} is busy", agent.number));
                 }
-                // After an edit by hand it may be that only hold_down keeps it from being put right.
-                Some(process)
-                    if self.setup.policy.records.values().any(|r| r.failback == FailbackMode::Manual) =>
-                {
+                // What waits for its time is not at rest.
+                Some(process) => {
                     let report = process.decision.report(&self.now_of(agent.number));
-                    let waits = report.records.iter().find(|r| r.guard.as_deref() == Some("hold_down"));
+                    let time = |guard: &str| ["hold_down", "flapping", "velocity"].contains(&guard);
+                    let waits = report.records.iter().find(|r| r.guard.as_deref().is_some_and(time));
                     if let Some(record) = waits {
-                        return Some(format!("{} waits for hold_down", record.name));
+                        return Some(format!(
+                            "{} waits at agent {}: {:?}",
+                            record.name, agent.number, record.guard
+                        ));
                     }
                 }
-                Some(_) => {}
             }
         }
         None
@@ -101,20 +104,48 @@ impl World {
         if !strangers(&self.setup, name, held).is_empty() || (held.is_empty() && !record.create) {
             return None;
         }
-        let up = |target: &TargetId| -> Vec<&Place> {
+        let works = |target: &TargetId| -> Vec<&Place> {
             let places = &self.setup.policy.targets[target].places;
             places.iter().filter(|place| !self.hosts[*place].down).collect()
         };
-        let best = record.tiers.iter().position(|tier| tier.iter().any(|t| !up(t).is_empty()))?;
+        let ordered = |what: What| self.standing.contains(&what);
+        if ordered(What::Pause { record: None }) || ordered(What::Pause { record: Some(name.clone()) }) {
+            return None;
+        }
+        let up = |target: &TargetId| {
+            if ordered(What::Drain { target: target.clone() }) { Vec::new() } else { works(target) }
+        };
         let vendor = &self.setup.vendors[self.setup.vendor_of(name)];
         let ttl = record.ttl.seconds().max(vendor.ttl_min);
-        let of_tier = |tier: &Vec<TargetId>| -> Vec<Sets> {
-            match record.serve {
+        let pinned = |what: &What| match what {
+            What::Pin { record, target } if record == name => Some(target.clone()),
+            _ => None,
+        };
+        let best = record.tiers.iter().position(|tier| tier.iter().any(|t| !up(t).is_empty()));
+        let mut allowed = if let Some(target) = self.standing.iter().find_map(pinned) {
+            // While it is not up the record stays as it is.
+            vec![sets_of(works(&target), ttl)]
+        } else if let Some(best) = best {
+            let mut tiers = vec![&record.tiers[best]];
+            if record.failback == FailbackMode::Manual {
+                tiers.extend(&record.tiers[best + 1..]);
+            }
+            let of_tier = |tier: &Vec<TargetId>| match record.serve {
                 Serve::All => vec![sets_of(tier.iter().flat_map(up), ttl)],
                 Serve::First => tier.iter().map(|t| sets_of(up(t), ttl)).collect(),
+            };
+            tiers.into_iter().flat_map(of_tier).collect()
+        } else if record.targets().any(|target| !works(target).is_empty()) {
+            // A drain takes nobody's last target away.
+            return None;
+        } else {
+            let places = |target: &TargetId| self.setup.policy.targets[target].places.iter();
+            match &record.all_down {
+                AllDown::Hold => return None,
+                AllDown::ServeAll => vec![sets_of(record.targets().flat_map(places), ttl)],
+                AllDown::Fallback(target) => vec![sets_of(places(target), ttl)],
             }
         };
-        let mut allowed = of_tier(&record.tiers[best]);
         allowed.retain(|sets| !sets.is_empty());
         // A provider that changes one record set at a time is refused what takes two (from one family to the other).
         let differing =
@@ -125,9 +156,6 @@ impl World {
         if allowed.is_empty() {
             return None;
         }
-        if record.failback == FailbackMode::Manual {
-            allowed.extend(record.tiers[best + 1..].iter().flat_map(of_tier).filter(|sets| !sets.is_empty()));
-        }
         Some(allowed)
     }
 
@@ -137,9 +165,12 @@ impl World {
         if !self.run_until(from + self.setup.live_interval * 2 + 10 * SECOND) {
             return false;
         }
-        let asked = self.court.last_request.as_ref().filter(|(at, _)| *at > from);
-        if asked.is_some_and(|(_, record)| !self.court.edited_unproved(record)) {
-            self.court.accuse("quiet", "something was written though nothing had happened".into());
+        let unasked = |(record, at): &(&DomainName, &i64)| {
+            **at > from && !self.court.edited_unproved(record) && !self.setup.is_contested(record)
+        };
+        if let Some((record, _)) = self.court.last_requests.iter().find(unasked) {
+            let text = format!("{record} was written though nothing had happened");
+            self.court.accuse("quiet", text);
             return false;
         }
         true
@@ -161,12 +192,16 @@ impl World {
                 while let Some(effect) = effects.pop() {
                     match effect {
                         Effect::Read(record) => {
-                            let snapshot =
-                                self.providers[self.setup.vendor_of(&record)].read(&record, self.now);
+                            let snapshot = self.providers[self.setup.vendor_of(&record)].read(
+                                &record,
+                                self.now,
+                                self.sabotage,
+                            );
                             effects
                                 .extend(decision.handle(&now, Input::Read { record, result: Ok(snapshot) }));
                         }
                         Effect::Write(work) if self.court.edited_unproved(work.swap.name()) => {}
+                        Effect::Write(work) if self.setup.is_contested(work.swap.name()) => {}
                         Effect::Write(work) => {
                             let text =
                                 format!("a second run would write {}: {}", work.swap.name(), work.swap.after);
@@ -208,13 +243,14 @@ impl World {
     /// Time passes for messages alone, until none waits.
     fn drain(&mut self) {
         self.draining = true;
-        let end = self.now + 3 * 3600 * SECOND;
+        let from = self.now;
+        let end = from + 3 * 3600 * SECOND;
         self.run_until(end);
         let waiting: BTreeSet<usize> =
             self.agents.iter().filter(|agent| agent.disk.is_pending()).map(|agent| agent.number).collect();
         if !waiting.is_empty() {
             self.court.accuse("messages", format!("messages of agents {waiting:?} still wait"));
         }
-        self.court.hear_everyone();
+        self.court.hear_everyone(&self.setup, from - 60 * SECOND);
     }
 }

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use failover::decision::{ChannelId, Endpoint, Recorded, SavedTracker};
+use failover::decision::{ChannelId, Endpoint, OverrideKey, Recorded, SavedTracker};
 use failover::notify::Ended;
-use failover::store::{Batch, ChangeRow, ChangeState, Delivery, DeliveryState, Loaded, Next, RecordRow};
+use failover::store::{
+    Batch, ChangeRow, ChangeState, Delivery, DeliveryState, Loaded, Next, OverrideRow, RecordRow,
+};
 use jiff::{SignedDuration, Timestamp};
 use providers::DomainName;
 
@@ -31,6 +33,7 @@ pub(crate) struct Disk {
     trackers: BTreeMap<Endpoint, SavedTracker>,
     records: BTreeMap<DomainName, RecordRow>,
     changes: BTreeMap<String, ChangeRow>,
+    overrides: BTreeMap<OverrideKey, OverrideRow>,
     events: BTreeSet<String>,
     deliveries: BTreeMap<i64, Delivery>,
     next_id: i64,
@@ -55,6 +58,12 @@ impl Disk {
         self.trackers.extend(batch.trackers);
         self.records.extend(batch.records.into_iter().map(|row| (row.name.clone(), row)));
         self.changes.extend(batch.changes.into_iter().map(|row| (row.id.clone(), row)));
+        for (key, row) in batch.overrides {
+            match row {
+                Some(row) => self.overrides.insert(key, row),
+                None => self.overrides.remove(&key),
+            };
+        }
         for (recorded, channels) in batch.events {
             self.put_event(&recorded, &channels, batch.at);
         }
@@ -97,7 +106,7 @@ impl Disk {
         open.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
         Loaded {
             saved: self.saved,
-            overrides: Vec::new(),
+            overrides: self.overrides.values().cloned().collect(),
             trackers: self
                 .trackers
                 .iter()

@@ -4,7 +4,7 @@ use failover::decision::Place;
 use providers::{RecordSet, Ttl};
 
 use crate::agent::{Doom, Fate};
-use crate::cast::{FOREIGN, Sets, sets_of};
+use crate::cast::{FOREIGN, SECOND, Sets, sets_of};
 use crate::disk::Mood;
 use crate::plan::{Edit, Fault, Point};
 use crate::provider::Mode;
@@ -56,8 +56,19 @@ impl World {
                 self.chats.insert(channel, mood);
             }
             Fault::Disk { agent, mood } => self.agents[agent].disk.mood = mood,
+            Fault::Order { agent, what, cleared } => {
+                let lasts = until - self.now + if cleared { 60 * SECOND } else { 0 };
+                for agent in self.asked(agent) {
+                    self.order(agent, &what, lasts);
+                }
+            }
+            Fault::Marker { record, how } => self.spoil_marker(&record, how),
         }
         self.at(until, Happening::End(index));
+    }
+
+    fn asked(&self, agent: Option<usize>) -> Vec<usize> {
+        agent.map_or_else(|| (0..self.agents.len()).collect(), |one| vec![one])
     }
 
     fn doom(&mut self, agent: usize, doom: Doom) {
@@ -120,7 +131,17 @@ impl World {
                 self.chats.remove(&channel);
             }
             Fault::Disk { agent, .. } => self.agents[agent].disk.mood = Mood::Well,
-            Fault::Clock { .. } | Fault::Freeze { .. } | Fault::Crash { .. } | Fault::Human { .. } => return,
+            Fault::Order { agent, what, cleared: true } => {
+                for agent in self.asked(agent) {
+                    self.end_order(agent, &what.key());
+                }
+            }
+            Fault::Marker { record, .. } => self.mend_marker(&record),
+            Fault::Clock { .. }
+            | Fault::Freeze { .. }
+            | Fault::Crash { .. }
+            | Fault::Human { .. }
+            | Fault::Order { .. } => return,
         }
         note!(self, "over: {}", self.plan[index].fault.kind());
     }
@@ -187,6 +208,10 @@ impl World {
         for host in self.hosts.values_mut() {
             host.half = false;
             host.down &= !back;
+        }
+        self.draw_standing();
+        for agent in 0..self.agents.len() {
+            self.settle_orders(agent);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What goes wrong, and when: a list drawn from the seed, of which the shrinker can leave out one after the other.
 
-use failover::decision::Place;
+use failover::decision::{Place, What};
 use providers::DomainName;
 
 use crate::cast::{FOREIGN, MILLI, SECOND, Setup};
 use crate::disk::Mood;
+use crate::marks::{Spoil, marked};
 use crate::provider::Mode;
 use crate::rng::Rng;
 
@@ -119,6 +120,16 @@ pub(crate) enum Fault {
         agent: usize,
         mood: Mood,
     },
+    /// A person's order, at one agent or at all of them; `cleared`: ended by a person, and not by itself.
+    Order {
+        agent: Option<usize>,
+        what: What,
+        cleared: bool,
+    },
+    Marker {
+        record: DomainName,
+        how: Spoil,
+    },
 }
 
 impl Fault {
@@ -151,6 +162,10 @@ impl Fault {
             Fault::Chat { .. } => "dead chat",
             Fault::Disk { mood: Mood::Full, .. } => "disk full",
             Fault::Disk { .. } => "disk late",
+            Fault::Order { what: What::Drain { .. }, .. } => "drain",
+            Fault::Order { what: What::Pin { .. }, .. } => "pin",
+            Fault::Order { .. } => "pause",
+            Fault::Marker { .. } => "marker spoilt",
         }
     }
 }
@@ -179,6 +194,17 @@ pub(crate) fn draw(setup: &Setup) -> Vec<Planned> {
             Planned { at, until: (at + lasts).min(setup.calm_from), fault: draw_one(rng, setup) }
         })
         .collect();
+    if setup.agents > 1 {
+        let more = (0..setup.agents).map(|_| {
+            let at = rng.range(SECOND, setup.calm_from);
+            let until = rng.range(at, setup.calm_from);
+            Planned { at, until, fault: draw_one(rng, setup) }
+        });
+        plan.extend(more.collect::<Vec<_>>());
+        if rng.percent(60) {
+            plan.extend(draw_opposite_views(rng, setup));
+        }
+    }
     // Without trouble at a target nothing ever moves.
     let at = rng.range(5 * SECOND, setup.calm_from / 2);
     let until = if rng.percent(50) { setup.calm_from } else { rng.range(at, setup.calm_from) };
@@ -215,6 +241,35 @@ fn draw_links(rng: &mut Rng, setup: &Setup) -> Vec<Link> {
     }
 }
 
+/// Two agents, each of which can reach what the other cannot: both are right, and they fight as long as that lasts.
+fn draw_opposite_views(rng: &mut Rng, setup: &Setup) -> Vec<Planned> {
+    let targets: Vec<_> = setup.policy.targets.values().collect();
+    let (one, first) = (rng.below(setup.agents), rng.below(targets.len()));
+    let other = (one + 1 + rng.below(setup.agents - 1)) % setup.agents;
+    let second = (first + 1 + rng.below(targets.len() - 1)) % targets.len();
+    let at = rng.range(SECOND, setup.calm_from / 2);
+    let until = rng.range((at + setup.calm_from) / 2, setup.calm_from);
+    let cut = |agent: usize, target: usize| {
+        let links = targets[target].places.iter().cloned().map(Link::Place).collect();
+        Planned { at, until, fault: Fault::Net { agent, links, line: Line::Cut } }
+    };
+    vec![cut(one, first), cut(other, second)]
+}
+
+fn draw_order(rng: &mut Rng, setup: &Setup) -> Fault {
+    let records: Vec<&DomainName> = setup.policy.records.keys().collect();
+    let targets: Vec<_> = setup.policy.targets.keys().collect();
+    let record = (*rng.pick(&records)).clone();
+    let target = (*rng.pick(&targets)).clone();
+    let what = match rng.below(5) {
+        0..=1 => What::Drain { target },
+        2..=3 => What::Pin { record, target },
+        _ => What::Pause { record: rng.percent(60).then_some(record) },
+    };
+    let agent = (setup.agents > 1 && rng.percent(25)).then(|| rng.below(setup.agents));
+    Fault::Order { agent, what, cleared: rng.percent(50) }
+}
+
 fn draw_point(rng: &mut Rng) -> Point {
     *rng.pick(&[Point::Now, Point::BeforeCommit, Point::AfterCommit, Point::AfterCommit, Point::AfterSend])
 }
@@ -223,7 +278,7 @@ fn draw_one(rng: &mut Rng, setup: &Setup) -> Fault {
     let agent = rng.below(setup.agents);
     let vendor = rng.below(setup.vendors.len());
     let records: Vec<&DomainName> = setup.policy.records.keys().collect();
-    match rng.below(24) {
+    match rng.below(27) {
         0..=3 => draw_host(rng, setup),
         4 => {
             let targets: Vec<_> = setup.policy.targets.values().collect();
@@ -277,6 +332,16 @@ fn draw_one(rng: &mut Rng, setup: &Setup) -> Fault {
         21 => {
             let moods = [ChatMood::Dead, ChatMood::Throttles, ChatMood::Html, ChatMood::Forgetful];
             Fault::Chat { channel: rng.below(setup.services.len()), mood: *rng.pick(&moods) }
+        }
+        22..=23 => draw_order(rng, setup),
+        24 => {
+            let records = marked(setup);
+            if records.is_empty() {
+                return draw_order(rng, setup);
+            }
+            let all =
+                [Spoil::Foreign, Spoil::Several, Spoil::Newer, Spoil::Damaged, Spoil::Older, Spoil::Ahead];
+            Fault::Marker { record: rng.pick(&records).clone(), how: *rng.pick(&all) }
         }
         _ => {
             let mood = if rng.percent(70) { Mood::Full } else { Mood::Late };

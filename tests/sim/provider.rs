@@ -7,6 +7,7 @@ use failover::decision::Place;
 use providers::{DomainName, Fault, RecordSet, RecordType, Snapshot, Swap, Version};
 
 use crate::cast::{BYSTANDER, Sets, Setup, Tier, Vendor, sets_of};
+use crate::marks::{Standing, standing};
 use crate::sabotage::Sabotage;
 
 /// What went wrong with a call that reached the provider.
@@ -78,13 +79,16 @@ impl Provider {
         entry.history.push((at, sets));
     }
 
-    pub(crate) fn read(&self, name: &DomainName, now: i64) -> Snapshot {
+    pub(crate) fn read(&self, name: &DomainName, now: i64, sabotage: Sabotage) -> Snapshot {
         let mut snapshot = snapshot_of(name, self.held(name, now - self.lag).clone());
         if self.vendor.tier == Tier::T2 {
             // A reader that lags shows ids that are gone.
             snapshot.version = Version::Number(if self.lag == 0 { self.names[name].number } else { 0 });
         }
         snapshot.marker = self.marker(name, now - self.lag).cloned();
+        if sabotage == Sabotage::MarkerBlind && standing(snapshot.marker.as_ref()) == Standing::Spoilt {
+            snapshot.marker = None;
+        }
         snapshot
     }
 
@@ -93,6 +97,17 @@ impl Provider {
         let marker = name.marker()?;
         let history = &self.names.get(&marker)?.history;
         history.iter().rev().find(|(since, _)| *since <= at)?.1.get(&RecordType::Txt)
+    }
+
+    /// What the record's marker holds.
+    pub(crate) fn marker_now(&self, name: &DomainName) -> Option<&RecordSet> {
+        self.marker(name, i64::MAX)
+    }
+
+    /// What it held before that.
+    pub(crate) fn marker_before(&self, name: &DomainName) -> Option<&RecordSet> {
+        let history = &self.names.get(&name.marker()?)?.history;
+        history.iter().rev().nth(1)?.1.get(&RecordType::Txt)
     }
 
     /// Does every name still hold what the swaps were made of?
@@ -106,6 +121,9 @@ impl Provider {
             _ => self.held(swap.name(), now - self.lag) != &swap.before.sets,
         };
         let moved = |swap: &&&Swap| {
+            if sabotage == Sabotage::MarkerBlind {
+                return false;
+            }
             let seen_at = if matches!(self.vendor.tier, Tier::T1 | Tier::T2) { now } else { now - self.lag };
             swap.marker.is_some() && self.marker(swap.name(), seen_at) != swap.before.marker.as_ref()
         };

@@ -172,7 +172,8 @@ impl World {
         }
         if call.chunk.is_empty() {
             let provider = &self.providers[call.vendor];
-            let snapshots = call.names.iter().map(|name| provider.read(name, self.now)).collect();
+            let snapshots =
+                call.names.iter().map(|name| provider.read(name, self.now, self.sabotage)).collect();
             if provider.lag > 0 {
                 let initial = |name: &DomainName| (name.clone(), self.setup.initial[name].clone());
                 self.court.stale.extend(call.names.iter().map(initial));
@@ -208,19 +209,24 @@ impl World {
             for (number, sets) in steps.iter().enumerate() {
                 let before = self.providers[vendor].truth(name).clone();
                 let partial = number + 1 < steps.len();
+                let marker_before = self.providers[vendor].marker_now(name).cloned();
+                let torn = self.sabotage == Sabotage::TornProvider;
+                let marker = if torn { marker_before.as_ref() } else { work.swap.marker.as_ref() };
                 note!(
                     self,
                     "{} holds {} for {name}",
                     self.setup.vendors[vendor].id,
                     crate::provider::words(sets)
                 );
-                self.court.applied(&crate::court::Applying {
+                self.court.applied(&crate::changes::Applying {
                     at: self.now,
                     agent,
                     work,
                     decided: call.decided,
                     before: &before,
                     after: sets,
+                    marker_before: marker_before.as_ref(),
+                    marker_after: marker,
                     compared,
                     partial,
                     late: call.silent || call.copy,
@@ -231,7 +237,8 @@ impl World {
                     break;
                 }
             }
-            if let (Some(marker), Some(beside), false) = (&work.swap.marker, name.marker(), breaks_off) {
+            let torn = breaks_off || self.sabotage == Sabotage::TornProvider;
+            if let (Some(marker), Some(beside), false) = (&work.swap.marker, name.marker(), torn) {
                 let sets = Sets::from([(marker.record_type(), marker.clone())]);
                 self.providers[vendor].put(&beside, sets, self.now);
             }
@@ -311,7 +318,8 @@ impl World {
     pub(crate) fn look(&mut self, agent: usize, record: DomainName) {
         let seen = |server| (format!("ns{server}"), Ok(self.served(&record, server)));
         let servers = (0..self.servers(&record)).map(seen).collect();
-        if self.sabotage == Sabotage::Repeater
+        let last = self.agents.len() > 1 && agent + 1 == self.agents.len();
+        if (self.sabotage == Sabotage::Repeater || (self.sabotage == Sabotage::RepeatingPeer && last))
             && let Some(work) = self.court.last_sent(agent, &record)
         {
             let provider = self.setup.policy.records[&record].provider.clone();

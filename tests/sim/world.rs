@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use failover::decision::{Outcome, Place, Watch};
+use failover::decision::{Outcome, Place, Watch, What};
 use failover::notify::SendResult;
 use failover::store::Delivery;
 use jiff::Timestamp;
+use providers::{DomainName, RecordSet};
 
 use crate::agent::Agent;
-use crate::cast::{MILLI, SECOND, Setup};
+use crate::cast::{MILLI, SECOND, Sets, Setup};
 use crate::court::{Court, Violation};
 use crate::plan::{ChatMood, Line, Link, Planned};
 use crate::provider::Provider;
@@ -49,7 +50,7 @@ pub(crate) enum Mine {
     Probed { job: usize, started: i64, outcome: Outcome },
     Send(Box<Call>),
     Answered { call: Box<Call>, result: crate::wire::Answer },
-    Look { record: providers::DomainName },
+    Look { record: DomainName },
     Watch(Box<Watching>),
     Lane { lane: usize, token: u64 },
     Sent { lane: usize, delivery: Box<Delivery>, begun: i64, result: SendResult },
@@ -122,6 +123,10 @@ pub(crate) struct World {
     pub(crate) telling: bool,
     pub(crate) story: Vec<String>,
     pub(crate) steps: u64,
+    /// Markers that a person has spoilt: what was there before, and what is there now.
+    pub(crate) spoilt: BTreeMap<DomainName, (Option<RecordSet>, Sets)>,
+    /// What people have ordered for good, once the faults are over.
+    pub(crate) standing: Vec<What>,
     /// Faults are over.
     pub(crate) calm: bool,
     /// Nothing but messages goes on.
@@ -139,7 +144,7 @@ macro_rules! note {
 }
 pub(crate) use note;
 
-/// A schedule that is not over by then does not end at all.
+/// A schedule that is not over by so many steps of an agent does not end at all.
 const MOST_STEPS: u64 = 60_000;
 
 impl World {
@@ -147,7 +152,7 @@ impl World {
         let mut world = World {
             rng: Rng::new(setup.seed ^ 0x2027),
             providers: setup.vendors.iter().map(|vendor| Provider::new(&setup, vendor)).collect(),
-            agents: (0..setup.agents).map(|number| Agent::new(number, &setup)).collect(),
+            agents: (0..setup.agents).map(|number| Agent::new(number, sabotage)).collect(),
             hosts: setup
                 .policy
                 .targets
@@ -155,7 +160,7 @@ impl World {
                 .flat_map(|t| t.places.iter())
                 .map(|place| (place.clone(), Host::default()))
                 .collect(),
-            court: Court::new(),
+            court: Court::default(),
             plan,
             sabotage,
             setup,
@@ -169,6 +174,8 @@ impl World {
             telling,
             story: Vec::new(),
             steps: 0,
+            spoilt: BTreeMap::new(),
+            standing: Vec::new(),
             calm: false,
             draining: false,
         };
@@ -224,7 +231,7 @@ impl World {
             self.now = entry.at;
             self.steps += 1;
             self.happen(entry.what);
-            if self.steps > MOST_STEPS {
+            if self.steps > MOST_STEPS * self.agents.len() as u64 {
                 self.court.accuse("converged", "the schedule does not end".into());
             }
             if self.court.violation.is_some() {
@@ -311,7 +318,8 @@ impl World {
         );
         lines.extend(self.setup.policy.records.values().map(|r| {
             format!(
-                "record {} at {}: {:?}, {:?}, failback {:?} after {:?}, hold_down {:?}, create {}, adopt {:?}; holds {}",
+                "record {} at {}: {:?}, {:?}, failback {:?} after {:?}, hold_down {:?}, create {}, adopt {:?}, all_down {:?}, \
+                 coordination {:?}, suppress {} half-life {:?}; holds {}",
                 r.name,
                 r.provider,
                 r.tiers,
@@ -321,9 +329,16 @@ impl World {
                 r.hold_down,
                 r.create,
                 r.adopt,
+                r.all_down,
+                r.coordination,
+                r.flapping.suppress,
+                r.flapping.half_life,
                 crate::provider::words(&self.setup.initial[&r.name])
             )
         }));
+        lines.extend(
+            self.setup.policy.velocity.iter().map(|(id, velocity)| format!("velocity at {id}: {velocity:?}")),
+        );
         for planned in &self.plan {
             let (from, to) = (planned.at / SECOND, planned.until / SECOND);
             lines.push(format!("fault {from}..{to} s: {:?}", planned.fault));
