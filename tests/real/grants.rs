@@ -13,11 +13,12 @@ const THREATS: &str = "docs/threat-model.md";
 
 /// The code block of a document in which this stands, for the zone of the tests instead of that of the documents.
 fn shown(document: &str, what: &str) -> String {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document));
+    let text = text.unwrap_or_else(|why| panic!("{document}: {why}"));
     let mut blocks = text.split("```").skip(1).step_by(2).filter(|block| block.contains(what));
     let block = blocks.next().unwrap_or_else(|| panic!("{document} shows no {what}"));
     assert_eq!(blocks.next(), None, "{document} shows {what} twice");
-    let (_language, block) = block.split_once('\n').unwrap();
+    let (_language, block) = block.split_once('\n').expect("a line with the language");
     assert!(block.contains("www.workshopco.ca"), "{block}");
     block.replace("workshopco.ca", ZONE)
 }
@@ -29,8 +30,8 @@ fn key(document: &str) -> &'static str {
 
 fn bind(document: &str) -> Bind {
     let block = shown(document, "update-policy {");
-    let (_, rules) = block.split_once('{').unwrap();
-    let (rules, _) = rules.rsplit_once('}').unwrap();
+    let (_, rules) = block.split_once('{').expect("braces");
+    let (rules, _) = rules.rsplit_once('}').expect("braces");
     Bind::start_with(&[("BIND_SECONDARIES", "0"), ("BIND_KEY_NAME", key(document)), ("BIND_POLICY", rules)])
 }
 
