@@ -66,7 +66,8 @@ fn verify(key: &[u8], id: &str, timestamp: &str, body: &[u8], header: &str) -> b
     signatures.into_iter().any(|signature| mac.clone().verify_slice(&signature).is_ok())
 }
 
-/// What is taken for a key signs so that a receiver verifies it, and it has 24 to 64 octets and signs as those do; what is refused is not shown.
+/// What is taken for a key has 24 to 64 octets, signs as those do, and so that a receiver verifies it; what is refused is not
+/// shown.
 pub(crate) fn signing_secret(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
     match SigningKey::parse(&text.clone().into()) {
