@@ -94,6 +94,8 @@ fn told_once(guard: Guard, told: &[Event], severity: Severity) {
     let by_itself = matches!(guard, Guard::HoldDown | Guard::UnverifiedTarget | Guard::Family);
     assert!(event.remedy.is_some() || by_itself, "{event:?}");
     assert!(event.next.is_some(), "{event:?}");
+    let of_one = !matches!(guard, Guard::Foreign | Guard::Velocity);
+    assert_eq!(event.since.is_some(), of_one, "since when a change is due: {event:?}");
 }
 
 #[test]
@@ -140,6 +142,41 @@ fn what_only_the_guards_know_to_be_wrong_is_told_once_as_well() {
         }
         told_once(guard, &events(out), Severity::Warning);
     }
+}
+
+#[test]
+fn the_words_of_a_turn_count_those_before_it() {
+    let word = |ahead, used| {
+        let turn = Turn { at: at(30), allowed: 2, used, ahead };
+        let (policy, record) = (policy(), record());
+        let wish = Wish {
+            answer: Answer::of(&[B4.parse().unwrap()]).unwrap(),
+            targets: vec!["b".into()],
+            motive: Motive::Failover,
+        };
+        let bench = Bench {
+            now: at(10),
+            policy: &policy,
+            record: &record,
+            targets: &fixture::probed(&policy, &[(9, B4, Some(true))]),
+            sight: &Sight::default(),
+            last_change: None,
+            penalty: None,
+            turn: Some(turn),
+            atomic_name: true,
+        };
+        match judge(&bench, &wish, &holding(&[A4]), wish.answer.sets(record.ttl)) {
+            Judgement::Refused { refusal, .. } => refusal.text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(word(0, 2).ends_with("2 were changed within the last one, and it is the next"), "{}", word(0, 2));
+    assert!(
+        word(1, 1).ends_with("1 was changed within the last one, and 1 comes before it"),
+        "{}",
+        word(1, 1)
+    );
+    assert!(word(7, 2).ends_with("and 7 come before it"), "{}", word(7, 2));
 }
 
 #[test]
