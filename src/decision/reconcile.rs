@@ -262,7 +262,14 @@ impl Decision {
         believed.map_or(SEND_AT_MOST, |believed| believed.clamp(SEND_AT_LEAST, SEND_AT_MOST))
     }
 
-    fn refuse(&mut self, now: &Now, name: &DomainName, wish: &Wish, refusal: Refusal, out: &mut Vec<Effect>) {
+    pub(super) fn refuse(
+        &mut self,
+        now: &Now,
+        name: &DomainName,
+        wish: &Wish,
+        refusal: Refusal,
+        out: &mut Vec<Effect>,
+    ) {
         let record = self.record(name);
         let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
         let snapshot = snapshot.expect("set by the reading that led here");

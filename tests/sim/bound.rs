@@ -2,8 +2,8 @@
 //!
 //! With `coordination: zone` the changes of all agents count together, as docs/coordination.md promises it: no old picture, lost
 //! disk or late request is an excuse. What is: whoever came after a change knows its age by a clock alone, and a clock that
-//! was stepped tells another; and an older marker that a person put back hides it. Without coordination each agent's own changes count, as
-//! far as it can remember them.
+//! was stepped tells another; and an older marker that a person put back hides it. Without coordination each agent's own
+//! changes count, as far as it can remember them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
