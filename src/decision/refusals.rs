@@ -94,8 +94,7 @@ fn told_once(guard: Guard, told: &[Event], severity: Severity) {
     let by_itself = matches!(guard, Guard::HoldDown | Guard::UnverifiedTarget | Guard::Family);
     assert!(event.remedy.is_some() || by_itself, "{event:?}");
     assert!(event.next.is_some(), "{event:?}");
-    let of_one = !matches!(guard, Guard::Foreign | Guard::Velocity);
-    assert_eq!(event.since.is_some(), of_one, "since when a change is due: {event:?}");
+    assert_eq!(event.reason.is_some(), guard != Guard::Foreign, "why a change is due: {event:?}");
 }
 
 #[test]
@@ -158,7 +157,7 @@ fn the_words_of_a_turn_count_those_before_it() {
             now: at(10),
             policy: &policy,
             record: &record,
-            targets: &fixture::probed(&policy, &[(9, B4, Some(true))]),
+            targets: &probed(&policy, &[(9, B4, Some(true))]),
             sight: &Sight::default(),
             last_change: None,
             penalty: None,
