@@ -73,7 +73,11 @@ impl World {
                 return Some(format!("{name} holds {} and should hold {}", words(held), due.join(" or ")));
             }
         }
-        let contested = self.setup.policy.records.keys().any(|record| self.setup.is_contested(record));
+        // Agents that take a person's TTL for the provider's taste differ with those that do not, for ever.
+        let differ =
+            |record: &DomainName| late && self.agents.len() > 1 && self.court.edited_unproved(record);
+        let mut records = self.setup.policy.records.keys();
+        let contested = records.any(|record| self.setup.is_contested(record) || differ(record));
         for agent in &self.agents {
             match &agent.process {
                 None => return Some(format!("agent {} is not back", agent.number)),
