@@ -48,6 +48,10 @@ rehearse *args:
 ci:
     tests/run
 
+# Is there a test that notices each small change of the judgement? (`just mutants --file guard`, `--sample 100 SEED`)
+mutants *args:
+    tests/mutants/run {{args}}
+
 # Two agents that see opposite things, against one BIND, with and without a marker (ten minutes unless told otherwise)
 opposite seconds="600":
     cargo build --quiet --bin failover

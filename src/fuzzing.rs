@@ -4,7 +4,7 @@
 //! of it. A target panics when something is wrong: with a panic of the code under it, or with a property that does not
 //! hold.
 
-use crate::{cli, config, dns, live, notify, probe, store};
+use crate::{cli, config, decision, dns, live, notify, probe, store};
 
 /// A name, and what takes any octets and panics when something is wrong.
 pub type Target = (&'static str, fn(&[u8]));
@@ -21,6 +21,7 @@ pub const TARGETS: &[Target] = &[
     ("http1", probe::fuzzing::http1),
     ("http2", probe::fuzzing::http2),
     ("json_body", probe::fuzzing::json_body),
+    ("marker", decision::fuzzing::marker),
     ("nagios", cli::fuzzing::nagios),
     ("signing_secret", notify::fuzzing::signing_secret),
     ("smtp_reply", probe::fuzzing::smtp_reply),
@@ -77,6 +78,7 @@ mod tests {
         http1,
         http2,
         json_body,
+        marker,
         nagios,
         signing_secret,
         smtp_reply,

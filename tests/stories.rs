@@ -14,6 +14,7 @@
 //! 10 a- w+              a fails, the witness is seen; a4-/a6-: one family only; a/ssh-: one check only; a?: unknown
 //! 20 set 192.0.2.9      somebody changes the record by hand (`gone`: deletes it; `ttl 300`)
 //! 30 write conflict     the next write ends so (conflict, lost, unknown, unavailable, auth); `read` likewise
+//! 30 write ttl=300      the next write works, and what it leaves has this TTL
 //! 40 failback           a person asks for it; `ack` likewise
 //! 50 peer 192.0.2.2 7   another agent (`other`) changes the record, with generation 7; `zone` is the record's option
 //! 60 marker 3           the marker is one of `other` with generation 3; or `gone`, `newer`, `foreign`, `twice`, `junk`
@@ -132,8 +133,12 @@ impl World {
         let generation = generation.map_or_else(String::new, |generation| format!(" #{generation}"));
         self.marker = swap.marker.clone().or(self.marker.take());
         self.told.push(format!("write {}{generation}", swap.after));
-        match fault {
-            Some(fault) => Err(fault_of(&fault)),
+        match fault.as_deref().map(|word| (word, word.strip_prefix("ttl="))) {
+            Some((_, Some(ttl))) => {
+                self.held.values_mut().for_each(|set| set.ttl = Ttl(ttl.parse().expect("a number")));
+                Ok(())
+            }
+            Some((fault, None)) => Err(fault_of(fault)),
             None => Ok(()),
         }
     }

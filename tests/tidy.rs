@@ -46,7 +46,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("dns", &[]),
     ("decision", &[]),
     // For `fuzz/` alone: a list of what the rooms offer it.
-    ("fuzzing", &["cli", "config", "dns", "live", "notify", "probe", "store"]),
+    ("fuzzing", &["cli", "config", "decision", "dns", "live", "notify", "probe", "store"]),
 ];
 
 /// What `src/decision` may not name: time, the world, chance, tasks, logs, and whatever has no order.

@@ -138,11 +138,12 @@ pub fn whole(decision: &Decision, now: &Now) -> Batch {
 }
 
 fn record_row(decision: &Decision, name: &DomainName, now: &Now) -> Option<RecordRow> {
-    let SavedRecord { current, last_change, incident, said, penalty, marker } =
+    let SavedRecord { current, last_change, incident, said, penalty, marker, own_ttl } =
         decision.saved_record(name, now)?;
     let last_change = last_change.map(|moment| now.wall_of(moment));
     let marker = marker.map(|known| MarkerRow::new(known, now));
-    Some(RecordRow { name: name.clone(), current, last_change, incident, said, penalty, marker })
+    let name = name.clone();
+    Some(RecordRow { name, current, last_change, incident, said, penalty, marker, own_ttl })
 }
 
 fn change_row(scribe: &mut Scribe, work: &Work, now: &Now) -> ChangeRow {

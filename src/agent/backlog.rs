@@ -10,8 +10,9 @@ use crate::store::{Batch, ChangeRow, OverrideRow, RecordRow};
 /// Changes and events that are remembered; of more the oldest are forgotten.
 const MOST: usize = 1000;
 
-/// The newest state of everything in the batches that were not taken, and their events. Those have been told from
-/// memory: they are kept as history alone, so that nothing is told again from the file.
+/// The newest state of everything in the batches that were not taken, and their events. Those are told from memory:
+/// here they are history alone, so that nothing is told again from the file. What of them has not reached its channel
+/// when the file can be written goes into the same batch as [`Batch::deliveries`].
 #[derive(Default)]
 pub(super) struct Backlog {
     trackers: BTreeMap<Endpoint, SavedTracker>,
@@ -44,6 +45,7 @@ impl Backlog {
             changes: self.changes.values().cloned().collect(),
             overrides: self.overrides.clone().into_iter().collect(),
             events: self.events.iter().map(|recorded| (recorded.clone(), Vec::new())).collect(),
+            deliveries: Vec::new(),
         }
     }
 }

@@ -156,7 +156,7 @@ impl Agent {
         let scheduler = Scheduler::start(jobs(&config), prober, Arc::clone(&clock), findings_in, seed);
         let (stop_outbox, _) = watch::channel(false);
         let log_channels = log_channels(&config);
-        let zones = Zones::new(hands, results_in.clone());
+        let zones = Zones::new(hands, Arc::clone(&clock), results_in.clone());
         let servers =
             Servers { live, clock: Arc::clone(&clock), known: Arc::new(nameservers), out: results_in };
         let next_looks =
@@ -305,7 +305,7 @@ impl Agent {
         let now = self.clock.now();
         let mut effects = Vec::new();
         for input in inputs {
-            if let Input::Written { record, .. } = &input {
+            if let Input::Written { record, .. } | Input::Unsent { record } = &input {
                 self.writing.remove(record);
             }
             if let Input::Observed(observation) = &input {

@@ -13,7 +13,7 @@ use super::State;
 use super::agenda::Scribe;
 use super::books::{Books, Entry, LATE, Told};
 use crate::decision::{ChannelId, Event, LatencyRow, Moment, Now, Recorded};
-use crate::notify::{NotifySettings, Outbox, Sender};
+use crate::notify::{HandOver, NotifySettings, Outbox, Sender};
 use crate::store::{Batch, GivenUp, Loaded, Store, StoreError};
 
 /// The longest the agent waits for the disk before it goes on from memory.
@@ -87,7 +87,13 @@ impl Ledger {
     /// Forgets old history.
     pub(super) fn prune(&self, now: Timestamp) -> impl Future<Output = ()> + Send + use<> {
         let store = self.books.trouble().is_none().then(|| self.store.clone());
+        let outbox = self.outbox.clone();
         async move {
+            if let Some(outbox) = outbox
+                && let Err(error) = outbox.prune_unsaved(now).await
+            {
+                tracing::debug!(%error, "what was told from memory could not be dropped");
+            }
             let Some(store) = store else { return };
             match timeout(DISK_LIMIT, store.prune(now)).await {
                 Ok(Ok(_)) => {}
@@ -168,9 +174,17 @@ impl Ledger {
             }
             Entry::Remember { events, again } => {
                 self.tell_from_memory(events).await;
-                if let Err(why) = self.write(again?, self.limit.min(TROUBLE_LIMIT)).await {
+                let mut again = again?;
+                let hand_over = self.hand_over().await;
+                again.deliveries = hand_over.as_ref().map(HandOver::deliveries).unwrap_or_default();
+                if let Err(why) = self.write(again, self.limit.min(TROUBLE_LIMIT)).await {
                     self.books.still_refused(why, now);
                     return None;
+                }
+                if let Some(hand_over) = hand_over
+                    && let Err(error) = hand_over.done().await
+                {
+                    tracing::error!(%error, "messages stay in memory that are in the file; they may be told twice");
                 }
                 self.outbox.iter().for_each(Outbox::wake);
                 self.books.recovered(now)
@@ -190,6 +204,12 @@ impl Ledger {
             return Err(late(limit));
         };
         result.map_err(|error| error.to_string())
+    }
+
+    /// What was told from memory and what still waits there, for the file. Until it is dropped nothing is told from there.
+    async fn hand_over(&self) -> Option<HandOver> {
+        let hand_over = self.outbox.as_ref()?.hand_over().await;
+        hand_over.inspect_err(|error| tracing::error!(%error, "messages stay in memory")).ok()
     }
 
     async fn tell_from_memory(&mut self, events: Told) {

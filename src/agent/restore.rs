@@ -9,10 +9,10 @@ use crate::store::{ChangeRow, Loaded, OverrideRow, RecordRow};
 /// What an earlier run left behind, as the decision wants it.
 pub fn saved(loaded: Loaded, now: &Now, options: Options) -> Saved {
     let records = loaded.records.into_iter().map(|(name, row)| {
-        let RecordRow { current, last_change, incident, said, penalty, marker, .. } = row;
+        let RecordRow { current, last_change, incident, said, penalty, marker, own_ttl, .. } = row;
         let last_change = last_change.map(|t| now.moment_of(t));
         let marker = marker.map(|row| row.known(now));
-        (name, SavedRecord { current, last_change, incident, said, penalty, marker })
+        (name, SavedRecord { current, last_change, incident, said, penalty, marker, own_ttl })
     });
     // A dry run has no business with somebody else's open change: it reads what is there.
     let open = if options.dry { Vec::new() } else { loaded.open_changes };
@@ -68,6 +68,8 @@ fn work_of(row: ChangeRow, now: &Now) -> Work {
         targets: row.targets,
         motive,
         decided: now.moment_of(row.started),
+        // It was sent, or never will be.
+        send_by: now.moment_of(row.started),
         completed: row.completed_event.event,
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::Hands;
+use crate::clock::Clock;
 use crate::decision::{Input, ProviderId, Work};
 
 /// The longest a provider may take for one call, whatever its own limits: the belt to its braces.
@@ -24,6 +25,7 @@ const NAMES_PER_READ: usize = 200;
 #[derive(Clone)]
 pub(super) struct Zones {
     hands: Hands,
+    clock: Arc<dyn Clock>,
     /// The zone of each record, once it is known.
     found: Arc<Mutex<BTreeMap<DomainName, Zone>>>,
     turns: BTreeMap<ProviderId, Arc<Semaphore>>,
@@ -31,10 +33,10 @@ pub(super) struct Zones {
 }
 
 impl Zones {
-    pub(super) fn new(hands: Hands, out: mpsc::Sender<Vec<Input>>) -> Self {
+    pub(super) fn new(hands: Hands, clock: Arc<dyn Clock>, out: mpsc::Sender<Vec<Input>>) -> Self {
         let turns =
             hands.faces().into_keys().map(|id| (id, Arc::new(Semaphore::new(CALLS_AT_ONCE)))).collect();
-        Zones { hands, found: Arc::default(), turns, out }
+        Zones { hands, clock, found: Arc::default(), turns, out }
     }
 
     /// Other hands from now on; what is under way ends with the old ones. Zones that are `moved` are found anew.
@@ -123,7 +125,7 @@ impl Zones {
         Ok(zone)
     }
 
-    /// Writes these changes of one provider and reports each.
+    /// Writes these changes of one provider and reports each. What is too late is not sent: see [`Work::send_by`].
     pub(super) async fn write(self, provider: ProviderId, works: Vec<Work>) {
         let names: Vec<DomainName> = works.iter().map(|work| work.swap.name().clone()).collect();
         let owed = Owed::new(&self.out, &names, |record| Input::Written {
@@ -132,11 +134,11 @@ impl Zones {
         });
         let Some(writer) = self.hands.writer(&provider).cloned() else { return };
         let _turn = self.turn(&provider).await;
-        let mut by_zone: BTreeMap<Zone, Vec<Swap>> = BTreeMap::new();
+        let mut by_zone: BTreeMap<Zone, Vec<Work>> = BTreeMap::new();
         let mut results = Vec::new();
         for work in works {
             match self.zone_of(work.swap.name()) {
-                Some(zone) => by_zone.entry(zone).or_default().push(work.swap),
+                Some(zone) => by_zone.entry(zone).or_default().push(work),
                 None => results.push(Input::Written {
                     record: work.swap.name().clone(),
                     result: Err(Fault::Unavailable("its zone has not been found yet".into())),
@@ -144,12 +146,46 @@ impl Zones {
             }
         }
         let at_once = writer.capabilities().names_per_swap.max(1);
-        for (zone, swaps) in by_zone {
-            for swaps in swaps.chunks(at_once) {
-                results.extend(write_chunk(writer.as_ref(), &zone, swaps).await);
+        for (zone, works) in by_zone {
+            for works in works.chunks(at_once) {
+                results.extend(self.write_chunk(writer.as_ref(), &zone, works).await);
             }
         }
         owed.pay(results).await;
+    }
+
+    /// One transaction. When another writer spoils it, each name gets one of its own: names are independent of each
+    /// other, and one that is fought over must not hold up the rest. The record sets of a name are never torn apart.
+    async fn write_chunk(&self, writer: &dyn Provider, zone: &Zone, works: &[Work]) -> Vec<Input> {
+        let (swaps, mut results) = self.in_time(works);
+        if swaps.is_empty() {
+            return results;
+        }
+        let result = within(writer.swap(zone, &swaps), Fault::Unknown).await;
+        let spoilt = matches!(result, Err(Fault::Conflict(_) | Fault::Invalid(_) | Fault::Unsupported(_)));
+        if swaps.len() > 1 && spoilt {
+            for work in works.iter().filter(|work| swaps.iter().any(|swap| swap.name() == work.swap.name())) {
+                let (swap, late) = self.in_time(std::slice::from_ref(work));
+                results.extend(late);
+                if !swap.is_empty() {
+                    let result = within(writer.swap(zone, &swap), Fault::Unknown).await.map(drop);
+                    results.push(Input::Written { record: work.swap.name().clone(), result });
+                }
+            }
+            return results;
+        }
+        let written =
+            |swap: &Swap| Input::Written { record: swap.name().clone(), result: result.clone().map(drop) };
+        results.extend(swaps.iter().map(written));
+        results
+    }
+
+    /// What may still be sent, and word of what may not.
+    fn in_time(&self, works: &[Work]) -> (Vec<Swap>, Vec<Input>) {
+        let now = self.clock.now().moment;
+        let (good, late): (Vec<&Work>, Vec<&Work>) = works.iter().partition(|work| now <= work.send_by);
+        let unsent = |work: &&Work| Input::Unsent { record: work.swap.name().clone() };
+        (good.iter().map(|work| work.swap.clone()).collect(), late.iter().map(unsent).collect())
     }
 
     async fn turn(&self, provider: &ProviderId) -> Option<tokio::sync::OwnedSemaphorePermit> {
@@ -207,24 +243,6 @@ async fn read_zone(
     }
 }
 
-/// One transaction. When another writer spoils it, each name gets one of its own: names are independent of each
-/// other, and one that is fought over must not hold up the rest. The record sets of a name are never torn apart.
-async fn write_chunk(writer: &dyn Provider, zone: &Zone, swaps: &[Swap]) -> Vec<Input> {
-    let result = within(writer.swap(zone, swaps), Fault::Unknown).await;
-    let spoilt = matches!(result, Err(Fault::Conflict(_) | Fault::Invalid(_) | Fault::Unsupported(_)));
-    if swaps.len() > 1 && spoilt {
-        let mut results = Vec::new();
-        for swap in swaps {
-            let one = within(writer.swap(zone, std::slice::from_ref(swap)), Fault::Unknown).await;
-            results.push(Input::Written { record: swap.name().clone(), result: one.map(drop) });
-        }
-        return results;
-    }
-    let written =
-        |swap: &Swap| Input::Written { record: swap.name().clone(), result: result.clone().map(drop) };
-    swaps.iter().map(written).collect()
-}
-
 async fn within<T>(
     call: impl Future<Output = Result<T, Fault>>,
     late: fn(String) -> Fault,
@@ -232,5 +250,56 @@ async fn within<T>(
     match timeout(CALL_LIMIT, call).await {
         Ok(result) => result,
         Err(_) => Err(late(format!("no answer within {} s", CALL_LIMIT.as_secs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use providers::mock::{Call, MockProvider};
+    use providers::{NonEmpty, RecordSet, Ttl, Values};
+
+    use super::*;
+    use crate::clock::TokioClock;
+    use crate::decision::{Event, EventKind, Moment, Motive};
+
+    /// What comes of a write that was decided now, at a process that stands still for so long before it is sent.
+    async fn written_after(standstill: Duration) -> (Input, u64) {
+        let (zone, name): (DomainName, DomainName) =
+            ("example.com".parse().unwrap(), "www.example.com".parse().unwrap());
+        let mock = MockProvider::in_memory([zone]);
+        let answer = |address: &str| {
+            let values = Values::A(NonEmpty::one(address.parse().unwrap()));
+            RecordSet::new(Ttl(60), values)
+        };
+        mock.edit(&name, vec![answer("192.0.2.1")]).unwrap();
+        let provider: Arc<dyn Provider> = Arc::new(mock.clone());
+        let zone = provider.zone(&name).await.unwrap();
+        let before = provider.read(&zone, std::slice::from_ref(&name)).await.unwrap().remove(0);
+        let (out, mut results) = mpsc::channel(1);
+        let clock = Arc::new(TokioClock::start_at(Timestamp::UNIX_EPOCH));
+        let hands = Hands::writing(BTreeMap::from([("zone".into(), provider)]));
+        let zones = Zones::new(hands, clock, out);
+        zones.found.lock().unwrap().insert(name, zone);
+        let work = Work {
+            id: "chg-1".into(),
+            swap: Swap::new(before, providers::AnswerSets::new([answer("192.0.2.2")]).unwrap()),
+            targets: Vec::new(),
+            motive: Motive::Failover,
+            decided: Moment::ZERO,
+            send_by: Moment::ZERO + Duration::from_secs(5),
+            completed: Event::new(EventKind::FailoverCompleted, Timestamp::UNIX_EPOCH, "www moved"),
+        };
+        tokio::time::advance(standstill).await;
+        zones.write("zone".into(), vec![work]).await;
+        (results.recv().await.unwrap().remove(0), mock.calls(Call::Swap))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_decided_before_the_process_stood_still_is_not_sent_when_it_wakes() {
+        let (input, calls) = written_after(Duration::from_millis(5001)).await;
+        assert!(matches!(input, Input::Unsent { .. }) && calls == 0, "{input:?}");
+        let (input, calls) = written_after(Duration::from_secs(5)).await;
+        assert!(matches!(input, Input::Written { result: Ok(()), .. }) && calls == 1, "{input:?}");
     }
 }

@@ -76,14 +76,15 @@ async fn in_the_state_file(config: &Config, name: &DomainName) -> Result<bool, E
     let _lock = StateLock::acquire(path, LockRole::Once, LOCK_WAIT).await.map_err(|e| setup::fail(&e))?;
     let Remembered { mut decision, now, .. } = remembered(config).await.map_err(|e| setup::fail(&e))?;
     let effects = decision.handle(&now, Input::Ack { record: name.clone() });
-    let Some(SavedRecord { current, last_change, incident, said, penalty, marker }) =
+    let Some(SavedRecord { current, last_change, incident, said, penalty, marker, own_ttl }) =
         decision.saved_record(name, &now)
     else {
         return Ok(false);
     };
     let last_change = last_change.map(|moment| now.wall_of(moment));
     let marker = marker.map(|known| MarkerRow::new(known, &now));
-    let row = RecordRow { name: name.clone(), current, last_change, incident, said, penalty, marker };
+    let kept = name.clone();
+    let row = RecordRow { name: kept, current, last_change, incident, said, penalty, marker, own_ttl };
     let mut batch = Batch { at: None, records: vec![row], ..Batch::default() };
     for effect in effects {
         if let Effect::Say(event, _) = effect {

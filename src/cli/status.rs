@@ -88,10 +88,10 @@ pub(super) async fn remembered(config: &Config) -> Result<Remembered, StoreError
     let loaded = store.load(None, now.wall).await?;
     let age = loaded.saved.map(|saved| now.moment.since(now.moment_of(saved))).unwrap_or_default();
     let records = loaded.records.into_iter().map(|(name, row)| {
-        let RecordRow { current, incident, said, penalty, .. } = row;
+        let RecordRow { current, incident, said, penalty, own_ttl, .. } = row;
         let last_change = row.last_change.map(|time| now.moment_of(time));
         let marker = row.marker.map(|row| row.known(&now));
-        (name, SavedRecord { current, last_change, incident, said, penalty, marker })
+        (name, SavedRecord { current, last_change, incident, said, penalty, marker, own_ttl })
     });
     let overrides = kept_overrides(loaded.overrides, &now);
     let saved =

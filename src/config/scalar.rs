@@ -170,10 +170,18 @@ impl Item<'_> {
             let message = format!("`{}` must be a domain name, and `{}` is none", self.name, self.shown());
             return Err(self.fault(message, "write a name like www.example.com"));
         }
-        text.parse::<DomainName>().map_err(|error| {
+        let name = text.parse::<DomainName>().map_err(|error| {
             let message = format!("`{}` is no domain name{}", self.shown(), self.because(error));
             self.fault(message, "write a name like www.example.com")
-        })
+        })?;
+        // The DNS could hold it (RFC 2181 section 11). Resolvers and our own library ask for none, so nobody could see it.
+        if name.as_str().split('.').any(|label| label.starts_with('-')) {
+            let message =
+                format!("`{}` has a label that begins with a hyphen, which no host name has", self.shown());
+            return Err(self
+                .fault(message, "write a name whose labels begin with a letter or a digit (RFC 1123 2.1)"));
+        }
+        Ok(name)
     }
 
     /// An address to connect to, without a port. `what` names what is meant: "a target".

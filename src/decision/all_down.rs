@@ -8,16 +8,25 @@ use super::{
 };
 
 /// No target of the record is Up. Only when each is known to be Down (where there are witnesses, vouched for by one),
-/// and none is on its way back, `all_down` is followed.
+/// none is on its way back, and none is so by an earlier run's word alone, `all_down` is followed.
 pub(super) fn nothing_up(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> Selection {
     if !record.targets().all(|target| view.verdict(target) == Verdict::Down) {
         return Selection::Hold(Hold::NoneUp);
     }
     let Some(wish) = ordered(view, record) else { return Selection::Hold(Hold::AllDown) };
-    let published = *current.places == wish.answer.places();
-    match record.targets().find(|target| view.targets.is_recovering(target)) {
-        Some(target) if !published => Selection::Hold(Hold::Recovering { target: target.clone() }),
-        _ => Selection::Serve(wish),
+    if *current.places == wish.answer.places() {
+        return Selection::Serve(wish);
+    }
+    if let Some(target) = record.targets().find(|target| view.targets.is_recovering(target)) {
+        return Selection::Hold(Hold::Recovering { target: target.clone() });
+    }
+    let remembered = |target: &&TargetId| {
+        let own = view.policy.targets.get(*target);
+        own.is_some_and(|own| view.targets.is_remembered(target, &own.places))
+    };
+    match record.targets().find(remembered) {
+        Some(target) => Selection::Hold(Hold::Remembered { target: target.clone() }),
+        None => Selection::Serve(wish),
     }
 }
 

@@ -35,6 +35,11 @@ pub enum Input {
         /// How.
         result: Result<(), Fault>,
     },
+    /// A write was not sent, because it was too late for it: see [`Work::send_by`].
+    Unsent {
+        /// The record.
+        record: DomainName,
+    },
     /// It is time to look at the live record again.
     LookDue {
         /// The record.
@@ -151,6 +156,8 @@ pub struct Work {
     pub motive: Motive,
     /// When it was decided.
     pub decided: Moment,
+    /// It is not sent after this: a process that stood still meanwhile has to look anew.
+    pub send_by: Moment,
     /// What is said once it is confirmed; kept before the effect, so that a crash loses no message.
     pub completed: Event,
 }

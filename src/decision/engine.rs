@@ -44,6 +44,8 @@ pub struct SavedRecord {
     pub penalty: Option<super::KeptPenalty>,
     /// The last marker that was followed.
     pub marker: Option<super::KnownMarker>,
+    /// What the provider makes of our TTL.
+    pub own_ttl: Option<super::OwnTtl>,
 }
 
 /// How the decision is used.
@@ -107,7 +109,7 @@ impl Decision {
         let by_target = by_target(&policy);
         let Saved { records: mut kept, mut unconfirmed, certificates, overrides, .. } = saved;
         let records = policy.records.keys().map(|name| {
-            let SavedRecord { current, last_change, incident, said, penalty, marker } =
+            let SavedRecord { current, last_change, incident, said, penalty, marker, own_ttl } =
                 kept.remove(name).unwrap_or_default();
             let penalty = penalty.map(|kept| Penalty::restore(&kept, now, &policy.records[name].flapping));
             let (penalty, corrected) =
@@ -117,8 +119,15 @@ impl Decision {
                 word: Word::EarlierRun,
                 tries: 0,
             });
-            let known =
-                RecordState { current, last_change, marker, incident, said, ..RecordState::default() };
+            let known = RecordState {
+                current,
+                last_change,
+                marker,
+                incident,
+                said,
+                own_ttl,
+                ..RecordState::default()
+            };
             (name.clone(), RecordState { phase, penalty, corrected, ..known })
         });
         let records = records.collect();
@@ -185,6 +194,9 @@ impl Decision {
             Input::Written { record, result } if self.records.contains_key(&record) => {
                 self.on_written(now, &record, result, &mut out);
             }
+            Input::Unsent { record } if self.records.contains_key(&record) => {
+                self.on_unsent(&record, &mut out);
+            }
             Input::LookDue { record } if self.records.contains_key(&record) => {
                 out.push(Effect::Look(record.clone()));
                 // A refused wish is looked at again with each reading: somebody may have put the record right.
@@ -212,6 +224,7 @@ impl Decision {
             // A record that was configured when this was asked for, and no longer is.
             Input::Read { .. }
             | Input::Written { .. }
+            | Input::Unsent { .. }
             | Input::LookDue { .. }
             | Input::Looked { .. }
             | Input::Propagated { .. }
@@ -298,7 +311,7 @@ impl Decision {
     fn review_waiting(&mut self, now: &Now, target: &TargetId, out: &mut Vec<Effect>) {
         let waits = |name: &&DomainName| {
             let hold = self.records.get(*name).and_then(|state| state.hold.as_ref());
-            matches!(hold, Some(Hold::Verifying { .. } | Hold::Recovering { .. }))
+            matches!(hold, Some(Hold::Verifying { .. } | Hold::Recovering { .. } | Hold::Remembered { .. }))
         };
         let waiting: Vec<DomainName> =
             self.by_target.get(target).into_iter().flatten().filter(waits).cloned().collect();

@@ -94,6 +94,9 @@ impl Decision {
                     ));
                 }
             }
+            Hold::Remembered { target } => {
+                steps.when(format!("{target} is left if its probe fails, too; it is being probed now"));
+            }
             Hold::Paused { .. } | Hold::Pinned { .. } | Hold::Drained { .. } => {}
             Hold::AllDown | Hold::NoneUp => {
                 for target in record.targets() {
@@ -353,10 +356,13 @@ mod tests {
     }
 
     #[test]
-    fn unread_and_settling() {
+    fn unread_remembered_and_settling() {
         let mut decision = usual().after(&[A4, A6], &[]);
         decision.records.get_mut(&record().name).unwrap().hold = Some(Hold::Unread);
         next(&decision, 0, &["the provider is read"]);
+        decision.records.get_mut(&record().name).unwrap().hold =
+            Some(Hold::Remembered { target: "a".into() });
+        next(&decision, 0, &["a is left if its probe fails, too; it is being probed now"]);
         let decision = case(|policy, _| policy.startup_grace = Duration::from_secs(30)).after(&[A4, A6], &[]);
         next(
             &decision,

@@ -28,6 +28,7 @@ impl Decision {
             said: state.said.clone(),
             penalty: state.penalty.map(|penalty| penalty.keep(now)),
             marker: state.marker.clone(),
+            own_ttl: state.own_ttl,
         })
     }
 }

@@ -26,6 +26,8 @@ mod explain_guards;
 mod explain_next;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod ordered;
 
@@ -40,6 +42,7 @@ mod observation;
 mod one_look;
 mod overrides;
 mod overrule;
+mod own_ttl;
 mod penalty;
 mod place;
 mod plan;
@@ -84,6 +87,7 @@ pub use overrides::{
     plain_name,
 };
 pub use overrule::{Consequence, tell_ended, tell_set};
+pub use own_ttl::OwnTtl;
 pub use penalty::{KeptPenalty, PER_CHANGE, Penalty};
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};

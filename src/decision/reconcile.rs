@@ -1,5 +1,7 @@
 //! What follows a reading: from the picture to the change that is due, if any. `writing.rs` has what follows a write.
 
+use std::time::Duration;
+
 use providers::{DomainName, Fault, Snapshot};
 
 use super::engine::values_of;
@@ -8,6 +10,11 @@ use super::{
     Bench, Decision, Effect, Guard, Judgement, Motive, Now, Refusal, Selection, Verdict, Wish, Work,
     foreign_values, judge, owner_of, say, say_change,
 };
+
+/// A write may always wait so long to be sent: for the disk alone it may be 3 s.
+const SEND_AT_LEAST: Duration = Duration::from_secs(5);
+/// A write that waited longer is decided anew, however long its verdicts would be believed.
+const SEND_AT_MOST: Duration = Duration::from_secs(10);
 
 impl Decision {
     pub(super) fn on_read(
@@ -96,7 +103,7 @@ impl Decision {
         let better = better && !self.is_ordered_away(now.moment, name, &found.targets);
         let all_up = found.targets.iter().all(|target| self.verdict(target) == Verdict::Up);
         let wanted = match self.selection(now.moment, name) {
-            Selection::Serve(wish) => snapshot.holds(&self.stored_form(&record, &wish)),
+            Selection::Serve(wish) => self.holds(name, &self.stored_form(&record, &wish)),
             Selection::Hold(_) => false,
         };
         let accepted = ours && !found.targets.is_empty() && (wanted || (better && all_up));
@@ -141,19 +148,30 @@ impl Decision {
         }
         let state = self.records.get(name).expect("the caller has found the record");
         let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
+        // Another write of ours may still arrive: it counts for everything but a further attempt of the same.
+        let doubted =
+            state.doubt.as_ref().filter(|doubt| doubt.swap.after != after).map(|doubt| doubt.decided);
         let bench = Bench {
             now: now.moment,
             policy: &self.policy,
             record: &record,
             targets: &self.targets,
             sight: &self.sight,
-            last_change: self.held_since(name),
+            last_change: self.held_since(name).max(doubted),
             penalty: state.penalty,
             turn: self.turn(now.moment, name),
             atomic_name: self.faces.get(&record.provider).is_some_and(|face| face.atomic_name),
         };
-        let judgement = self.under_marker(now, &record, &wish.targets, judge(&bench, &wish, snapshot, after));
+        let as_asked = snapshot.holds(&after);
+        let judgement = match judge(&bench, &wish, snapshot, after.clone()) {
+            _ if self.holds(name, &after) => Judgement::InSync,
+            judgement => self.under_marker(now, &record, &wish.targets, judgement),
+        };
         let state = self.state(name);
+        // It can store what it is asked for.
+        if as_asked && state.own_ttl.take().is_some() {
+            out.push(Effect::KeepRecord(name.clone()));
+        }
         state.hold = None;
         state.wish = Some(wish.clone());
         self.tell_of_all_down(now, name, out);
@@ -162,7 +180,10 @@ impl Decision {
                 let state = self.state(name);
                 state.conflicts = 0;
                 state.write_faults = 0;
-                self.drop_doubt(name, out);
+                // What may still arrive counts for as long as it would if it had.
+                if state.doubt.as_ref().is_some_and(|doubt| now.moment >= doubt.decided + record.hold_down) {
+                    self.drop_doubt(name, out);
+                }
                 self.enter_sync(name, out);
             }
             Judgement::Refused { refusal, .. } => self.refuse(now, name, &wish, refusal, out),
@@ -228,7 +249,17 @@ impl Decision {
         completed.effective_by = by.map(|m| now.wall_of(m));
         // Dashes for dots: a webhook's id is signed with dots as separators.
         let id = format!("chg-{}-{}", name.as_str().replace('.', "-"), now.wall.as_microsecond());
-        Work { id, swap, targets: wish.targets.clone(), motive: wish.motive, decided: now.moment, completed }
+        let (decided, send_by) = (now.moment, now.moment + self.send_within(&wish.targets));
+        Work { id, swap, targets: wish.targets.clone(), motive: wish.motive, decided, send_by, completed }
+    }
+
+    /// So long a write may wait to be sent: no longer than the verdicts of what it publishes would be believed without
+    /// another probe.
+    fn send_within(&self, targets: &[super::TargetId]) -> Duration {
+        let checks =
+            targets.iter().filter_map(|t| self.policy.targets.get(t)).flat_map(|t| t.checks.values());
+        let believed = checks.map(super::CheckPolicy::stale_after).min();
+        believed.map_or(SEND_AT_MOST, |believed| believed.clamp(SEND_AT_LEAST, SEND_AT_MOST))
     }
 
     fn refuse(&mut self, now: &Now, name: &DomainName, wish: &Wish, refusal: Refusal, out: &mut Vec<Effect>) {
@@ -279,7 +310,7 @@ mod tests {
 
     fn now(second: i64) -> Now {
         let start = jiff::Timestamp::UNIX_EPOCH;
-        Now { moment: at(second), wall: start + std::time::Duration::from_secs(second.unsigned_abs()) }
+        Now { moment: at(second), wall: start + Duration::from_secs(second.unsigned_abs()) }
     }
 
     /// A dead primary, a stand-by that works, and the reading before the change under way.
@@ -310,6 +341,22 @@ mod tests {
     #[test]
     fn a_reading_that_comes_in_time_leads_to_the_change() {
         assert!(writes(&about_to_change().handle(&now(4), read())));
+    }
+
+    #[test]
+    fn a_write_that_was_not_sent_is_decided_anew_and_nobody_is_to_blame() {
+        let mut decision = about_to_change();
+        let out = decision.handle(&now(4), read());
+        let id = out.iter().find_map(|effect| match effect {
+            Effect::Write(work) => Some((work.id.clone(), work.send_by)),
+            _ => None,
+        });
+        let (id, send_by) = id.expect("a write");
+        assert_eq!(send_by, at(4) + SEND_AT_MOST, "b is believed for 33 s");
+        let out = decision.handle(&now(15), Input::Unsent { record: record().name });
+        let closed = Effect::Close { change: id, happened: false };
+        assert_eq!(out, [closed, Effect::Read(record().name)]);
+        assert!(writes(&decision.handle(&now(15), read())), "what is right by then");
     }
 
     #[test]

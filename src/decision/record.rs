@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use providers::{AnswerSets, Fault, RecordSet, RecordType, Snapshot};
+use providers::{Fault, RecordSet, RecordType, Snapshot};
 
-use super::{Flapping, Hold, KnownMarker, Moment, Penalty, Place, Refusal, TargetId, Wish, Work};
+use super::{Flapping, Hold, KnownMarker, Moment, OwnTtl, Penalty, Place, Refusal, TargetId, Wish, Work};
 
 /// How far the reconciliation of a record has come.
 ///
@@ -109,9 +109,8 @@ pub(super) struct RecordState {
     pub(super) propagating: Option<Arrival>,
     /// A write that was sent and was not there when we looked: it may still come, or have been hidden by a late reader.
     pub(super) doubt: Option<Box<Work>>,
-    /// What the provider makes of an answer although its `normalize` does not say so (a TTL of its own): what was
-    /// asked for, and what was found. Without it such a record would be written for ever.
-    pub(super) stored_as: Option<(AnswerSets, AnswerSets)>,
+    /// What the provider makes of our TTL although its `normalize` does not say so.
+    pub(super) own_ttl: Option<OwnTtl>,
     /// How long a cache may hold the answer before our last change.
     pub(super) cached_for: Option<Duration>,
     /// Until when caches may hold the old answer.

@@ -125,6 +125,7 @@ impl Decision {
         for (name, record) in &self.policy.records {
             let moved = old.records.get(name).is_some_and(|before| before.provider != record.provider);
             if let Some(state) = self.records.get_mut(name).filter(|_| moved) {
+                state.own_ttl = None;
                 state.reread |= state.phase == Phase::Reading;
             }
         }

@@ -360,8 +360,7 @@ impl Decision {
 
     fn is_in_sync(&self, state: &super::record::RecordState) -> bool {
         let (Some(snapshot), Some(wish)) = (&state.snapshot, &state.wish) else { return false };
-        let record = self.record(&snapshot.name);
-        snapshot.holds(&self.stored_form(record, wish))
+        self.holds(&snapshot.name, &self.stored_form(self.record(&snapshot.name), wish))
     }
 }
 

@@ -31,14 +31,17 @@ impl Decision {
     /// The record sets of a wish, as the provider would store them.
     pub(super) fn stored_form(&self, record: &RecordPolicy, wish: &Wish) -> AnswerSets {
         let sets = wish.answer.sets(record.ttl);
-        let normal = match self.faces.get(&record.provider) {
+        match self.faces.get(&record.provider) {
             Some(face) => (face.normalize)(sets),
             None => sets,
-        };
-        match self.records.get(&record.name).and_then(|state| state.stored_as.as_ref()) {
-            Some((asked, found)) if *asked == normal => found.clone(),
-            _ => normal,
         }
+    }
+
+    /// Does the name hold this answer, as last read, or what its provider is known to make of it?
+    pub(super) fn holds(&self, name: &DomainName, after: &AnswerSets) -> bool {
+        let Some(state) = self.records.get(name) else { return false };
+        let Some(snapshot) = &state.snapshot else { return false };
+        snapshot.holds(after) || state.own_ttl.is_some_and(|own| own.accepts(after, &snapshot.sets))
     }
 
     /// Looks at one record by what is known, and begins a reading where something may have to be written. Nothing
@@ -67,11 +70,11 @@ impl Decision {
             }
             Selection::Serve(wish) => {
                 let after = self.stored_form(self.record(name), &wish);
+                let in_sync = self.holds(name, &after);
                 let state = self.state(name);
                 if state.refused.as_ref().is_some_and(|refused| *refused != wish) && state.faults == 0 {
                     state.retry_at = None;
                 }
-                let in_sync = state.snapshot.as_ref().is_some_and(|snapshot| snapshot.holds(&after));
                 state.hold = None;
                 state.wish = Some(wish);
                 self.tell_of_all_down(now, name, out);
@@ -118,7 +121,11 @@ impl Decision {
         state.wish = None;
         state.refusal = None;
         let verify = match &hold {
-            Hold::Verifying { target } if state.hold.as_ref() != Some(&hold) => Some(target.clone()),
+            Hold::Verifying { target } | Hold::Remembered { target }
+                if state.hold.as_ref() != Some(&hold) =>
+            {
+                Some(target.clone())
+            }
             _ => None,
         };
         state.hold = Some(hold);

@@ -64,6 +64,11 @@ pub enum Hold {
         /// The target.
         target: TargetId,
     },
+    /// What serves was Down when an earlier run ended, and its own probe of this one has not answered yet.
+    Remembered {
+        /// The target.
+        target: TargetId,
+    },
     /// A person paused it.
     Paused {
         /// Who.
@@ -106,6 +111,9 @@ impl Hold {
             }
             Hold::Recovering { target } => {
                 format!("{target} passes its checks again: the record waits for it")
+            }
+            Hold::Remembered { target } => {
+                format!("{target} was down when the last run ended; it must first be probed in this one")
             }
             Hold::Paused { by, reason } => format!("paused by {by}: {reason}"),
             Hold::Pinned { target } => {
@@ -220,7 +228,21 @@ pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> S
         return Selection::Hold(Hold::Recovering { target: target.clone() });
     }
     let Some(wish) = wish(view, record, current, tier, motive) else { return Selection::Hold(Hold::NoneUp) };
-    once_verified(view, current, wish)
+    match remembered(view, current, &wish) {
+        Some(target) => Selection::Hold(Hold::Remembered { target }),
+        None => once_verified(view, current, wish),
+    }
+}
+
+/// The target that would be left, whole or in part, for nothing but what an earlier run found out. The counterpart of
+/// [`unverified`]: that asks for a pass since the trouble began, this for a word in our own time. Somebody may have
+/// put the record where it is because the target works again.
+fn remembered(view: &View<'_>, current: Current<'_>, wish: &Wish) -> Option<TargetId> {
+    if wish.answer.places() == *current.places {
+        return None;
+    }
+    let mut left = current.targets.iter().filter(|target| !view.is_drained(target));
+    left.find(|target| view.targets.is_remembered(target, current.places)).cloned()
 }
 
 /// A pinned record: its one target while that is Up, whatever the others are.

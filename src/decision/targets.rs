@@ -274,6 +274,17 @@ impl Targets {
         self.fallen(target).count() > 0 && self.fallen(target).all(recovers)
     }
 
+    /// Is one of these places Down by what an earlier run counted alone: would it not be, without the checks that have
+    /// not answered in this run?
+    pub fn is_remembered(&self, target: &TargetId, places: &BTreeSet<Place>) -> bool {
+        let answered = |(endpoint, tracker): &(&Endpoint, &Tracker)| {
+            tracker.verdict() == Verdict::Down && self.last.contains_key(*endpoint)
+        };
+        let alone =
+            |place: &Place| self.at(target, place).filter(answered).count() <= self.spare(target, place);
+        self.fallen(target).any(|place| places.contains(place) && alone(place))
+    }
+
     /// Is some place of the target that is Down on its way up: does a check that is Down pass?
     pub fn is_rising(&self, target: &TargetId) -> bool {
         let passes =

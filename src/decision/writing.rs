@@ -7,7 +7,7 @@ use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Values};
 
 use super::engine::values_of;
 use super::record::{Arrival, CONFIRM_TRIES, CONFLICTS_AT_ONCE, Phase, RETRY_MAX, Word};
-use super::{Decision, Effect, Fate, Moment, Motive, Now, Watch, Work, say_change};
+use super::{Decision, Effect, Fate, Moment, Motive, Now, OwnTtl, Watch, Work, say_change};
 
 /// Pause before a write is read back again, doubled each time: 50 ms … 1.6 s.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
@@ -73,6 +73,24 @@ impl Decision {
         }
     }
 
+    /// A write that was not sent has not happened; what is right by now takes a look.
+    pub(super) fn on_unsent(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
+        let state = self.state(name);
+        let work = match std::mem::take(&mut state.phase) {
+            Phase::Writing(work) => work,
+            other => {
+                state.phase = other;
+                return;
+            }
+        };
+        // An earlier attempt of the same change may still turn out to have happened.
+        if state.doubt.as_ref().is_none_or(|doubt| doubt.id != work.id) {
+            out.push(Effect::Close { change: work.id.clone(), happened: false });
+        }
+        self.gives_turn_back(name);
+        self.begin_read(name, out);
+    }
+
     fn tell_of_failure(
         &mut self,
         now: &Now,
@@ -107,6 +125,11 @@ impl Decision {
     ) -> bool {
         let same_values = self.has_values_of(name, &work);
         let fate = self.fate_of(name, &work, word, same_values);
+        if word == Word::Acknowledged && same_values && (fate != Fate::NotYet || tries >= CONFIRM_TRIES) {
+            let state = self.state(name);
+            let held = state.snapshot.as_ref().map(|snapshot| &snapshot.sets);
+            state.own_ttl = held.and_then(|held| OwnTtl::after_write(state.own_ttl, &work.swap.after, held));
+        }
         if fate == Fate::Made {
             self.remember_own_marker(now, name, &work);
             self.complete(now, name, *work, out);
@@ -156,7 +179,9 @@ impl Decision {
         let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
         let untouched = snapshot.is_some_and(|snapshot| snapshot.sets == work.swap.before.sets);
         let holds = snapshot.is_some_and(|snapshot| snapshot.holds(&work.swap.after));
-        match (holds || (same_values && !untouched), untouched) {
+        // Of a change of the TTL alone the values are there from the beginning.
+        let ours = same_values && !untouched && (word == Word::Acknowledged || !is_of_ttl(work));
+        match (holds || ours, untouched) {
             (true, _) => Fate::Made,
             (false, true) => Fate::NotYet,
             (false, false) => Fate::Hidden,
@@ -184,9 +209,7 @@ impl Decision {
         let state = self.state(name);
         state.was_changed(work.decided, &flapping);
         let held = state.snapshot.as_ref().map(|s| s.sets.clone()).unwrap_or_default();
-        if same_values {
-            state.stored_as = stored_as(&work.swap.after, &held);
-        }
+        let accepted = self.holds(name, &work.swap.after);
         let why = match self.fate_by_marker(name, work, same_values) {
             Fate::Hidden => {
                 "the record was changed by others since, and whether ours was made before is not known".into()
@@ -194,16 +217,14 @@ impl Decision {
             _ => format!("the provider took the change, and now holds {}", values_of(&held)),
         };
         let state = self.state(name);
-        let fault = Fault::Unknown(why.clone());
-        state.back_off_writing(now.moment, fault);
+        let next = if accepted {
+            "the provider keeps a TTL of its own: it counts as the right one from now on"
+        } else {
+            state.back_off_writing(now.moment, Fault::Unknown(why.clone()));
+            "the agent tries again when hold_down is over"
+        };
         if state.says_anew("failed", &why) {
-            let event = say_change::failed(
-                &work.completed,
-                work.motive,
-                now,
-                &why,
-                "the agent tries again when hold_down is over",
-            );
+            let event = say_change::failed(&work.completed, work.motive, now, &why, next);
             out.push(Effect::Say(Box::new(event), None));
         }
         out.push(Effect::KeepRecord(name.clone()));
@@ -219,7 +240,6 @@ impl Decision {
         let overwritten = values(held.values()) != values(work.swap.after.iter());
         let held = if overwritten { sets_of(&work.swap.after) } else { held };
         let answer = AnswerSets::new(held.values().cloned()).unwrap_or_else(|| work.swap.after.clone());
-        state.stored_as = stored_as(&work.swap.after, &held).or(state.stored_as.take());
         state.current.clone_from(&work.targets);
         state.settled = Some(held);
         // A change of an earlier run counts from when it was decided.
@@ -270,10 +290,9 @@ impl Decision {
         let (Some(doubt), Some(snapshot)) = (&state.doubt, &state.snapshot) else { return };
         let held = values(snapshot.sets.values());
         let same_values = held == values(doubt.swap.after.iter());
-        // Of a change of the TTL alone the values are there from the beginning.
-        let untouched = snapshot.sets == doubt.swap.before.sets;
+        let made = snapshot.holds(&doubt.swap.after) || (same_values && !is_of_ttl(doubt));
         let fate = match self.fate_by_marker(name, doubt, same_values) {
-            Fate::Unsaid if same_values && !untouched => Fate::Made,
+            Fate::Unsaid if made => Fate::Made,
             Fate::Unsaid if held != values(doubt.swap.before.sets.values()) => Fate::Hidden,
             said => said,
         };
@@ -306,16 +325,15 @@ impl Decision {
     }
 }
 
+/// Does it change the TTL alone?
+fn is_of_ttl(work: &Work) -> bool {
+    values(work.swap.before.sets.values()) == values(work.swap.after.iter())
+}
+
 fn sets_of(answer: &AnswerSets) -> BTreeMap<RecordType, RecordSet> {
     answer.iter().map(|set| (set.record_type(), set.clone())).collect()
 }
 
 fn values<'a>(sets: impl Iterator<Item = &'a RecordSet>) -> Vec<&'a Values> {
     sets.map(|set| &set.values).collect()
-}
-
-/// What to remember of a provider that kept our values and changed something beside them.
-fn stored_as(asked: &AnswerSets, held: &BTreeMap<RecordType, RecordSet>) -> Option<(AnswerSets, AnswerSets)> {
-    let held = AnswerSets::new(held.values().cloned())?;
-    (held != *asked).then(|| (asked.clone(), held))
 }

@@ -84,7 +84,7 @@ pub(crate) fn dns_value(data: &[u8]) {
     if let Ok(name) = written.parse::<providers::DomainName>() {
         assert_eq!(name.fqdn().parse().as_ref(), Ok(&name), "a name is itself when it is written");
         assert!(name.as_str().len() <= 253);
-        // The DNS has names with such labels (RFC 2181 section 11), the library writes none: whoever asks is told so.
+        // The DNS has names with such labels (RFC 2181 section 11), the library writes none, and the configuration refuses them.
         let hyphen = name.as_str().split('.').any(|label| label.starts_with('-'));
         assert!(hyphen || Name::from_ascii(name.fqdn()).is_ok(), "a name that the wire cannot hold");
         let parents = std::iter::successors(Some(name.clone()), providers::DomainName::parent);

@@ -9,11 +9,12 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use super::attempt::{Case, Ended, Memory};
 use super::outbox::{ATTEMPT_LIMIT, World};
+use super::unsaved::{Home, Unsaved};
 use super::{SendResult, Sender};
 use crate::decision::{ChannelId, Event};
 use crate::store::{Delivery, Next, Store, StoreError};
 
-/// When the store is tried again after it did not take the outcome of an attempt.
+/// When the store is looked at again after it did not take the outcome of an attempt, and while memory has what is due.
 const RECORD_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// Outcomes that are remembered until the store takes them; beyond that the lane waits for the store.
 const UNRECORDED_LIMIT: usize = 1000;
@@ -25,10 +26,18 @@ pub(super) struct Lane {
     sender: std::sync::Mutex<Arc<dyn Sender>>,
     /// Its channel is no longer configured: no attempt is begun any more.
     retired: AtomicBool,
-    store: Store,
-    /// Whether the store outlives the process, and others may write to it.
-    pub(super) kept: bool,
+    /// What could not be put into the store that outlives the process.
+    unsaved: Unsaved,
+    source: Source,
     memory: Mutex<Memory>,
+}
+
+/// Where a lane takes its deliveries from.
+enum Source {
+    /// The store that outlives the process, and that others may write to.
+    Kept(Store),
+    /// What could not be put there; and the lane of the same channel that has that store.
+    Unsaved(Arc<Lane>),
 }
 
 /// What a step did.
@@ -42,6 +51,16 @@ pub(super) enum Step {
     GivenUp,
     /// There is nothing to do until then; until something new comes, if there is no time.
     Idle(Option<Timestamp>),
+}
+
+/// What there is to do.
+enum Found {
+    /// This is next.
+    One(Box<Delivery>),
+    /// Something is due, and may not be tried before more is known of it.
+    NotYet,
+    /// Nothing is due.
+    Nothing,
 }
 
 /// The wish to stop, and how long an attempt in flight goes on after it.
@@ -63,15 +82,37 @@ impl Stop {
 }
 
 impl Lane {
-    pub(super) fn new(channel: ChannelId, sender: Arc<dyn Sender>, store: Store, kept: bool) -> Self {
-        Lane {
-            channel,
-            wake: Notify::new(),
-            sender: std::sync::Mutex::new(sender),
-            retired: AtomicBool::new(false),
-            store,
-            kept,
-            memory: Mutex::default(),
+    /// The two lanes of a channel: that over the store that outlives the process first.
+    pub(super) fn pair(
+        channel: &ChannelId,
+        sender: &Arc<dyn Sender>,
+        store: Store,
+        unsaved: &Unsaved,
+    ) -> [Arc<Lane>; 2] {
+        let lane = |source| {
+            Arc::new(Lane {
+                channel: channel.clone(),
+                wake: Notify::new(),
+                sender: std::sync::Mutex::new(Arc::clone(sender)),
+                retired: AtomicBool::new(false),
+                unsaved: unsaved.clone(),
+                source,
+                memory: Mutex::default(),
+            })
+        };
+        let kept = lane(Source::Kept(store));
+        [Arc::clone(&kept), lane(Source::Unsaved(kept))]
+    }
+
+    /// Does what it takes outlive the process?
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(self.source, Source::Kept(_))
+    }
+
+    fn store(&self) -> &Store {
+        match &self.source {
+            Source::Kept(store) => store,
+            Source::Unsaved(_) => &self.unsaved.store,
         }
     }
 
@@ -102,12 +143,10 @@ impl Lane {
         if let Some(until) = memory.pause(now) {
             return Ok(Step::Idle(Some(until)));
         }
-        let Some(delivery) = self.next(&memory, now).await? else {
-            let again = now.checked_add(RECORD_AGAIN).ok().filter(|_| !memory.unrecorded.is_empty());
-            return match again {
-                Some(again) => Ok(Step::Idle(Some(again))),
-                None => Ok(Step::Idle(self.store.next_due(Some(&self.channel), now).await?)),
-            };
+        let delivery = match self.next(&memory, now).await? {
+            Found::One(delivery) => delivery,
+            Found::NotYet => return Ok(Step::Idle(now.checked_add(RECORD_AGAIN).ok())),
+            Found::Nothing => return Ok(Step::Idle(self.store().next_due(Some(&self.channel), now).await?)),
         };
         let outcome = self.attempt(world, &delivery, &mut memory, stop).await;
         let step = match (outcome.attempt.delivered, outcome.events.is_empty()) {
@@ -115,18 +154,33 @@ impl Lane {
             (false, true) => Step::Failed,
             (false, false) => Step::GivenUp,
         };
-        self.record(delivery.id, outcome, &mut memory).await;
+        self.record(&delivery, outcome, &mut memory).await;
         Ok(step)
     }
 
     /// The oldest delivery that is due and whose last outcome, if the store does not know it, does not forbid it.
-    async fn next(&self, memory: &Memory, now: Timestamp) -> Result<Option<Delivery>, StoreError> {
+    async fn next(&self, memory: &Memory, now: Timestamp) -> Result<Found, StoreError> {
+        let nothing = if memory.unrecorded.is_empty() { Found::Nothing } else { Found::NotYet };
         if memory.unrecorded.len() >= UNRECORDED_LIMIT {
-            return Ok(None);
+            return Ok(nothing);
         }
-        let limit = u32::try_from(memory.unrecorded.len() + 1).unwrap_or(u32::MAX);
-        let due = self.store.due(Some(&self.channel), now, limit).await?;
-        Ok(due.into_iter().find(|delivery| memory.allows(delivery, now)))
+        let store = match &self.source {
+            Source::Kept(store) => store,
+            Source::Unsaved(_) => {
+                let begun = self.unsaved.begin(&self.channel, now, memory).await?;
+                return Ok(begun.map_or(nothing, |delivery| Found::One(Box::new(delivery))));
+            }
+        };
+        // A commit that was given up may have been made all the same: what is told from memory is not told from here
+        // before both know the same of it. In this order, for it may be handed over between the two.
+        let elsewhere = self.unsaved.store.events_to(&self.channel).await?;
+        let limit = u32::try_from(memory.unrecorded.len() + elsewhere.len() + 1).unwrap_or(u32::MAX);
+        let mut due = store.due(Some(&self.channel), now, limit).await?;
+        let count = due.len();
+        due.retain(|delivery| !elsewhere.contains(&delivery.event.id));
+        let nothing = if due.len() < count { Found::NotYet } else { nothing };
+        let found = due.into_iter().find(|delivery| memory.allows(delivery, now));
+        Ok(found.map_or(nothing, |delivery| Found::One(Box::new(delivery))))
     }
 
     async fn attempt(
@@ -145,7 +199,7 @@ impl Lane {
         };
         let case = Case {
             channel: &self.channel,
-            kept: self.kept,
+            kept: self.is_kept(),
             agent: &world.agent,
             seed: world.seed,
             hearers: &|event: &Event| world.channels_for(event.kind, event.severity),
@@ -171,25 +225,58 @@ impl Lane {
         }
     }
 
-    async fn record(&self, id: i64, outcome: Ended, memory: &mut Memory) {
+    async fn record(&self, delivery: &Delivery, outcome: Ended, memory: &mut Memory) {
+        let Source::Unsaved(kept) = &self.source else {
+            return self.keep(delivery.id, outcome, memory).await;
+        };
+        match self.unsaved.end(delivery.id, outcome.clone()).await {
+            Ok(Home::Here) => {
+                memory.unrecorded.remove(&delivery.id);
+            }
+            Ok(Home::File) => kept.take_over(delivery, outcome).await,
+            Err(error) => self.remember(delivery.id, outcome, &error, memory),
+        }
+    }
+
+    /// An attempt has ended whose delivery came into the store meanwhile.
+    async fn take_over(&self, delivery: &Delivery, outcome: Ended) {
+        let mut memory = self.memory.lock().await;
+        match self.store().delivery_of(&delivery.event.id, &self.channel).await {
+            Ok(Some(id)) => self.keep(id, outcome, &mut memory).await,
+            Ok(None) => {}
+            Err(error) => {
+                let channel = &self.channel;
+                tracing::error!(%channel, %error, "the outcome of an attempt is lost; it may be made again");
+            }
+        }
+        // From now on it is this lane's alone.
+        if let Err(error) = self.unsaved.store.forget([delivery.id].into()).await {
+            tracing::error!(%error, "a message stays in memory that is in the file");
+        }
+        self.wake.notify_one();
+    }
+
+    async fn keep(&self, id: i64, outcome: Ended, memory: &mut Memory) {
         let Ended { attempt, next, events, .. } = outcome.clone();
-        match self.store.record_attempt(id, attempt, next, events).await {
+        match self.store().record_attempt(id, attempt, next, events).await {
             Ok(()) => {
                 memory.unrecorded.remove(&id);
             }
-            Err(error) => {
-                let channel = &self.channel;
-                tracing::error!(%channel, delivery = id, %error, "an attempt cannot be recorded; it is remembered");
-                memory.unrecorded.insert(id, outcome);
-            }
+            Err(error) => self.remember(id, outcome, &error, memory),
         }
+    }
+
+    fn remember(&self, id: i64, outcome: Ended, error: &StoreError, memory: &mut Memory) {
+        let channel = &self.channel;
+        tracing::error!(%channel, delivery = id, %error, "an attempt cannot be recorded; it is remembered");
+        memory.unrecorded.insert(id, outcome);
     }
 
     /// Stops at the first that the store does not take: the others would not be taken either.
     async fn record_what_is_left(&self, memory: &mut Memory) {
         while let Some((&id, outcome)) = memory.unrecorded.first_key_value() {
             let Ended { attempt, next, events, .. } = outcome.clone();
-            if self.store.record_attempt(id, attempt, next, events).await.is_err() {
+            if self.store().record_attempt(id, attempt, next, events).await.is_err() {
                 return;
             }
             memory.unrecorded.remove(&id);

@@ -23,6 +23,7 @@ mod settings;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod unsaved;
 
 pub use attempt::{Case, Ended, Memory};
 pub use channel::{ChannelError, Sender, senders};
@@ -31,3 +32,4 @@ pub use outbox::{Drained, Outbox};
 pub use reply::{Reply, SendResult, Service, judge};
 pub use settings::{Channel, ChannelKind, NotifySettings, Route};
 pub use sign::{KeyError, SigningKey};
+pub use unsaved::HandOver;

@@ -10,10 +10,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::lane::{Lane, Step, Stop};
+use super::unsaved::{HandOver, Unsaved};
 use super::{NotifySettings, SendResult, Sender};
 use crate::clock::Clock;
 use crate::decision::{ChannelId, Event, EventKind, Recorded, Severity};
-use crate::store::{Batch, Delivery, DeliveryState, Store, StoreError};
+use crate::store::{Delivery, DeliveryState, Store, StoreError};
 
 /// How often the store is looked at when nobody calls [`Outbox::wake`]: another process may have put a delivery back.
 const POLL: Duration = Duration::from_secs(10);
@@ -44,8 +45,8 @@ struct Inner {
     /// There are other lanes now.
     changed: Notify,
     store: Store,
-    /// Holds what could not be put into the store.
-    unsaved: Store,
+    /// What could not be put into the store.
+    unsaved: Unsaved,
     world: World,
 }
 
@@ -94,7 +95,7 @@ impl Outbox {
         agent: impl Into<String>,
         seed: u64,
     ) -> Result<Self, StoreError> {
-        let unsaved = Store::in_memory()?;
+        let unsaved = Unsaved::new()?;
         let world = World { clock, settings: Mutex::new(settings), agent: agent.into(), seed };
         let inner = Inner { lanes: Mutex::default(), changed: Notify::new(), store, unsaved, world };
         let outbox = Outbox { inner: Arc::new(inner) };
@@ -120,10 +121,9 @@ impl Outbox {
             senders.contains_key(channel)
         });
         senders.retain(|channel, _| !lanes.contains_key(&(true, channel.clone())));
-        for (store, kept) in [(&self.inner.store, true), (&self.inner.unsaved, false)] {
-            for (channel, sender) in &senders {
-                let lane = Lane::new(channel.clone(), Arc::clone(sender), store.clone(), kept);
-                lanes.insert((kept, channel.clone()), Arc::new(lane));
+        for (channel, sender) in &senders {
+            for lane in Lane::pair(channel, sender, self.inner.store.clone(), &self.inner.unsaved) {
+                lanes.insert((lane.is_kept(), channel.clone()), lane);
             }
         }
     }
@@ -180,7 +180,7 @@ impl Outbox {
                     self.wake();
                     continue;
                 }
-                Ok(Step::Idle(next)) => self.until(next, if lane.kept { POLL } else { LONGEST_SLEEP }),
+                Ok(Step::Idle(next)) => self.until(next, if lane.is_kept() { POLL } else { LONGEST_SLEEP }),
                 Err(_) => POLL,
             };
             tokio::select! {
@@ -226,7 +226,7 @@ impl Outbox {
             }
         }?;
         let delivered = steps.iter().filter(|step| **step == Step::Delivered).count();
-        let left = self.inner.store.pending().await? + self.inner.unsaved.pending().await?;
+        let left = self.inner.store.pending().await? + self.inner.unsaved.store.pending().await?;
         Ok(Drained { delivered, failed: steps.len() - delivered, left })
     }
 
@@ -258,15 +258,31 @@ impl Outbox {
     }
 
     /// Delivers events that could not be saved (the disk is full, the state is read-only) from memory. They are tried
-    /// like all others, and are lost when the process ends before they are delivered.
+    /// like all others, at most 1,000 wait, and those are lost when the process ends before they are delivered or
+    /// handed over.
     ///
     /// # Errors
     /// See [`StoreError`]; there was no memory for them.
     pub async fn tell_unsaved(&self, events: Vec<(Recorded, Vec<ChannelId>)>) -> Result<(), StoreError> {
-        let at = Some(self.inner.world.clock.now().wall);
-        self.inner.unsaved.commit(Batch { at, events, ..Batch::default() }).await?;
+        self.inner.unsaved.add(events, self.inner.world.clock.now().wall).await?;
         self.wake();
         Ok(())
+    }
+
+    /// What was told from memory, for the transaction that writes what was not kept: see [`crate::store::Batch`].
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn hand_over(&self) -> Result<HandOver, StoreError> {
+        self.inner.unsaved.hand_over().await
+    }
+
+    /// Forgets what of [`Outbox::tell_unsaved`] has been told, but for the newest 1,000.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn prune_unsaved(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.inner.unsaved.store.prune(now).await
     }
 
     /// How many messages of [`Outbox::tell_unsaved`] wait.
@@ -274,7 +290,7 @@ impl Outbox {
     /// # Errors
     /// See [`StoreError`].
     pub async fn unsaved(&self) -> Result<u64, StoreError> {
-        self.inner.unsaved.pending().await
+        self.inner.unsaved.store.pending().await
     }
 
     /// Sends one test message to a channel, rendered and judged as any other, and returns what came of it; `None` when
@@ -312,12 +328,17 @@ impl Outbox {
 
     async fn abandon_unknown(&self) {
         let known: BTreeSet<ChannelId> = self.lanes().iter().map(|lane| lane.channel.clone()).collect();
-        match self.inner.store.abandon_unknown(known).await {
-            Ok(0) => {}
-            Ok(count) => {
-                tracing::warn!(count, "messages given up: their channels are no longer in the configuration");
+        for store in [&self.inner.store, &self.inner.unsaved.store] {
+            match store.abandon_unknown(known.clone()).await {
+                Ok(0) => {}
+                Ok(count) => {
+                    tracing::warn!(
+                        count,
+                        "messages given up: their channels are no longer in the configuration"
+                    );
+                }
+                Err(error) => tracing::error!(%error, "the outbox cannot be cleaned"),
             }
-            Err(error) => tracing::error!(%error, "the outbox cannot be cleaned"),
         }
     }
 }

@@ -112,7 +112,12 @@ impl Store {
     /// # Errors
     /// `Other`, when there is no memory for it.
     pub fn in_memory() -> Result<Store, StoreError> {
-        Ok(Store::around(IN_MEMORY.into(), File::Open(schema::open_in_memory()?), Bounds::USUAL))
+        Store::in_memory_with(Bounds::USUAL)
+    }
+
+    /// A state in memory that keeps less.
+    pub(super) fn in_memory_with(bounds: Bounds) -> Result<Store, StoreError> {
+        Ok(Store::around(IN_MEMORY.into(), File::Open(schema::open_in_memory()?), bounds))
     }
 
     fn around(path: String, file: File, bounds: Bounds) -> Store {
@@ -182,9 +187,9 @@ impl File {
 
 #[cfg(test)]
 impl Store {
-    /// A state in memory that keeps less.
-    pub(super) fn in_memory_with(bounds: Bounds) -> Store {
-        Store::around(IN_MEMORY.into(), File::Open(schema::open_in_memory().expect("memory")), bounds)
+    /// Every call waits until this is dropped.
+    pub(super) fn in_use(&self) -> impl Sized + '_ {
+        self.inner.file.lock().expect("no call has panicked")
     }
 
     /// An empty file of an earlier version.

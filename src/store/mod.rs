@@ -21,6 +21,7 @@ mod schema;
 mod state;
 #[cfg(test)]
 mod tests;
+mod unsaved;
 
 pub use error::StoreError;
 #[cfg(test)]

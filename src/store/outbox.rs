@@ -326,7 +326,7 @@ fn far(now: Timestamp) -> i64 {
     now.saturating_add(Span::new().minutes(FAR_MINUTES)).unwrap_or(now).as_microsecond()
 }
 
-fn rank(severity: Severity) -> u8 {
+pub(super) fn rank(severity: Severity) -> u8 {
     match severity {
         Severity::Debug => 0,
         Severity::Info => 1,

@@ -7,8 +7,8 @@ use providers::{DomainName, RecordSet, RecordType};
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{
-    ChannelId, Endpoint, EventKind, KeptPenalty, KnownMarker, Now, OverrideKey, Recorded, SavedTracker,
-    TargetId, What,
+    ChannelId, Endpoint, EventKind, KeptPenalty, KnownMarker, Now, OverrideKey, OwnTtl, Recorded,
+    SavedTracker, TargetId, What,
 };
 
 /// What is written together or not at all.
@@ -26,6 +26,9 @@ pub struct Batch {
     pub overrides: Vec<(OverrideKey, Option<OverrideRow>)>,
     /// Events that happened, each with the channels that must hear of it. An id that is known already is left alone.
     pub events: Vec<(Recorded, Vec<ChannelId>)>,
+    /// Deliveries that were made from memory, as they stand. What is kept of the same event and channel and still waits
+    /// is replaced; their numbers here are not those of the file.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// What is kept of a record.
@@ -47,6 +50,9 @@ pub struct RecordRow {
     /// The last marker in the zone that was followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<MarkerRow>,
+    /// What the provider makes of our TTL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_ttl: Option<OwnTtl>,
 }
 
 /// What is kept of a marker: [`KnownMarker`] with the wall clock's time.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Batch, ChangeRow, ChangeState, GivenUp, Loaded, OverrideRow, RecordRow, Store, StoreError, outbox,
+    unsaved,
 };
 use crate::decision::{CERTIFICATE_KEY, SavedTracker};
 
@@ -57,7 +58,10 @@ impl Store {
             for (recorded, channels) in &batch.events {
                 outbox::put_event(transaction, recorded, channels, batch.at)?;
             }
-            if batch.events.iter().any(|(_, channels)| !channels.is_empty()) {
+            for made in &batch.deliveries {
+                unsaved::put_delivery(transaction, made)?;
+            }
+            if !batch.deliveries.is_empty() || batch.events.iter().any(|(_, to)| !to.is_empty()) {
                 outbox::hold_bound(transaction, bounds.pending)?;
             }
             if let Some(at) = batch.at {

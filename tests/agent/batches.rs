@@ -1,5 +1,7 @@
 //! Several records of one zone.
 
+use std::time::Duration;
+
 use providers::mock::{Author, Call, Edit, FaultStep, Trouble};
 
 use crate::hosts::Host;
@@ -58,5 +60,24 @@ async fn one_that_is_fought_over_does_not_hold_up_the_rest() {
         by_us.flat_map(|write| write.changes).map(|change| change.name.to_string()).collect();
     assert_eq!(touched.len(), 4, "each once: {touched:?}");
     assert_eq!(stage.heard("change.withheld").len(), 1);
+    stage.check();
+}
+
+/// bad day: agent: stands still between a decision and its write (SIGSTOP, suspend, a slow batch) | the write is not sent; the record is read and judged anew
+#[tokio::test(start_paused = true)]
+async fn what_comes_too_late_is_not_sent() {
+    let stage = five_records().await;
+    // The batch is refused after so long that the single writes in its place are too old to be sent.
+    let edit = Edit { name: "shop.workshopco.ca".parse().unwrap(), sets: sets(&["192.0.2.99"], 60) };
+    stage.script([FaultStep::on_swap(Trouble::Intruder(edit)).delayed(Duration::from_secs(15))]);
+    stage.host("toronto", Host::Refuses);
+    stage.until("the batch was sent", |stage| stage.calls(Call::Swap) == 1).await;
+    stage.host("toronto", Host::Works);
+    stage.pass(600).await;
+    for name in NAMES.into_iter().filter(|name| !name.starts_with("shop")) {
+        assert_eq!(stage.holds(name), TORONTO, "it works again: {:#?}", stage.lines());
+    }
+    assert_eq!(stage.calls(Call::Swap), 1);
+    assert_eq!(stage.heard("failover.failed").len(), 0, "and the provider is not to blame");
     stage.check();
 }

@@ -15,6 +15,8 @@ pub(crate) enum Mood {
     /// It takes it.
     #[default]
     Takes,
+    /// It takes it, and says so ten seconds later.
+    TakesSlowly,
     /// It takes the connection and never answers.
     Hangs,
     /// It answers 503.
@@ -71,8 +73,11 @@ impl Sender for Chat {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let mood = *self.mood.lock().unwrap();
         match mood {
-            Mood::Takes => {
+            Mood::Takes | Mood::TakesSlowly => {
                 self.heard.lock().unwrap().push(Heard { event: delivery.event.clone(), at: now });
+                if mood == Mood::TakesSlowly {
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                }
                 SendResult::Delivered { status: Some(200), said: "ok".into() }
             }
             Mood::Hangs => std::future::pending().await,

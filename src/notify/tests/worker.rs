@@ -356,3 +356,84 @@ async fn until(condition: impl Fn() -> bool) {
     };
     tokio::time::timeout(Duration::from_secs(20), poll).await.expect("the condition holds in the end");
 }
+
+/// One event for each id, to these channels, as the agent tells it from memory.
+fn unsaved(ids: &[String], channel: &str) -> Vec<(Recorded, Vec<ChannelId>)> {
+    ids.iter().map(|id| (event(id), vec![channel.into()])).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_from_memory_is_bounded() {
+    let store = Store::in_memory().unwrap();
+    let (dead, fine) = (Scripted::new(Mood::Broken), Scripted::new(Mood::Fine));
+    let outbox = outbox(&store, virtual_clock(), &[("dead", dead), ("fine", fine.clone())]);
+    for round in 0..3 {
+        let ids: Vec<String> = (0..700).map(|n| format!("evt-{round}-{n}")).collect();
+        outbox.tell_unsaved(unsaved(&ids, "dead")).await.unwrap();
+        outbox.tell_unsaved(unsaved(&[format!("fine-{round}")], "fine")).await.unwrap();
+    }
+    assert_eq!(outbox.unsaved().await.unwrap(), 1_000);
+    outbox.prune_unsaved(time("12:04:00")).await.unwrap();
+    let kept = outbox.hand_over().await.unwrap().deliveries();
+    assert!(kept.len() <= 2_000, "{} are remembered", kept.len());
+    outbox.drain(Duration::from_mins(1)).await.unwrap();
+    assert!(fine.seen().contains(&"fine-2".into()), "the newest are told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_goes_on_where_it_was_and_once() {
+    let store = Store::in_memory().unwrap();
+    let (dead, fine) = (Scripted::new(Mood::Broken), Scripted::new(Mood::Fine));
+    let outbox = outbox(&store, virtual_clock(), &[("dead", dead.clone()), ("fine", fine.clone())]);
+    outbox.tell_unsaved(unsaved(&["a".into()], "fine")).await.unwrap();
+    outbox.tell_unsaved(unsaved(&["b".into()], "dead")).await.unwrap();
+    outbox.drain(Duration::from_secs(1)).await.unwrap();
+    // A commit that was given up and made all the same: here it waits, in memory it is told.
+    commit(&store, &["a"], &["fine"]).await;
+    outbox.drain(Duration::from_secs(1)).await.unwrap();
+    assert_eq!((fine.seen(), dead.seen()), (vec!["a".into()], vec!["b".into()]));
+
+    // One that fails leaves everything where it is.
+    drop(outbox.hand_over().await.unwrap());
+    assert_eq!((outbox.unsaved().await.unwrap(), store.pending().await.unwrap()), (1, 1));
+
+    let hand_over = outbox.hand_over().await.unwrap();
+    let batch = Batch { deliveries: hand_over.deliveries(), ..Batch::default() };
+    store.commit(batch).await.unwrap();
+    hand_over.done().await.unwrap();
+    let kept = [("a", "fine", DeliveryState::Delivered), ("b", "dead", DeliveryState::Pending)];
+    assert_eq!(states(&store).await, kept.map(|(id, to, state)| (id.into(), to.into(), state)));
+    let waiting = store.deliveries(DeliveryFilter { channel: Some("dead".into()), state: None }, 9).await;
+    let waiting = waiting.unwrap().remove(0);
+    assert_eq!((waiting.attempts, waiting.round, outbox.unsaved().await.unwrap()), (1, 1, 0));
+    assert!(waiting.last_error.is_some() && waiting.first_attempt.is_some(), "{waiting:?}");
+
+    *dead.mood.lock().unwrap() = Mood::Fine;
+    run_for(&outbox, Duration::from_mins(1)).await;
+    assert_eq!((fine.seen(), dead.seen()), (vec!["a".into()], vec!["b".into(), "b".into()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_in_flight_ends_in_the_file_and_is_not_made_again() {
+    let (store, slow) = (Store::in_memory().unwrap(), Scripted::new(Mood::Hanging));
+    let outbox = outbox(&store, virtual_clock(), &[("slow", slow.clone())]);
+    outbox.tell_unsaved(unsaved(&["a".into()], "slow")).await.unwrap();
+    let (stop, signal) = watch::channel(false);
+    tokio::join!(outbox.run(signal), async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(slow.seen(), ["a"], "in flight");
+        let hand_over = outbox.hand_over().await.unwrap();
+        store.commit(Batch { deliveries: hand_over.deliveries(), ..Batch::default() }).await.unwrap();
+        hand_over.done().await.unwrap();
+        // The attempt is given up at 15 s, and the next follows a second later, from the file.
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(slow.seen(), ["a"], "one at a time");
+        *slow.mood.lock().unwrap() = Mood::Fine;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        stop.send_replace(true);
+    });
+    assert_eq!(slow.seen(), ["a", "a"]);
+    let (kept, attempts) = store.delivery(1).await.unwrap().unwrap();
+    assert_eq!((kept.state, kept.attempts, attempts.len()), (DeliveryState::Delivered, 2, 2));
+    assert_eq!((store.pending().await.unwrap(), outbox.unsaved().await.unwrap()), (0, 0));
+}

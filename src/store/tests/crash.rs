@@ -75,7 +75,10 @@ async fn a_transaction_that_was_left_open_never_was() {
 async fn a_call_whose_caller_went_away_is_finished() {
     use futures_util::FutureExt;
     let store = Store::in_memory().unwrap();
+    // It cannot end before its caller goes away: the connection is in use until then.
+    let in_use = store.in_use();
     assert!(store.commit(tell(&["a"], &["chat"])).now_or_never().is_none(), "it runs elsewhere");
+    drop(in_use);
     // The next call waits its turn behind it.
     while store.events(None, 9).await.unwrap().is_empty() {
         tokio::task::yield_now().await;

@@ -44,7 +44,7 @@ async fn minutes_come_in_parts_and_make_hours() {
 
 #[tokio::test]
 async fn it_is_bounded_by_age_and_by_rows() {
-    let store = Store::in_memory_with(Bounds { pending: 10, rows: 10, latency: 2 });
+    let store = Store::in_memory_with(Bounds { pending: 10, rows: 10, latency: 2 }).unwrap();
     let times = ["12:00:00", "12:01:00", "12:02:00", "12:03:00"];
     store.add_latency(times.map(|time| row("toronto", time, &[1])).to_vec()).await.unwrap();
     store.prune(at("12:04:00")).await.unwrap();

@@ -10,10 +10,11 @@ mod overrides;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use providers::Ttl;
 
 use super::*;
 use crate::decision::{
-    ChannelId, Endpoint, Event, EventKind, KeptPenalty, Recorded, SavedTracker, Severity, Verdict,
+    ChannelId, Endpoint, Event, EventKind, KeptPenalty, OwnTtl, Recorded, SavedTracker, Severity, Verdict,
 };
 
 pub(super) fn at(text: &str) -> Timestamp {
@@ -42,7 +43,7 @@ pub(super) fn tracker(failures: u32, last: Timestamp) -> SavedTracker {
 
 fn change(id: &str, state: ChangeState, started: Timestamp) -> ChangeRow {
     let set = providers::RecordSet::new(
-        providers::Ttl(60),
+        Ttl(60),
         providers::Values::A(providers::NonEmpty::one("198.51.100.5".parse().unwrap())),
     );
     ChangeRow {
@@ -68,6 +69,7 @@ fn record(incident: Option<&str>) -> RecordRow {
         incident: incident.map(str::to_owned),
         said: BTreeMap::from([("all_down".into(), "12:00".into())]),
         marker: None,
+        own_ttl: Some(OwnTtl { asked: Ttl(60), found: Ttl(300), writes: 2 }),
         penalty: Some(KeptPenalty { value: 3200, at: at("11:00:00") }),
     }
 }
@@ -156,7 +158,7 @@ async fn a_state_that_makes_no_sense_is_damaged() {
 
 #[tokio::test]
 async fn what_is_old_or_too_much_is_forgotten_but_not_what_waits() {
-    let store = Store::in_memory_with(Bounds { pending: 10, rows: 3, latency: 10 });
+    let store = Store::in_memory_with(Bounds { pending: 10, rows: 3, latency: 10 }).unwrap();
     store.commit(tell(&["waits"], &["chat"])).await.unwrap();
     store.commit(tell(&["b", "c", "d", "e"], &[])).await.unwrap();
     let ids = |events: Vec<Recorded>| events.into_iter().map(|e| e.id).collect::<Vec<_>>();

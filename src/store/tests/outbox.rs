@@ -83,7 +83,7 @@ async fn lists_are_newest_first_and_bounded() {
 
 #[tokio::test]
 async fn a_full_outbox_gives_up_the_least_urgent_and_says_so() {
-    let store = Store::in_memory_with(Bounds { pending: 2, rows: 1_000, latency: 10 });
+    let store = Store::in_memory_with(Bounds { pending: 2, rows: 1_000, latency: 10 }).unwrap();
     let channels = vec![ChannelId::from("chat")];
     let severities = [
         ("old", Severity::Critical),
