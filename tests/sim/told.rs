@@ -39,6 +39,12 @@ impl Court {
         }
     }
 
+    /// A message that was told from memory is in the file now.
+    pub(crate) fn handed_over(&mut self, agent: usize, delivery: &Delivery) {
+        let key = (agent, delivery.channel.as_str().to_owned(), delivery.event.id.clone());
+        self.owed.entry(key).and_modify(|kept| *kept = true);
+    }
+
     /// A message came through.
     pub(crate) fn arrived(&mut self, _channel: usize, delivery: &Delivery) {
         let (recorded, event) = (&delivery.event, &delivery.event.event);
