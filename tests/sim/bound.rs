@@ -69,7 +69,7 @@ impl Court {
         // A second attempt of one change, of which the first was believed lost, is no other change.
         let again = last.work == write.work.id;
         let hidden = self.was_hidden(write.setup, last) && !self.was_proved(last);
-        let excused = again || write.late || hidden || self.stale.contains_key(name);
+        let excused = again || write.late || hidden;
         (!excused && !self.forgot(write.agent, last.decided)).then_some((last, last.decided))
     }
 
@@ -88,7 +88,7 @@ impl Court {
             Coordination::None => {
                 let hidden = |a: &Applied| self.was_hidden(write.setup, a) && !self.was_proved(a);
                 let unproved = self.applied.iter().filter(count_of).any(hidden);
-                write.late || unproved || self.stale.contains_key(name) || self.forgot(write.agent, since)
+                write.late || unproved || self.forgot(write.agent, since)
             }
         };
         let mut changes = 1;

@@ -94,7 +94,6 @@ impl Court {
         };
         self.applied.iter().any(|a| a.work == work || (Some(&a.record) == record && same(&a.after)))
             || self.edits.iter().any(|(name, _, sets)| Some(name) == record && same(sets))
-            || record.and_then(|record| self.stale.get(record)).is_some_and(same)
     }
 
     /// Once every chat works again and every lane is empty.

@@ -201,8 +201,6 @@ impl World {
             let snapshots =
                 call.names.iter().map(|name| provider.read(name, self.now, self.sabotage)).collect();
             if provider.lag > 0 {
-                let initial = |name: &DomainName| (name.clone(), self.setup.initial[name].clone());
-                self.court.stale.extend(call.names.iter().map(initial));
                 self.count("stale reads");
             }
             return self.answer(call, Answer::Read(Ok(snapshots)));
