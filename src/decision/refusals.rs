@@ -158,7 +158,7 @@ fn the_words_of_a_turn_count_those_before_it() {
             now: at(10),
             policy: &policy,
             record: &record,
-            targets: &fixture::probed(&policy, &[(9, B4, Some(true))]),
+            targets: &probed(&policy, &[(9, B4, Some(true))]),
             sight: &Sight::default(),
             last_change: None,
             penalty: None,
