@@ -67,6 +67,8 @@ pub(crate) struct Process {
     pub(crate) lanes: Vec<Lane>,
     /// What could not be put into the file is told from here.
     pub(crate) unsaved: Disk,
+    /// What was handed over to the file while it was in flight.
+    pub(crate) moved: BTreeSet<i64>,
 }
 
 impl Agent {
@@ -173,6 +175,7 @@ impl World {
             found: BTreeSet::new(),
             lanes: Lane::all(self.setup.services.len()),
             unsaved: Disk::default(),
+            moved: BTreeSet::new(),
         };
         note!(self, "agent {agent} starts");
         self.agents[agent].epoch += 1;
@@ -200,7 +203,7 @@ impl World {
         }
         let this = self.process(agent);
         // What is told from memory dies with it.
-        let in_trouble = this.books.trouble().is_some() || this.unsaved.is_pending();
+        let in_trouble = this.books.trouble().is_some();
         if asked {
             note!(self, "agent {agent} is asked to stop");
             let now = self.now_of(agent);

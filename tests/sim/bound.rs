@@ -1,9 +1,9 @@
 //! How often records may change: `hold_down`, `flapping` and `velocity`.
 //!
-//! With `coordination: zone` the changes of all agents count together, as docs/coordination.md promises it: no old picture, lost
-//! disk or late request is an excuse. What is: whoever came after a change knows its age by a clock alone, and a clock that
-//! was stepped tells another; and an older marker that a person put back hides it. Without coordination each agent's own
-//! changes count, as far as it can remember them.
+//! With `coordination: zone` the changes of all agents count together, as docs/coordination.md promises it: no old picture,
+//! lost disk or late request is an excuse. What is: whoever came after a change knows its age by a clock alone, and a clock
+//! that was stepped tells another; and an older marker that a person put back hides it. Without coordination each agent's own
+//! changes count, as far as it can remember them, and none that another agent undid before it was proved.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -68,7 +68,8 @@ impl Court {
         let last = self.applied.iter().rev().find(own)?;
         // A second attempt of one change, of which the first was believed lost, is no other change.
         let again = last.work == write.work.id;
-        let excused = again || write.late || self.stale.contains_key(name);
+        let hidden = self.was_hidden(write.setup, last) && !self.was_proved(last);
+        let excused = again || write.late || hidden;
         (!excused && !self.forgot(write.agent, last.decided)).then_some((last, last.decided))
     }
 
@@ -85,7 +86,9 @@ impl Court {
         let excused = |since: i64| match record.coordination {
             Coordination::Zone => !self.wrong_clocks.is_empty() || self.was_put_back(name, since),
             Coordination::None => {
-                write.late || self.stale.contains_key(name) || self.forgot(write.agent, since)
+                let hidden = |a: &Applied| self.was_hidden(write.setup, a) && !self.was_proved(a);
+                let unproved = self.applied.iter().filter(count_of).any(hidden);
+                write.late || unproved || self.forgot(write.agent, since)
             }
         };
         let mut changes = 1;

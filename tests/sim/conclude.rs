@@ -14,7 +14,7 @@ use providers::{DomainName, RecordType};
 use crate::agent::{faces, wall_at};
 use crate::cast::{SECOND, Sets, sets_of};
 use crate::court::strangers;
-use crate::provider::{snapshot_of, words};
+use crate::provider::words;
 use crate::world::{World, note};
 
 /// How often it is looked whether everything is at rest, and how often in a row it must be. Not in step with anything that
@@ -44,7 +44,7 @@ impl World {
             if !self.run_until(self.now + LOOK_EVERY) {
                 return false;
             }
-            let wrong = self.what_is_wrong(self.now > deadline);
+            let wrong = self.what_is_wrong();
             looks = if wrong.is_none() { looks + 1 } else { 0 };
             if let Some(wrong) = wrong
                 && self.now > deadline + 20 * SECOND
@@ -57,17 +57,12 @@ impl World {
         true
     }
 
-    fn what_is_wrong(&self, late: bool) -> Option<String> {
+    fn what_is_wrong(&self) -> Option<String> {
         for (name, record) in &self.setup.policy.records {
             let held = self.providers[self.setup.vendor_of(name)].truth(name);
             let allowed = self.allowed(record, held);
-            // A person who is quicker than the proof of a write passes for the provider's own taste (a finding that is
-            // told in docs/verification.md): only the TTL may differ then.
-            let addresses = |sets: &Sets| Place::published(&snapshot_of(name, sets.clone()));
-            let taste =
-                |sets: &Sets| late && addresses(sets) == addresses(held) && self.court.edited_unproved(name);
             if let Some(allowed) = allowed
-                && !allowed.iter().any(|sets| sets == held || taste(sets))
+                && !allowed.iter().any(|sets| sets == held)
             {
                 let due: Vec<String> = allowed.iter().map(words).collect();
                 return Some(format!("{name} holds {} and should hold {}", words(held), due.join(" or ")));
@@ -165,9 +160,7 @@ impl World {
         if !self.run_until(from + self.setup.live_interval * 2 + 10 * SECOND) {
             return false;
         }
-        let unasked = |(record, at): &(&DomainName, &i64)| {
-            **at > from && !self.court.edited_unproved(record) && !self.setup.is_contested(record)
-        };
+        let unasked = |(record, at): &(&DomainName, &i64)| **at > from && !self.setup.is_contested(record);
         if let Some((record, _)) = self.court.last_requests.iter().find(unasked) {
             let text = format!("{record} was written though nothing had happened");
             self.court.accuse("quiet", text);
@@ -200,7 +193,6 @@ impl World {
                             effects
                                 .extend(decision.handle(&now, Input::Read { record, result: Ok(snapshot) }));
                         }
-                        Effect::Write(work) if self.court.edited_unproved(work.swap.name()) => {}
                         Effect::Write(work) if self.setup.is_contested(work.swap.name()) => {}
                         Effect::Write(work) => {
                             let text =

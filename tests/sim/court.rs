@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use failover::decision::{Coordination, OverrideKey, Place, TargetId, What, Work};
 use providers::DomainName;
 
-use crate::cast::{FOREIGN, SECOND, Sets, Setup, sets_of};
+use crate::cast::{FOREIGN, Sets, Setup, sets_of};
 use crate::changes::Applied;
 use crate::heard::Heard;
 use crate::provider::{bystander, snapshot_of, words};
@@ -55,8 +55,6 @@ pub(crate) struct Court {
     pub(crate) touched: BTreeSet<DomainName>,
     /// What a person ordered of an agent, as far as it must know of it: until when.
     pub(crate) orders: BTreeMap<(usize, OverrideKey), (What, i64)>,
-    /// Records of which an old picture was shown: with what each held at the start.
-    pub(crate) stale: BTreeMap<DomainName, Sets>,
     /// Agent, channel, event: kept in a file that outlives the process, or in its memory.
     pub(crate) owed: BTreeMap<(usize, String, String), bool>,
     pub(crate) arrived: BTreeMap<(usize, String, String), u32>,
@@ -138,14 +136,6 @@ impl Court {
                 self.accuse("never_another_key", format!("{name} was made"));
             }
         }
-    }
-
-    /// Was the record edited, or an old picture of it shown, while a write of it waited for its proof?
-    pub(crate) fn edited_unproved(&self, record: &DomainName) -> bool {
-        let soon = |edit: i64| {
-            self.applied.iter().any(|a| a.record == *record && a.at <= edit && edit < a.at + 60 * SECOND)
-        };
-        self.stale.contains_key(record) || self.edits.iter().any(|(name, at, _)| name == record && soon(*at))
     }
 }
 

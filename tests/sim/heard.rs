@@ -124,7 +124,12 @@ impl Court {
                     setup.policy.targets[*o].places.iter().all(|p| heard.passed(setup, o, p, now, stale))
                 })
             };
-            if down && let Some(other) = another_up() {
+            // Where nothing works and nothing is added, one of them may be about to recover.
+            let stays = work.motive == Motive::AllDown;
+            if down
+                && !stays
+                && let Some(other) = another_up()
+            {
                 let text = format!("{place} is written to {}, and is down while {other} is up", record.name);
                 accusation = Some(("never_to_down", text));
             }

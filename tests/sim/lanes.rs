@@ -24,6 +24,7 @@ pub(crate) struct Lane {
     kept: bool,
     memory: Memory,
     busy: bool,
+    in_flight: Option<i64>,
     /// When it looks again, and the number of that alarm.
     alarm: (i64, u64),
 }
@@ -36,9 +37,15 @@ impl Lane {
             kept,
             memory: Memory::default(),
             busy: false,
+            in_flight: None,
             alarm: (i64::MAX, 0),
         };
         (0..channels).flat_map(|number| [lane(number, true), lane(number, false)]).collect()
+    }
+
+    /// Does it try this delivery from memory at this moment?
+    pub(crate) fn has_in_flight(&self, id: i64) -> bool {
+        !self.kept && self.in_flight == Some(id)
     }
 }
 
@@ -93,10 +100,21 @@ impl World {
             let wait = later(until).clamp(10 * MILLI, POLL);
             return self.set_lane(agent, lane, self.now + wait);
         }
-        let found =
-            store.due(&entry.channel, now).find(|delivery| entry.memory.allows(delivery, now)).cloned();
+        // What is told from memory is not told from the file before both know the same of it, and what was handed over
+        // not from memory.
+        let elsewhere = |delivery: &&Delivery| {
+            if entry.kept {
+                process.unsaved.delivery_of(delivery).is_some()
+            } else {
+                process.moved.contains(&delivery.id)
+            }
+        };
+        let store = if entry.kept { &this.disk } else { &process.unsaved };
+        let blocked = store.due(&entry.channel, now).any(|delivery| elsewhere(&delivery));
+        let may = |delivery: &&Delivery| !elsewhere(delivery) && entry.memory.allows(delivery, now);
+        let found = store.due(&entry.channel, now).find(may).cloned();
         let Some(delivery) = found else {
-            let wait = if entry.memory.unrecorded.is_empty() {
+            let wait = if entry.memory.unrecorded.is_empty() && !blocked {
                 store.next_due(&entry.channel, now).map(|at| later(at).clamp(10 * MILLI, POLL))
             } else {
                 Some(RECORD_AGAIN)
@@ -107,6 +125,7 @@ impl World {
             return;
         };
         entry.busy = true;
+        entry.in_flight = Some(delivery.id);
         let number = entry.number;
         let (result, took) = self.attempt(agent, number, &delivery, now);
         let begun = self.now;
@@ -178,19 +197,30 @@ impl World {
             ended,
         };
         let concluded = entry.memory.conclude(&case, delivery, result);
-        let store = if entry.kept { &mut this.disk } else { &mut process.unsaved };
-        match store.record_attempt(delivery.id, &concluded) {
+        let moved = !entry.kept && process.moved.remove(&delivery.id);
+        if moved {
+            process.unsaved.forget(delivery.id);
+        }
+        // `take_over` in `lane.rs`: the file has it meanwhile, under a number of its own, and the lane of the file goes on.
+        let id = if moved { this.disk.delivery_of(delivery) } else { Some(delivery.id) };
+        let id = id.unwrap_or(i64::MAX);
+        let store = if entry.kept || moved { &mut this.disk } else { &mut process.unsaved };
+        let number = if moved { lane - 1 } else { lane };
+        let entry = &mut process.lanes[number];
+        match store.record_attempt(id, &concluded) {
             Ok(()) => {
-                entry.memory.unrecorded.remove(&delivery.id);
+                entry.memory.unrecorded.remove(&id);
             }
             Err(_) => {
-                entry.memory.unrecorded.insert(delivery.id, concluded);
+                entry.memory.unrecorded.insert(id, concluded);
             }
         }
         if drops {
-            store.forget(delivery.id);
+            store.forget(id);
         }
-        entry.busy = false;
+        let entry = &mut process.lanes[lane];
+        (entry.busy, entry.in_flight) = (false, None);
+        self.wake_lanes(agent);
         self.set_lane(agent, lane, self.now);
         note!(self, "agent {agent} sent {} to {}", delivery.event.id, delivery.channel);
     }

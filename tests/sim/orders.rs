@@ -26,8 +26,10 @@ impl World {
         if self.sabotage != Sabotage::DeafToOrders {
             self.take(agent, vec![Input::Override(Order::Set(order))]);
         }
-        // Whoever dies of it has not said yes.
-        if self.agents[agent].epoch == epoch {
+        // Whoever dies of it has not said yes, and may have kept it all the same; it may overrule any other.
+        if self.agents[agent].epoch != epoch {
+            self.court.forget_orders(agent);
+        } else {
             self.court.ordered(agent, key, what.clone(), self.now + lasts.max(SECOND));
             self.after_order(agent);
         }

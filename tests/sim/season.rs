@@ -25,6 +25,8 @@ pub(crate) struct Season {
     pub(crate) steps: u64,
     short: u64,
     writes: u64,
+    /// How many schedules had so many agents.
+    agents: BTreeMap<usize, u64>,
     faults: BTreeMap<&'static str, u64>,
     /// By invariant: how often it was broken, and by which seed first.
     broken: BTreeMap<&'static str, (u64, u64, Violation)>,
@@ -48,7 +50,9 @@ impl Season {
                     break;
                 }
                 for seed in begin..(begin + SHARE).min(from + count) {
-                    own.add(seed, play(Setup::draw(seed), None, sabotage, false));
+                    let setup = Setup::draw(seed);
+                    *own.agents.entry(setup.agents).or_default() += 1;
+                    own.add(seed, play(setup, None, sabotage, false));
                 }
             }
             total.lock().unwrap().join(own);
@@ -96,6 +100,9 @@ impl Season {
         for (kind, count) in other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
+        for (agents, count) in other.agents {
+            *self.agents.entry(agents).or_default() += count;
+        }
         for (times, seed, violation) in other.broken.into_values() {
             self.broke(times, seed, violation);
         }
@@ -109,6 +116,9 @@ impl fmt::Display for Season {
             "{} schedules, {} steps ({} of fewer than 200), {} changes of records",
             self.schedules, self.steps, self.short, self.writes
         )?;
+        self.agents
+            .iter()
+            .try_for_each(|(agents, count)| writeln!(f, "{count:>10}  with {agents} agent(s)"))?;
         self.faults.iter().try_for_each(|(kind, count)| writeln!(f, "{count:>10}  {kind}"))?;
         self.broken.iter().try_for_each(|(invariant, (times, seed, what))| {
             writeln!(f, "{invariant} BROKEN {times} times, first by seed {seed}: {}", what.text)

@@ -15,6 +15,7 @@ use crate::provider::words;
 pub(crate) struct Said {
     pub(crate) agent: usize,
     at: i64,
+    id: String,
     kind: EventKind,
     record: Option<DomainName>,
 }
@@ -23,7 +24,8 @@ impl Court {
     pub(crate) fn said(&mut self, agent: usize, at: i64, events: &Told) {
         for (recorded, _) in events {
             let event = &recorded.event;
-            self.said.push(Said { agent, at, kind: event.kind, record: event.record.clone() });
+            let (id, record) = (recorded.id.clone(), event.record.clone());
+            self.said.push(Said { agent, at, id, kind: event.kind, record });
         }
     }
 
@@ -35,6 +37,12 @@ impl Court {
                 *self.owed.entry(key).or_default() |= on_disk;
             }
         }
+    }
+
+    /// A message that was told from memory is in the file now.
+    pub(crate) fn handed_over(&mut self, agent: usize, delivery: &Delivery) {
+        let key = (agent, delivery.channel.as_str().to_owned(), delivery.event.id.clone());
+        self.owed.entry(key).and_modify(|kept| *kept = true);
     }
 
     /// A message came through.
@@ -86,7 +94,6 @@ impl Court {
         };
         self.applied.iter().any(|a| a.work == work || (Some(&a.record) == record && same(&a.after)))
             || self.edits.iter().any(|(name, _, sets)| Some(name) == record && same(sets))
-            || record.and_then(|record| self.stale.get(record)).is_some_and(same)
     }
 
     /// Once every chat works again and every lane is empty.
@@ -105,11 +112,19 @@ impl Court {
         }
     }
 
-    /// Without a marker nobody can know of a change that was not proved before another agent made one.
-    fn was_hidden(&self, setup: &Setup, change: &Applied) -> bool {
-        let hides = |a: &Applied| a.record == change.record && a.agent != change.agent && a.at >= change.at;
+    /// Without a marker nobody can know of a change that was not proved before another agent made one; nor of a request that
+    /// the network delivered late or twice, if another change undid it before anybody looked.
+    pub(crate) fn was_hidden(&self, setup: &Setup, change: &Applied) -> bool {
+        let other = |a: &Applied| a.agent != change.agent || (change.late && a.work != change.work);
+        let hides = |a: &Applied| a.record == change.record && a.at >= change.at && other(a);
         let marked = setup.policy.records[&change.record].coordination == Coordination::Zone;
         !marked && self.applied.iter().any(hides)
+    }
+
+    /// Did the agent say that it was made?
+    pub(crate) fn was_proved(&self, change: &Applied) -> bool {
+        let id = format!("{}-completed", change.work);
+        self.said.iter().any(|said| said.agent == change.agent && said.id == id)
     }
 
     fn was_told(&self, change: &Applied) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use failover::agent::{Agenda, Ask, Desk, Entry, Told, whole};
 use failover::decision::{Effect, Event, Input, Moment, Now, Outcome};
 use failover::probe::Pace;
-use failover::store::Batch;
+use failover::store::{Batch, Delivery};
 use providers::DomainName;
 
 use crate::agent::KEEP_ALL;
@@ -92,11 +92,10 @@ impl World {
             if let Input::Observed(seen) = &mut input {
                 let targets = &self.setup.policy.targets;
                 let last = targets.keys().next_back() == Some(&seen.endpoint.target);
-                let first = targets.keys().next() == Some(&seen.endpoint.target);
                 match self.sabotage {
                     Sabotage::LyingProbe if last => seen.outcome = Outcome::Pass,
                     Sabotage::LyingPeer if agent == 1 => seen.outcome = Outcome::Pass,
-                    Sabotage::StuckPeer if agent == 1 && first => {
+                    Sabotage::StuckPeer if agent == 1 && !last => {
                         seen.outcome = Outcome::Fail("stuck".into())
                     }
                     _ => {}
@@ -233,12 +232,31 @@ impl World {
             }
             Entry::Remember { events, again } => {
                 self.tell_from_memory(agent, events, now);
-                if let Err(why) = self.write_disk(agent, again?) {
+                let mut again = again?;
+                let this = self.process(agent);
+                let mut all = this.unsaved.all_deliveries();
+                all.retain(|delivery| !this.moved.contains(&delivery.id));
+                again.deliveries.clone_from(&all);
+                if let Err(why) = self.write_disk(agent, again) {
                     self.process(agent).books.still_refused(why, now);
                     return None;
                 }
+                self.handed_over(agent, &all);
                 self.wake_lanes(agent);
                 self.process(agent).books.recovered(now)
+            }
+        }
+    }
+
+    /// `HandOver::done` in `src/notify/unsaved.rs`.
+    fn handed_over(&mut self, agent: usize, all: &[Delivery]) {
+        for delivery in all {
+            self.court.handed_over(agent, delivery);
+            let this = self.process(agent);
+            if this.lanes.iter().any(|lane| lane.has_in_flight(delivery.id)) {
+                this.moved.insert(delivery.id);
+            } else {
+                this.unsaved.forget(delivery.id);
             }
         }
     }

@@ -89,6 +89,9 @@ impl World {
     /// On its way: it gets there or not, once or twice, and so does the answer.
     pub(crate) fn send(&mut self, mut call: Box<Call>) {
         let (agent, vendor) = (call.agent, call.vendor);
+        if !call.chunk.is_empty() && !self.is_in_time(&mut call) {
+            return self.next_chunk(agent, call);
+        }
         for work in &call.chunk {
             self.court.sent(agent, self.now, work);
             note!(
@@ -141,6 +144,29 @@ impl World {
         self.at(self.now + there, Happening::Arrive(call));
     }
 
+    /// What is too late is not sent: `in_time` in `zones.rs`. Whether anything is left.
+    fn is_in_time(&mut self, call: &mut Call) -> bool {
+        let now = self.now_of(call.agent).moment;
+        let (good, late) = call.chunk.drain(..).partition(|work| now <= work.send_by);
+        call.chunk = good;
+        let late: Vec<Work> = late;
+        if !late.is_empty() {
+            self.count("writes too late to be sent");
+        }
+        call.results.extend(late.iter().map(|work| Input::Unsent { record: work.swap.name().clone() }));
+        !call.chunk.is_empty()
+    }
+
+    fn next_chunk(&mut self, agent: usize, mut call: Box<Call>) {
+        match call.rest.pop_front() {
+            Some(chunk) => {
+                (call.chunk, call.silent) = (chunk, false);
+                self.send(call);
+            }
+            None => self.take(agent, call.results),
+        }
+    }
+
     fn answer(&mut self, call: Box<Call>, result: Answer) {
         if call.silent {
             return;
@@ -175,8 +201,6 @@ impl World {
             let snapshots =
                 call.names.iter().map(|name| provider.read(name, self.now, self.sabotage)).collect();
             if provider.lag > 0 {
-                let initial = |name: &DomainName| (name.clone(), self.setup.initial[name].clone());
-                self.court.stale.extend(call.names.iter().map(initial));
                 self.count("stale reads");
             }
             return self.answer(call, Answer::Read(Ok(snapshots)));
@@ -294,13 +318,7 @@ impl World {
                         call.results.push(Input::Written { record, result: result.clone() });
                     }
                 }
-                match call.rest.pop_front() {
-                    Some(chunk) => {
-                        (call.chunk, call.silent) = (chunk, false);
-                        self.send(call);
-                    }
-                    None => self.take(agent, call.results),
-                }
+                self.next_chunk(agent, call);
             }
         }
     }

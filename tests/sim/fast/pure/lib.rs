@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unexpected_cfgs,
     unreachable_pub,
     rustdoc::broken_intra_doc_links,
     reason = "the rest of the program uses it"
