@@ -111,16 +111,6 @@ impl Marker {
         self.changed
     }
 
-    /// The targets published by the change, as far as there was room.
-    pub fn targets(&self) -> &[TargetId] {
-        &self.targets
-    }
-
-    /// How many more there were.
-    pub fn omitted(&self) -> usize {
-        self.omitted
-    }
-
     /// The flap penalty right after the change.
     pub fn penalty(&self) -> u32 {
         self.penalty
