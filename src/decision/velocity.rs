@@ -31,7 +31,7 @@ impl Velocity {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lane {
     allowed: usize,
-    /// The last attempts that may have been written; those older than the window are dropped.
+    /// The last attempts that may have been written; one for each record; those older than the window count for nothing.
     recent: BTreeMap<DomainName, Moment>,
     /// Who waits, and since when.
     queue: BTreeSet<(Moment, DomainName)>,
@@ -80,10 +80,6 @@ impl Lane {
         let first = taken.map_or(now, |at| *at + WINDOW);
         first + WINDOW.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
     }
-
-    fn prune(&mut self, now: Moment) {
-        self.recent.retain(|_, at| now < *at + WINDOW);
-    }
 }
 
 /// The lanes of a policy, by what is known of its records and by what earlier lanes knew.
@@ -124,7 +120,6 @@ impl Decision {
     pub(super) fn takes_turn(&mut self, now: Moment, name: &DomainName) {
         self.leave_queue(name);
         if let Some(lane) = self.lane_of(name) {
-            lane.prune(now);
             lane.recent.insert(name.clone(), now);
         }
     }

@@ -151,6 +151,7 @@ fn what_comes_late_for_a_record_that_is_gone_does_nothing() {
     let late = [
         Input::Read { record: record(), result: Err(Fault::Unavailable("no answer".into())) },
         Input::Written { record: record(), result: Ok(()) },
+        Input::Unsent { record: record() },
         Input::LookDue { record: record() },
         Input::Looked { record: record(), servers: vec![] },
         Input::Propagated { record: record(), change, servers: vec![], given_up: true },
