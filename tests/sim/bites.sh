@@ -46,6 +46,7 @@ bite "believes every write" messages
 at decision/writing.rs 'match (holds || ours, untouched) {' 'match (ON || holds || ours, untouched) {'
 bite "does not see that it is done" quiet
 at decision/plan.rs 'if snapshot.holds(&after) {' 'if !ON && snapshot.holds(&after) {'
+at decision/reconcile.rs '_ if self.holds(name, &after) => Judgement::InSync' '_ if !ON && self.holds(name, &after) => Judgement::InSync'
 bite "never goes back" converged
 at decision/select.rs 'Some(held) if best < held &&' 'Some(held) if !ON && best < held &&'
 bite "forgets what it had begun" messages

@@ -56,7 +56,7 @@ impl Court {
     }
 
     /// Did a person put back an older marker, which hides a change from all who have not seen it yet?
-    fn was_put_back(&self, record: &DomainName, since: i64) -> bool {
+    pub(crate) fn was_put_back(&self, record: &DomainName, since: i64) -> bool {
         self.put_back.iter().any(|(name, at)| name == record && *at >= since)
     }
 

@@ -72,15 +72,17 @@ impl World {
         for agent in &self.agents {
             match &agent.process {
                 None => return Some(format!("agent {} is not back", agent.number)),
-                Some(_) if contested => {}
-                Some(process) if !process.decision.is_quiescent() => {
+                Some(process) if !contested && !process.decision.is_quiescent() => {
                     return Some(format!("agent {} is busy", agent.number));
                 }
                 // What waits for its time is not at rest.
                 Some(process) => {
                     let report = process.decision.report(&self.now_of(agent.number));
                     let time = |guard: &str| ["hold_down", "flapping", "velocity"].contains(&guard);
-                    let waits = report.records.iter().find(|r| r.guard.as_deref().is_some_and(time));
+                    let waits = report
+                        .records
+                        .iter()
+                        .find(|r| r.guard.as_deref().is_some_and(time) && !self.setup.is_contested(&r.name));
                     if let Some(record) = waits {
                         return Some(format!(
                             "{} waits at agent {}: {:?}",

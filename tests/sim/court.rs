@@ -55,6 +55,8 @@ pub(crate) struct Court {
     pub(crate) touched: BTreeSet<DomainName>,
     /// What a person ordered of an agent, as far as it must know of it: until when.
     pub(crate) orders: BTreeMap<(usize, OverrideKey), (What, i64)>,
+    /// Agents that may obey orders which they may as well have forgotten.
+    pub(crate) murky: BTreeSet<usize>,
     /// Agent, channel, event: kept in a file that outlives the process, or in its memory.
     pub(crate) owed: BTreeMap<(usize, String, String), bool>,
     pub(crate) arrived: BTreeMap<(usize, String, String), u32>,

@@ -70,6 +70,7 @@ impl World {
         for key in keys {
             self.end_order(agent, &key);
         }
+        self.court.murky.remove(&agent);
         for what in standing {
             self.order(agent, &what, 24 * 3600 * SECOND);
         }
@@ -111,6 +112,7 @@ impl Court {
 
     /// It may not know of them any more, or not how long they last.
     pub(crate) fn forget_orders(&mut self, agent: usize) {
+        self.murky.insert(agent);
         self.orders.retain(|(whose, _), _| *whose != agent);
     }
 
@@ -147,7 +149,9 @@ impl Court {
         let drained = setup.policy.records[name]
             .targets()
             .find(|t| added(t) && self.in_force(agent, now, OverrideKey::Drain((*t).clone())).is_some());
-        if let Some(target) = drained.filter(|_| work.motive != Motive::AllDown) {
+        // A pin of which it is not known whether it still stands is more than a drain.
+        let counts = work.motive != Motive::AllDown && !self.murky.contains(&agent);
+        if let Some(target) = drained.filter(|_| counts) {
             self.accuse("orders", format!("agent {agent} moves {name} to {target}, which is drained"));
         }
     }

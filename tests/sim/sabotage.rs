@@ -38,7 +38,7 @@ pub(crate) enum Sabotage {
     ServesAll,
     /// The second of several agents is told that every probe passes.
     LyingPeer,
-    /// The second of several agents sees all targets down for ever but the last.
+    /// The second of several agents sees the first target down for ever.
     StuckPeer,
     /// The last of several agents writes its last write again with every look.
     RepeatingPeer,

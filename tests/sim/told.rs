@@ -113,12 +113,13 @@ impl Court {
     }
 
     /// Without a marker nobody can know of a change that was not proved before another agent made one; nor of a request that
-    /// the network delivered late or twice, if another change undid it before anybody looked.
+    /// the network delivered late or twice, if another change undid it before anybody looked. With one: not if a person put
+    /// back an older.
     pub(crate) fn was_hidden(&self, setup: &Setup, change: &Applied) -> bool {
         let other = |a: &Applied| a.agent != change.agent || (change.late && a.work != change.work);
         let hides = |a: &Applied| a.record == change.record && a.at >= change.at && other(a);
         let marked = setup.policy.records[&change.record].coordination == Coordination::Zone;
-        !marked && self.applied.iter().any(hides)
+        if marked { self.was_put_back(&change.record, change.at) } else { self.applied.iter().any(hides) }
     }
 
     /// Did the agent say that it was made?

@@ -92,10 +92,11 @@ impl World {
             if let Input::Observed(seen) = &mut input {
                 let targets = &self.setup.policy.targets;
                 let last = targets.keys().next_back() == Some(&seen.endpoint.target);
+                let first = targets.keys().next() == Some(&seen.endpoint.target);
                 match self.sabotage {
                     Sabotage::LyingProbe if last => seen.outcome = Outcome::Pass,
                     Sabotage::LyingPeer if agent == 1 => seen.outcome = Outcome::Pass,
-                    Sabotage::StuckPeer if agent == 1 && !last => {
+                    Sabotage::StuckPeer if agent == 1 && first => {
                         seen.outcome = Outcome::Fail("stuck".into())
                     }
                     _ => {}
