@@ -38,6 +38,9 @@ use failover::decision::{
 };
 use providers::{DomainName, Fault, NonEmpty, RecordSet, RecordType, Snapshot, Ttl, Values, Version};
 
+#[path = "stories/words.rs"]
+mod words;
+
 struct World {
     decision: Decision,
     policy: Policy,
@@ -49,6 +52,7 @@ struct World {
     read_faults: VecDeque<String>,
     writes: u32,
     told: Vec<String>,
+    words: String,
     /// The overrides in the state file.
     kept: BTreeMap<OverrideKey, Override>,
 }
@@ -144,6 +148,7 @@ impl World {
     }
 
     fn tell(&mut self, event: &Event) {
+        self.words += &words::of_event(event);
         let mut line = event.kind.as_str().to_owned();
         if let (Some(before), Some(after)) = (&event.before, &event.after) {
             let names = |side: &failover::decision::Side| {
@@ -426,7 +431,7 @@ fn decision(policy: &Policy, saved: Saved, now: &Now) -> Decision {
 }
 
 /// Plays one file and gives it back with what really followed.
-fn play(text: &str) -> String {
+fn play(text: &str) -> (String, String) {
     let lines: Vec<&str> = text.lines().collect();
     let plain = |line: &&&str| !line.trim().is_empty() && !line.starts_with('#');
     let set: Vec<&str> = lines.iter().filter(plain).filter(|l| !is_step(l)).copied().collect();
@@ -445,10 +450,11 @@ fn play(text: &str) -> String {
         read_faults: VecDeque::new(),
         writes: 0,
         told: Vec::new(),
+        words: String::new(),
         kept: BTreeMap::new(),
     };
     world.play(first);
-    let mut out = String::new();
+    let (mut out, mut read) = (String::new(), String::new());
     for line in lines {
         if !is_step(line) {
             let _ = writeln!(out, "{line}");
@@ -458,22 +464,28 @@ fn play(text: &str) -> String {
         let (second, words) = script.split_once(' ').expect("seconds, then what happens");
         world.pass_until(second.parse::<i64>().expect("seconds") * 1_000_000);
         world.step(words);
-        let told = std::mem::take(&mut world.told).join("; ");
+        let (told, words) = (std::mem::take(&mut world.told).join("; "), std::mem::take(&mut world.words));
         let _ = writeln!(out, "{}", format!("{script:<28} -> {told}").trim_end());
+        if !told.is_empty() {
+            read += &words::of_step(script, &words, &world.decision, &world.now(), &world.record);
+        }
     }
-    out
+    (out, read)
 }
 
 #[test]
 fn every_story_goes_as_told() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories");
-    let mut wrong = Vec::new();
+    let (mut wrong, mut all) = (Vec::new(), String::new());
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|kind| kind == "txt"));
     files.sort();
     assert!(files.len() >= 10, "the stories are gone");
     for file in files {
         let told = std::fs::read_to_string(&file).unwrap();
-        let went = play(&told);
+        let (went, read) = play(&told);
+        let story = file.file_stem().unwrap().to_string_lossy();
+        let _ = writeln!(all, "# {story}\n{read}");
         if told == went {
             continue;
         }
@@ -484,4 +496,5 @@ fn every_story_goes_as_told() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    words::check(&folder, &all);
 }

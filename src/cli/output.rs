@@ -132,7 +132,11 @@ pub(super) fn records(report: &Report, paint: Paint) -> String {
             row(&mut text, "changed", &line);
         }
         if let Some(marker) = &record.marker {
-            row(&mut text, "marker", &marker_line(marker));
+            let mut line = marker_line(marker);
+            if let Some(generation) = record.change.as_ref().and_then(|change| change.generation) {
+                let _ = write!(line, "; the change writes generation {generation}");
+            }
+            row(&mut text, "marker", &line);
         }
         if let Some(next) = &record.next {
             row(&mut text, "next", next);
@@ -219,9 +223,6 @@ fn planned(text: &mut String, change: &ChangeReport, now: Timestamp, paint: Pain
                 let _ = writeln!(text, "{:12}{line}", "");
             }
         }
-    }
-    if let Some(generation) = change.generation {
-        row(text, "marker", &format!("generation {generation}"));
     }
     if let Some(by) = change.effective_by {
         row(text, "effective", &format!("by {} in every cache", clock(by, now)));

@@ -326,12 +326,8 @@ impl Decision {
         let records = self.by_target.get(&failing.target).into_iter().flatten();
         let fellows: BTreeSet<&TargetId> = records.flat_map(|name| self.record(name).targets()).collect();
         for target in fellows {
-            out.extend(
-                self.targets
-                    .endpoints(target)
-                    .filter(|(endpoint, _)| *endpoint != failing)
-                    .map(|(endpoint, _)| Effect::Probe(endpoint.clone())),
-            );
+            let endpoints = self.targets.endpoints(target).map(|(endpoint, _)| endpoint);
+            out.extend(endpoints.filter(|one| *one != failing).cloned().map(Effect::Probe));
         }
     }
 
@@ -438,9 +434,7 @@ impl Decision {
     }
 
     fn tick(&mut self, now: &Now, out: &mut Vec<Effect>) {
-        if !self.settled_reviewed && now.moment >= self.settles_until {
-            self.settled_reviewed = true;
-        }
+        self.settled_reviewed |= now.moment >= self.settles_until;
         self.evaluate_all(now, out);
         self.tell_of_queues(now, out);
     }
@@ -498,3 +492,6 @@ pub(super) fn values_of(sets: &BTreeMap<RecordType, RecordSet>) -> String {
     let values: Vec<String> = sets.values().flat_map(|set| set.values.to_strings()).collect();
     format!("{} (TTL {})", values.join(", "), ttls.into_iter().collect::<Vec<_>>().join(" and "))
 }
+
+#[cfg(test)]
+mod tests;

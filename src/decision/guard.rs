@@ -355,6 +355,7 @@ mod tests {
     fn family_never_goes_when_nothing_that_stays_works() {
         assert_eq!(guard_of(asked(&[A4, A6], &[A4], &[], None, |_, _| {})), Some("family"));
         assert_eq!(asked(&[A4, A6], &[A4], &[A4], None, |_, _| {}), Ok(()));
+        assert_eq!(asked(&[A4], &[A4], &[], None, |_, _| {}), Ok(()), "none goes, though nothing works");
     }
 
     #[test]

@@ -233,7 +233,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
 }
 
 fn time(text: &str) -> Option<Timestamp> {
-    let shape = text.len() == 27 && text.is_ascii() && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+    let shape = text.len() == 27 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
     text.parse().ok().filter(|time| shape && *time >= Timestamp::UNIX_EPOCH)
 }
 
@@ -326,6 +326,32 @@ mod tests {
         assert_eq!(seen(&[&format!("{TEXT}; quorum=3")]), MarkerSeen::Known(marker(42, "toronto-1")));
     }
 
+    /// Its text is one string of a TXT record.
+    #[test]
+    fn a_marker_has_255_octets_at_most_as_it_stands_there_and_as_it_would_be_written() {
+        let padded = |length: usize| format!("{TEXT}; note={}", "x".repeat(length - TEXT.len() - 7));
+        assert_eq!(seen(&[&padded(255)]), MarkerSeen::Known(marker(42, "toronto-1")));
+        for length in [256, 300] {
+            assert!(matches!(seen(&[&padded(length)]), MarkerSeen::Unreadable(_)), "{length}");
+        }
+        let names = ["t".repeat(64), "u".repeat(64)].join(",");
+        let tight = TEXT.replace("; ", ";").replace("montreal", &names);
+        let tight = tight.replace("toronto-1", &"w".repeat(255 - tight.len() + "toronto-1".len()));
+        assert_eq!(tight.len(), 255);
+        assert!(matches!(seen(&[&tight]), MarkerSeen::Unreadable(_)), "with its blanks it is longer");
+    }
+
+    #[test]
+    fn what_is_shown_of_a_strange_text_is_cut_and_harmless() {
+        let shown = |text: &str| match seen(&[text]) {
+            MarkerSeen::Foreign(shown) => shown,
+            other => panic!("{other:?}"),
+        };
+        let (fits, long) = ("x".repeat(SHOWN), "x".repeat(SHOWN + 1));
+        assert_eq!((shown(&fits), shown(&long)), (fits.clone(), format!("{fits}...")));
+        assert_eq!(shown("a\u{1b}[2J"), "a?[2J");
+    }
+
     #[test]
     fn what_cannot_be_followed_is_named() {
         let text = |what: &str, with: &str| TEXT.replace(what, with);
@@ -354,6 +380,11 @@ mod tests {
             ("targets=montreal", "targets=mont real"),
             ("targets=montreal", "targets=+0"),
             ("targets=montreal", "targets=,"),
+            ("generation=42", "generation=+42"),
+            ("2026-11-22T09:30:00.123456Z", "2026-11-22T09:30:00Z"),
+            ("2026-11-22T09:30:00.123456Z", "2026-11-22T09:30:00.1234+00"),
+            ("targets=montreal", "targets=montreal; note=\"a\""),
+            ("targets=montreal", "targets=montreal; note=a\\b"),
         ];
         for (what, with) in unreadable {
             let found = seen(&[&text(what, with)]);

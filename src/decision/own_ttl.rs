@@ -58,7 +58,9 @@ mod tests {
 
     fn held(addresses: &[&str], ttl: u32) -> BTreeMap<RecordType, RecordSet> {
         let mut sets = holding(addresses).sets;
-        sets.values_mut().for_each(|set| set.ttl = Ttl(ttl));
+        for set in sets.values_mut() {
+            set.ttl = Ttl(ttl);
+        }
         sets
     }
 

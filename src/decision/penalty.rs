@@ -29,7 +29,7 @@ pub struct KeptPenalty {
     pub at: Timestamp,
 }
 
-/// Clocks differ by less than this without anybody having set them.
+/// Clocks differ by no more than this without anybody having set them.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 impl Penalty {
@@ -147,5 +147,15 @@ mod tests {
         let flapping = Flapping::default();
         let absurd = Penalty { value: u32::MAX, at: at(0) };
         assert_eq!(Penalty::after_change(Some(absurd), at(0), &flapping).value, flapping.ceiling());
+    }
+
+    #[test]
+    fn clocks_may_differ_by_a_second() {
+        let now = Now { moment: at(0), wall: Timestamp::UNIX_EPOCH };
+        let wrong = |seconds| {
+            let kept = KeptPenalty { value: 1000, at: Timestamp::from_second(seconds).unwrap() };
+            Penalty::restore(&kept, &now, &Flapping::default()).1.is_some()
+        };
+        assert_eq!([-60, 0, 1, 2].map(wrong), [false, false, false, true]);
     }
 }

@@ -106,7 +106,7 @@ impl Decision {
             Selection::Serve(wish) => self.holds(name, &self.stored_form(&record, &wish)),
             Selection::Hold(_) => false,
         };
-        let accepted = ours && !found.targets.is_empty() && (wanted || (better && all_up));
+        let accepted = ours && (wanted || (better && all_up));
         let next = if wanted {
             "it is what the agent wants as well: the record stays there"
         } else if accepted {
@@ -262,7 +262,14 @@ impl Decision {
         believed.map_or(SEND_AT_MOST, |believed| believed.clamp(SEND_AT_LEAST, SEND_AT_MOST))
     }
 
-    fn refuse(&mut self, now: &Now, name: &DomainName, wish: &Wish, refusal: Refusal, out: &mut Vec<Effect>) {
+    pub(super) fn refuse(
+        &mut self,
+        now: &Now,
+        name: &DomainName,
+        wish: &Wish,
+        refusal: Refusal,
+        out: &mut Vec<Effect>,
+    ) {
         let record = self.record(name);
         let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
         let snapshot = snapshot.expect("set by the reading that led here");
@@ -365,5 +372,59 @@ mod tests {
         assert!(!writes(&decision.handle(&now(600), read())), "on verdicts of ten minutes ago");
         let late = observation("web", B4, (5, 6), Some(true));
         assert!(!writes(&decision.handle(&now(600), Input::Observed(late))), "an old pass from a queue");
+    }
+
+    fn work(effects: &[Effect]) -> &Work {
+        let work = effects.iter().find_map(|effect| match effect {
+            Effect::Write(work) => Some(&**work),
+            _ => None,
+        });
+        work.unwrap_or_else(|| panic!("{effects:?}"))
+    }
+
+    /// Whichever attempt arrives, it is told once; and another change is another one.
+    #[test]
+    fn attempts_of_one_change_have_one_id_and_the_next_change_its_own() {
+        let mut decision = about_to_change();
+        let first = work(&decision.handle(&now(4), read())).id.clone();
+        let lost = Input::Written { record: record().name, result: Err(Fault::Unknown("no reply".into())) };
+        let _ = decision.handle(&now(5), lost);
+        let out = decision.handle(&now(6), read());
+        assert_eq!(work(&out).id, first, "the old picture: it is tried again");
+        let again = Input::Written { record: record().name, result: Err(Fault::Unknown("no reply".into())) };
+        let _ = decision.handle(&now(7), again);
+        let _ = decision.handle(&now(8), read());
+        // Before either of them is seen, the stand-by dies and the primary is back, with one family first.
+        for (second, address, passed) in [(70, B4, false), (71, A6, false), (72, A4, true)] {
+            let _ = decision.handle(
+                &now(second),
+                Input::Observed(observation("web", address, (second, second), Some(passed))),
+            );
+        }
+        let out = decision.handle(&now(73), read());
+        assert_ne!(work(&out).id, first);
+        assert!(out.contains(&Effect::Close { change: first, happened: false }), "{out:?}");
+    }
+
+    /// A better target beside somebody else's value is no edit to be taken over.
+    #[test]
+    fn an_edit_with_a_stranger_in_it_is_left_to_a_person() {
+        let moved = |held: &[&str]| {
+            let mut decision = about_to_change();
+            let _ = decision.handle(&now(4), read());
+            let _ = decision.handle(&now(5), Input::Written { record: record().name, result: Ok(()) });
+            let result = Ok(holding(&[B4]));
+            let _ = decision.handle(&now(6), Input::Read { record: record().name, result });
+            for address in [A4, A6] {
+                let seen = observation("web", address, (7, 7), Some(true));
+                let _ = decision.handle(&now(7), Input::Observed(seen));
+            }
+            let _ = decision.handle(&now(8), Input::LookDue { record: record().name });
+            let _ =
+                decision.handle(&now(8), Input::Read { record: record().name, result: Ok(holding(held)) });
+            decision.records[&record().name].current == ["a".into()]
+        };
+        assert!(moved(&[A4, A6]), "a better target that works");
+        assert!(!moved(&[A4, A6, "192.0.2.99"]));
     }
 }

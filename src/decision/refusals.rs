@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use providers::{DomainName, RecordSet, RecordType, Snapshot};
 
-use super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
+use super::fixture::{A4, A6, B4, answer, at, holding, observation, policy, probed, record};
 use super::*;
 
 fn now(second: i64) -> Now {
@@ -32,9 +32,13 @@ fn events(effects: Vec<Effect>) -> Vec<Event> {
 }
 
 /// `a` dies; what is told of withheld changes in the minute after it, with a reading every five seconds.
-fn withheld(mut decision: Decision, holds: &[&str]) -> Vec<Event> {
+fn withheld(decision: Decision, holds: &[&str]) -> Vec<Event> {
+    withheld_from(decision, &holding(holds))
+}
+
+fn withheld_from(mut decision: Decision, snapshot: &Snapshot) -> Vec<Event> {
     let name = record().name;
-    let read = || Input::Read { record: name.clone(), result: Ok(holding(holds)) };
+    let read = || Input::Read { record: name.clone(), result: Ok(snapshot.clone()) };
     let mut told = events(decision.handle(&now(0), read()));
     for (second, address, passed) in
         [(1, A4, true), (1, A6, true), (1, B4, true), (2, A4, false), (2, A6, false), (3, B4, true)]
@@ -80,12 +84,98 @@ fn every_refusal_is_told_once_with_its_guard_and_what_can_be_done() {
         (Guard::Velocity, decision(slow, saved, true), &[A4, A6], Severity::Warning),
     ];
     for (guard, decision, holds, severity) in table {
-        let told = withheld(decision, holds);
-        let [event] = told.as_slice() else { panic!("{guard:?}: {told:?}") };
-        assert_eq!((event.guard.as_deref(), event.severity), (Some(guard.as_str()), severity));
-        assert!(event.remedy.is_some() || guard == Guard::HoldDown, "{event:?}");
-        assert!(event.next.is_some(), "{event:?}");
+        told_once(guard, &withheld(decision, holds), severity);
     }
+}
+
+fn told_once(guard: Guard, told: &[Event], severity: Severity) {
+    let [event] = told else { panic!("{guard:?}: {told:?}") };
+    assert_eq!((event.guard.as_deref(), event.severity), (Some(guard.as_str()), severity));
+    let by_itself = matches!(guard, Guard::HoldDown | Guard::UnverifiedTarget | Guard::Family);
+    assert!(event.remedy.is_some() || by_itself, "{event:?}");
+    assert!(event.next.is_some(), "{event:?}");
+    assert_eq!(event.reason.is_some(), guard != Guard::Foreign, "why a change is due: {event:?}");
+}
+
+#[test]
+fn a_marker_that_went_back_is_told_once_as_well() {
+    let mut shared = policy();
+    shared.records.values_mut().for_each(|record| record.coordination = Coordination::Zone);
+    let changed = at(-500);
+    let known = KnownMarker { generation: 9, writer: "other".into(), written: now(-500).wall, changed };
+    let decision = decision(shared, kept(|kept| kept.marker = Some(known)), true);
+    let marker = Marker::new(3, "other", now(-900).wall, &["a".into()], 0).unwrap();
+    let marker = Some(marker.record_set(record().ttl));
+    let told = withheld_from(decision, &Snapshot { marker, ..holding(&[A4, A6]) });
+    told_once(Guard::StaleGeneration, &told, Severity::Warning);
+}
+
+/// Selection wishes for no such thing as far as we know; the guards are there for what we do not.
+#[test]
+fn what_only_the_guards_know_to_be_wrong_is_told_once_as_well() {
+    let table: [(Guard, &[&str], &[&str]); 2] =
+        [(Guard::UnverifiedTarget, &[A4, A6], &[B4]), (Guard::Family, &[A4, A6], &[A4])];
+    for (guard, holds, wished) in table {
+        let mut decision = decision(policy(), Saved::default(), true);
+        let (name, snapshot) = (record().name, holding(holds));
+        let _ = decision.handle(&now(0), Input::Read { record: name.clone(), result: Ok(snapshot.clone()) });
+        let wish = Wish { answer: answer(wished), targets: vec!["b".into()], motive: Motive::Failover };
+        let (record, policy, sight) = (record(), policy(), Sight::default());
+        let targets = probed(&policy, &[(1, A4, Some(false)), (1, A6, Some(false))]);
+        let bench = Bench {
+            now: at(4),
+            policy: &policy,
+            record: &record,
+            targets: &targets,
+            sight: &sight,
+            last_change: None,
+            penalty: None,
+            turn: None,
+            atomic_name: true,
+        };
+        let mut out = Vec::new();
+        for _ in 0..3 {
+            let judgement = judge(&bench, &wish, &snapshot, wish.answer.sets(record.ttl));
+            let Judgement::Refused { refusal, .. } = judgement else { panic!("{judgement:?}") };
+            decision.refuse(&now(4), &name, &wish, refusal, &mut out);
+        }
+        told_once(guard, &events(out), Severity::Warning);
+    }
+}
+
+#[test]
+fn the_words_of_a_turn_count_those_before_it() {
+    let word = |ahead, used| {
+        let turn = Turn { at: at(30), allowed: 2, used, ahead };
+        let (policy, record) = (policy(), record());
+        let wish = Wish {
+            answer: Answer::of(&[B4.parse().unwrap()]).unwrap(),
+            targets: vec!["b".into()],
+            motive: Motive::Failover,
+        };
+        let bench = Bench {
+            now: at(10),
+            policy: &policy,
+            record: &record,
+            targets: &probed(&policy, &[(9, B4, Some(true))]),
+            sight: &Sight::default(),
+            last_change: None,
+            penalty: None,
+            turn: Some(turn),
+            atomic_name: true,
+        };
+        match judge(&bench, &wish, &holding(&[A4]), wish.answer.sets(record.ttl)) {
+            Judgement::Refused { refusal, .. } => refusal.text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(word(0, 2).ends_with("2 were changed within the last one, and it is the next"), "{}", word(0, 2));
+    assert!(
+        word(1, 1).ends_with("1 was changed within the last one, and 1 comes before it"),
+        "{}",
+        word(1, 1)
+    );
+    assert!(word(7, 2).ends_with("and 7 come before it"), "{}", word(7, 2));
 }
 
 #[test]

@@ -337,3 +337,6 @@ fn sets_of(answer: &AnswerSets) -> BTreeMap<RecordType, RecordSet> {
 fn values<'a>(sets: impl Iterator<Item = &'a RecordSet>) -> Vec<&'a Values> {
     sets.map(|set| &set.values).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
+use sha2::Sha256;
 use std::time::Duration;
 
 use super::backoff::{LONGEST_ASKED, after_failure};
@@ -55,7 +57,17 @@ fn sender(kind: &ChannelKind) -> HttpSender {
     HttpSender::new(&"chat".into(), kind, client.clone()).expect("a URL that is one")
 }
 
-/// What is taken for a key has 24 to 64 octets and signs as those do; what is refused is not shown.
+/// A receiver by the words of Standard Webhooks, beside the code that signs: some signature in the header is that of the
+/// content, compared in constant time.
+fn verify(key: &[u8], id: &str, timestamp: &str, body: &[u8], header: &str) -> bool {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("of any length");
+    mac.update(&[id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat());
+    let signatures = header.split(' ').filter_map(|one| STANDARD.decode(one.strip_prefix("v1,")?).ok());
+    signatures.into_iter().any(|signature| mac.clone().verify_slice(&signature).is_ok())
+}
+
+/// What is taken for a key has 24 to 64 octets, signs as those do, and so that a receiver verifies it; what is refused is not
+/// shown.
 pub(crate) fn signing_secret(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
     match SigningKey::parse(&text.clone().into()) {
@@ -71,8 +83,15 @@ pub(crate) fn signing_secret(data: &[u8]) {
                 signed
             );
             assert!(!format!("{key:?}").contains(&again.expose_secret()[6..]));
-            let mac = STANDARD.decode(signed.strip_prefix("v1,").expect("its version"));
-            assert_eq!(mac.expect("base64").len(), 32);
+            let octets =
+                STANDARD.decode(again.expose_secret().trim_start_matches("whsec_")).expect("its own");
+            let verified = |id, at, body: &[u8]| verify(&octets, id, at, body, &format!("v1,AAAA {signed}"));
+            assert!(verified("msg_1", "1614265330", data), "{signed}");
+            let other = [data, b"x"].concat();
+            assert!(!verified("msg_1", "1614265330", &other) && !verified("msg_1", "1614265331", data));
+            assert!(
+                !verified("msg_2", "1614265330", data) && !verify(&octets, "msg_1", "1614265330", data, "")
+            );
         }
         Err(why) => assert!(text.trim().len() < 12 || !why.to_string().contains(text.trim()), "{why}"),
     }

@@ -63,7 +63,7 @@ async fn one_that_is_fought_over_does_not_hold_up_the_rest() {
     stage.check();
 }
 
-/// bad day: agent: stands still between a decision and its write (SIGSTOP, suspend, a slow batch) | the write is not sent; the record is read and judged anew
+/// bad day: agent: stands still between a decision and its write, or its batch is slow | it is not sent; all is judged anew
 #[tokio::test(start_paused = true)]
 async fn what_comes_too_late_is_not_sent() {
     let stage = five_records().await;

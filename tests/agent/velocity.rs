@@ -1,13 +1,14 @@
 //! More changes are due than a provider may be asked for.
 
+use failover::decision::RecordStatus;
+
 use crate::hosts::Host;
-use crate::stage::{MONTREAL, Stage, TORONTO, WORKSHOP};
+use crate::stage::{MONTREAL, Stage, TORONTO, WORKSHOP, WWW};
 
 const NAMES: [&str; 3] = ["a.workshopco.ca", "b.workshopco.ca", "c.workshopco.ca"];
 
-/// bad day: record: hundreds are to change at once | with `velocity` so many a minute in order, one message for the rest
-#[tokio::test(start_paused = true)]
-async fn one_a_minute_in_order_and_over_a_restart() {
+/// Three records that may be changed one a minute, all at toronto.
+async fn three_records() -> Stage {
     let records: String = NAMES
         .map(|name| format!("  - {{name: {name}, provider: zone, ttl: 60, targets: [toronto, montreal]}}\n"))
         .concat();
@@ -18,6 +19,13 @@ async fn one_a_minute_in_order_and_over_a_restart() {
     for name in NAMES {
         stage.edit(name, &[TORONTO]);
     }
+    stage
+}
+
+/// bad day: record: hundreds are to change at once | with `velocity` so many a minute in order, one message for the rest
+#[tokio::test(start_paused = true)]
+async fn one_a_minute_in_order_and_over_a_restart() {
+    let stage = three_records().await;
     stage.start_and_settle().await;
     stage.host("toronto", Host::Refuses);
     let moved = |count| move |stage: &Stage| stage.heard("failover.completed").len() == count;
@@ -42,4 +50,36 @@ async fn one_a_minute_in_order_and_over_a_restart() {
         assert_eq!(stage.holds(name), MONTREAL);
     }
     stage.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_what_would_be_written_and_what_would_have_to_wait() {
+    let stage = three_records().await;
+    stage.host("toronto", Host::Refuses);
+    let report = stage.plan().await.report;
+    let standing: Vec<(RecordStatus, Option<&str>)> =
+        report.records.iter().map(|record| (record.status, record.guard.as_deref())).collect();
+    let waits = (RecordStatus::Refused, Some("velocity"));
+    assert_eq!(standing, [(RecordStatus::Pending, None), waits, waits]);
+    assert_eq!(report.records[2].next.as_deref(), Some("allowed in 2 min"));
+    assert_eq!((stage.writes(), stage.lines().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_knows_of_a_record_that_changed_too_often() {
+    let flapping = "hold_down: 60s, flapping: {half_life: 15m, suppress: 1000, reuse: 500}";
+    let stage = Stage::with(&WORKSHOP.replace("hold_down: 60s", flapping)).await;
+    stage.edit(WWW, &[TORONTO]);
+    stage.start_and_settle().await;
+    stage.host("toronto", Host::Refuses);
+    stage.hear("failover.completed").await;
+    stage.stop().await;
+    stage.host("toronto", Host::Works);
+    stage.host("montreal", Host::Refuses);
+    stage.pass(90).await;
+    let report = stage.plan().await.report;
+    let [record] = report.records.as_slice() else { panic!("{report:?}") };
+    assert_eq!((record.status, record.guard.as_deref()), (RecordStatus::Refused, Some("flapping")));
+    assert!(record.remedy.as_deref().is_some_and(|remedy| remedy.contains("failover ack")), "{record:?}");
+    assert_eq!(stage.www(), MONTREAL);
 }

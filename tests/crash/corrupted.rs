@@ -9,16 +9,15 @@ use std::path::Path;
 use testkit::Mode;
 
 use crate::agent::{Done, Site};
-use crate::dice::{Dice, seed};
-use crate::lane::{Lane, side_by_side};
+use crate::dice::Dice;
+use crate::lane::{Lane, on_lanes};
 use crate::moment::{After, Moment};
 use crate::round::{AWAY, Round};
 use crate::stage::{ALPHA, BETA, PRIMARY, Way};
 use crate::wire::Weather;
 
-/// Corruptions a lane, and lanes.
-const TIMES: u64 = 34;
-const LANES: u64 = 3;
+/// Which server, and how many corruptions there.
+const LANES: [(Way, u64); 3] = [(Way::Bind, 34); 3];
 const PAGE: usize = 4096;
 
 /// The files of a state, as an agent left them.
@@ -42,13 +41,10 @@ enum Finds {
 /// bad day: state: damaged in a hundred random ways between two runs | said with the remedy, or harmless; no wrong write
 #[test]
 fn a_state_that_is_damaged_at_random_never_leads_to_a_wrong_write() {
-    let seed = seed();
-    let lanes = (0..LANES).map(|place| (format!("lane {place}"), Dice::new(seed, 400 + place)));
-    let counts = side_by_side(lanes.collect(), |mut dice| {
-        let mut lane = Lane::start(Way::Bind, &mut dice, Weather::Calm);
-        let images = images(&mut lane);
+    let counts = on_lanes(&LANES, 400, Weather::Calm, |lane, times, dice| {
+        let images = images(lane);
         let site = lane.stage.site();
-        (0..TIMES).map(|n| one_damage(&lane, &site, &images, n, &mut dice)).collect::<Vec<_>>()
+        (0..times).map(|n| one_damage(lane, &site, &images, n, dice)).collect::<Vec<_>>()
     });
     let mut kinds: BTreeMap<(Finds, &str), u32> = BTreeMap::new();
     counts
@@ -56,7 +52,10 @@ fn a_state_that_is_damaged_at_random_never_leads_to_a_wrong_write() {
         .flatten()
         .for_each(|(finds, outcome, _)| *kinds.entry((*finds, *outcome)).or_default() += 1);
     let writes: u32 = counts.iter().flatten().map(|(_, _, writes)| writes).sum();
-    println!("{} damaged state files {kinds:?}: {writes} writes, all of them due", LANES * TIMES);
+    println!(
+        "{} damaged state files {kinds:?}: {writes} writes, all of them due",
+        counts.iter().flatten().count()
+    );
     let said = kinds.keys().any(|(_, outcome)| *outcome == "said");
     assert!(said, "no damage was ever noticed: damage more: {kinds:?}");
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::dice::{Dice, seed};
-use crate::lane::{Lane, side_by_side};
+use crate::dice::Dice;
+use crate::lane::{Lane, on_lanes};
 use crate::moment::{After, Moment};
 use crate::round::{Phase, Round};
 use crate::stage::Way;
@@ -49,16 +49,10 @@ impl Count {
 /// bad day: agent: killed at any moment of a failover, again and again, or with its disk | one write, one message
 #[test]
 fn killed_at_200_moments_of_a_failover_it_writes_once_and_tells_once() {
-    let seed = seed();
-    let lanes = LANES.into_iter().enumerate().map(|(place, (way, rounds))| {
-        let dice = Dice::new(seed, place as u64);
-        (format!("{way:?} {place}"), (way, rounds, dice))
-    });
-    let counts = side_by_side(lanes.collect(), |(way, rounds, mut dice)| {
-        let mut lane = Lane::start(way, &mut dice, Weather::Far(LATENCY));
+    let counts = on_lanes(&LANES, 0, Weather::Far(LATENCY), |lane, times, dice| {
         let mut count = Count::default();
-        (0..rounds).for_each(|n| disturbed(&mut lane, n, &mut dice, &mut count));
-        println!("{way:?}: {count:?}");
+        (0..times).for_each(|n| disturbed(lane, n, dice, &mut count));
+        println!("{:?}: {count:?}", lane.way);
         count
     });
     let mut all = Count::default();
@@ -118,6 +112,7 @@ fn disturbed(lane: &mut Lane, n: u64, dice: &mut Dice, count: &mut Count) {
 
 fn strike(round: &mut Round, count: &mut Count) {
     round.kill();
+    round.told_what_was_confirmed();
     count.kills += 1;
     *count.phases.entry(round.phase()).or_default() += 1;
 }

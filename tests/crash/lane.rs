@@ -3,13 +3,32 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::dice::Dice;
+use crate::dice::{Dice, seed};
 use crate::relay::Protocol;
 use crate::stage::{Settings, Stage, Way};
 use crate::wire::{Weather, Wire};
 
+/// Plays a story on each of these servers, as often as it says there, with dice of its own; what each of them counted.
+/// `first`: no two tests play with the same dice.
+pub(crate) fn on_lanes<T: Copy + Send, R: Send>(
+    lanes: &[(Way, T)],
+    first: u64,
+    weather: Weather,
+    story: impl Fn(&mut Lane, T, &mut Dice) -> R + Sync,
+) -> Vec<R> {
+    let seed = seed();
+    let lanes = (first..)
+        .zip(lanes)
+        .map(|(place, (way, times))| (format!("{way:?} {place}"), (*way, *times, Dice::new(seed, place))));
+    side_by_side(lanes.collect(), |(way, times, mut dice)| {
+        let mut lane = Lane::start(way, &mut dice, weather);
+        story(&mut lane, times, &mut dice)
+    })
+}
+
 /// A stage on which many failovers are played, each with an agent, a state file and a serial of its own.
 pub(crate) struct Lane {
+    pub(crate) way: Way,
     pub(crate) stage: Stage,
     /// The network between the agent and the provider.
     pub(crate) wire: Wire,
@@ -34,7 +53,7 @@ impl Lane {
         let names = (protocol == Protocol::Http)
             .then(|| Wire::start(Protocol::Dns, stage.server.dns(), dice.another()));
         stage.nameservers = vec![names.as_ref().unwrap_or(&wire).address()];
-        let mut lane = Lane { stage, wire, names, whole: Duration::ZERO };
+        let mut lane = Lane { way, stage, wire, names, whole: Duration::ZERO };
         lane.set(weather);
         let begun = now();
         let mut round = lane.round("undisturbed");
@@ -60,10 +79,7 @@ impl Lane {
 }
 
 /// Plays on lanes side by side; what each of them counted. A failure of one is the failure of all, after their end.
-pub(crate) fn side_by_side<T: Send, R: Send>(
-    lanes: Vec<(String, T)>,
-    play: impl Fn(T) -> R + Sync,
-) -> Vec<R> {
+fn side_by_side<T: Send, R: Send>(lanes: Vec<(String, T)>, play: impl Fn(T) -> R + Sync) -> Vec<R> {
     let play = &play;
     thread::scope(|scope| {
         let start = |(name, lane): (String, T)| {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use testkit::Mode;
 
-use crate::dice::{Dice, seed};
-use crate::lane::{Lane, side_by_side};
+use crate::dice::Dice;
+use crate::lane::{Lane, on_lanes};
 use crate::round::{AWAY, HOME};
 use crate::stage::{PRIMARY, Way};
 use crate::wire::{Weather, Wire};
@@ -38,19 +38,16 @@ struct Count {
 /// bad day: provider: the network loses, delays, repeats and cuts | every change is made and told once; by UPDATE one write each
 #[test]
 fn through_a_storm_every_change_is_made_and_told_once() {
-    let seed = seed();
-    let lanes = LANES.into_iter().enumerate().map(|(place, (way, times))| {
-        let dice = Dice::new(seed, 100 + place as u64);
-        (format!("{way:?}"), (way, times, dice))
-    });
-    let counts = side_by_side(lanes.collect(), |(way, times, mut dice)| {
-        let mut lane = Lane::start(way, &mut dice, Weather::Calm);
+    let counts = on_lanes(&LANES, 100, Weather::Calm, |lane, times, dice| {
         lane.stage.settings.failback_after = "500ms";
         let mut count = Count::default();
-        (0..times).for_each(|n| there_and_back(&mut lane, n, &mut dice, &mut count));
+        (0..times).for_each(|n| there_and_back(lane, n, dice, &mut count));
         let faults = lane.wires().flat_map(Wire::faults);
         faults.for_each(|(kind, n)| *count.faults.entry(kind).or_default() += n);
-        println!("{way:?}: {} changes, {} writes, faults {:?}", count.changes, count.writes, count.faults);
+        println!(
+            "{:?}: {} changes, {} writes, faults {:?}",
+            lane.way, count.changes, count.writes, count.faults
+        );
         count
     });
     let mut faults: BTreeMap<&str, u32> = BTreeMap::new();

@@ -199,6 +199,20 @@ impl Round<'_> {
         }
     }
 
+    /// The agent died: what the chat heard it say was done is closed in its state file, so it was confirmed first.
+    #[track_caller]
+    pub(crate) fn told_what_was_confirmed(&self) {
+        let changes = Kept::of_dead(&self.state_file()).map(|kept| kept.changes()).unwrap_or_default();
+        let confirmed = changes.iter().any(|state| state == "completed");
+        let told = !self.told("failover.completed").is_empty();
+        assert!(
+            confirmed || !told || self.forgot || self.disk_was_slow(),
+            "{}: told before it was confirmed: {changes:?} {:#?}",
+            self.name,
+            self.gist()
+        );
+    }
+
     /// One failover was all that happened, whatever was done to the agent. Gives the writes.
     #[track_caller]
     pub(crate) fn in_the_end(&mut self) -> u32 {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::dice::{Dice, seed};
-use crate::lane::{Lane, side_by_side};
+use crate::dice::Dice;
+use crate::lane::{Lane, on_lanes};
 use crate::moment::Moment;
 use crate::round::Phase;
 use crate::stage::Way;
@@ -35,15 +35,9 @@ struct Count {
 /// bad day: provider: a real server is frozen, stopped or killed in a failover | one write when it is back; told if it lasts
 #[test]
 fn a_server_that_falls_in_a_failover_gets_one_write_when_it_is_back() {
-    let seed = seed();
-    let lanes = LANES.into_iter().enumerate().map(|(place, (way, times))| {
-        let dice = Dice::new(seed, 200 + place as u64);
-        (format!("{way:?}"), (way, times, dice))
-    });
-    let counts = side_by_side(lanes.collect(), |(way, times, mut dice)| {
-        let mut lane = Lane::start(way, &mut dice, Weather::Calm);
+    let counts = on_lanes(&LANES, 200, Weather::Calm, |lane, times, dice| {
         let mut count = Count::default();
-        (0..times).for_each(|n| one_fall(&mut lane, n, &mut dice, &mut count));
+        (0..times).for_each(|n| one_fall(lane, n, dice, &mut count));
         count
     });
     let mut phases: BTreeMap<Phase, u32> = BTreeMap::new();

@@ -11,9 +11,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::agent::PATIENCE;
-use crate::dice::{Dice, seed};
+use crate::dice::Dice;
 use crate::disk::Disk;
-use crate::lane::{Lane, side_by_side};
+use crate::lane::{Lane, on_lanes};
 use crate::moment::{After, Moment};
 use crate::round::Round;
 use crate::stage::Way;
@@ -60,17 +60,11 @@ impl Trouble {
 /// bad day: agent: disk, state file or descriptors taken away in a failover, and killed in it | one write
 #[test]
 fn whatever_the_machine_takes_away_in_a_failover_it_is_one_write() {
-    let seed = seed();
-    let lanes = LANES.into_iter().enumerate().map(|(place, (way, times))| {
-        let dice = Dice::new(seed, 300 + place as u64);
-        (format!("{way:?}"), (way, times, dice))
-    });
-    let counts = side_by_side(lanes.collect(), |(way, times, mut dice)| {
-        let mut lane = Lane::start(way, &mut dice, Weather::Far(LATENCY));
+    let counts = on_lanes(&LANES, 300, Weather::Far(LATENCY), |lane, times, dice| {
         let play = |n: usize| {
             let trouble = ALL[n % ALL.len()];
             // Each is played without a kill and with one.
-            (trouble, one_trouble(&mut lane, trouble, (n / ALL.len()) % 2 == 1, &mut dice))
+            (trouble, one_trouble(lane, trouble, (n / ALL.len()) % 2 == 1, dice))
         };
         (0..times).map(play).collect::<Vec<_>>()
     });

@@ -15,6 +15,7 @@ mod doctor;
 mod edit;
 mod families;
 mod foreign;
+mod grants;
 mod health;
 mod once;
 mod outage;

@@ -1,9 +1,9 @@
 //! How often records may change: `hold_down`, `flapping` and `velocity`.
 //!
-//! With `coordination: zone` the changes of all agents count together, as docs/coordination.md promises it: no old picture, lost
-//! disk or late request is an excuse. What is: whoever came after a change knows its age by a clock alone, and a clock that
-//! was stepped tells another; and an older marker that a person put back hides it. Without coordination each agent's own changes count, as
-//! far as it can remember them, and none that another agent undid before it was proved.
+//! With `coordination: zone` the changes of all agents count together, as docs/coordination.md promises it: no old picture,
+//! lost disk or late request is an excuse. What is: whoever came after a change knows its age by a clock alone, and a clock
+//! that was stepped tells another; and an older marker that a person put back hides it. Without coordination each agent's own
+//! changes count, as far as it can remember them, and none that another agent undid before it was proved.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

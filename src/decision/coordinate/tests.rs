@@ -218,3 +218,79 @@ fn the_bound() {
     assert_eq!(bound(600, 5), 7, "five at once, and what ten minutes at the ceiling let through");
     assert_eq!(bound(0, 0), 5, "without hold_down: until suppressed");
 }
+
+#[test]
+fn two_seconds_and_the_highest_penalty_are_no_reason_for_doubt() {
+    let ceiling = record().flapping.ceiling();
+    for (ahead, penalty) in [(2, ceiling), (-3600, ceiling), (-3600, 0)] {
+        let mut case = Case::new(None, true);
+        let _ = case.read(0, beside(&[A4, A6], Some(marker(7, "there-1", ahead, penalty))));
+        assert_eq!(case.kinds(), [], "{ahead} s, {penalty}");
+    }
+}
+
+#[test]
+fn a_change_is_told_as_its_writer_s_and_a_late_one_of_our_own_as_ours() {
+    for (writer, words) in [("there-1", "by there-1"), ("here-1", "by an earlier write of this agent")] {
+        let mut case = Case::new(None, true);
+        let _ = case.read(0, beside(&[A4, A6], Some(marker(7, "there-1", -600, 0))));
+        let _ = case.look(30, beside(&[B4], Some(marker(8, writer, 29, 0))));
+        assert!(case.said[0].summary.ends_with(words), "{}", case.said[0].summary);
+    }
+}
+
+#[test]
+fn what_needs_a_person_is_told_before_what_needs_only_time() {
+    let known =
+        KnownMarker { generation: 7, writer: "there-1".into(), written: now(-5).wall, changed: at(-5) };
+    let mut case = Case::new(Some(known), false);
+    let held = || beside(&[A4, A6], Some(marker(7, "there-1", -5, 0)));
+    let _ = case.read(0, held());
+    case.a_dies(10);
+    assert!(case.read(10, held()).is_none());
+    assert_eq!(refused(&case), Some(Guard::Capability), "though hold_down would refuse it, too");
+    let mut case = Case::new(None, false);
+    let _ = case.read(0, beside(&[A4, A6, "192.0.2.99"], None));
+    case.a_dies(10);
+    assert!(case.read(10, beside(&[A4, A6, "192.0.2.99"], None)).is_none());
+    assert_eq!(refused(&case), Some(Guard::Foreign), "a stranger's value before the missing marker");
+}
+
+#[test]
+fn a_peer_that_follows_our_change_at_once_is_told_after_it() {
+    let mut case = Case::new(None, true);
+    let _ = case.read(0, beside(&[A4, A6], None));
+    case.a_dies(10);
+    let work = case.read(10, beside(&[A4, A6], None)).expect("a failover");
+    assert!(case.feed(11, Input::Written { record: record().name, result: Ok(()) }).is_none());
+    case.said.clear();
+    let _ = case.read(12, beside(&[A4, A6], Some(marker(2, "there-1", 11, 0))));
+    assert_eq!(generation_of(work.swap.marker.as_ref()), Some(1));
+    assert_eq!(case.kinds()[..2], [EventKind::FailoverCompleted, EventKind::ChangeByPeer]);
+}
+
+#[test]
+fn a_failback_that_was_asked_for_is_done_when_a_peer_does_it() {
+    let asked_after = |peer: &[&str]| {
+        let mut case = Case::new(None, true);
+        let _ = case.read(0, beside(&[B4], Some(marker(7, "there-1", -600, 0))));
+        let _ = case.feed(1, Input::Failback { record: record().name });
+        let _ = case.look(30, beside(peer, Some(marker(8, "there-1", 29, 0))));
+        case.decision.records[&record().name].failback_asked
+    };
+    assert!(!asked_after(&[A4, A6]));
+    assert!(asked_after(&[B4]), "it wrote something else");
+}
+
+#[test]
+fn status_shows_the_marker_and_what_is_wrong_with_it() {
+    let mut case = Case::new(None, true);
+    let _ = case.read(0, beside(&[A4, A6], Some(marker(7, "there-1", -600, 0))));
+    let report = |case: &Case, second| case.decision.marker_report(&now(second), &record().name).unwrap();
+    let good = report(&case, 5);
+    assert_eq!((good.generation, good.writer.as_deref(), good.age_s), (Some(7), Some("there-1"), Some(605)));
+    assert_eq!((good.name.as_str(), good.trouble), ("_failover.www.example.com", None));
+    let _ = case.look(30, beside(&[A4, A6], Some(marker(5, "there-1", -900, 0))));
+    let bad = report(&case, 30);
+    assert!(bad.trouble.unwrap().contains("generation 7 by there-1 was seen before"));
+}
