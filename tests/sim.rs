@@ -107,7 +107,7 @@ const SABOTEURS: [(Sabotage, &str, u64); 20] = [
     (Sabotage::MarkerBlind, "marker", 1500),
     (Sabotage::SecretClocks, "bound", 1500),
     (Sabotage::LyingPeer, "never_to_down", 1500),
-    (Sabotage::StuckPeer, "converged", 3000),
+    (Sabotage::StuckPeer, "converged", 400),
     (Sabotage::RepeatingPeer, "quiet", 1500),
     (Sabotage::RepeatingPeer, "bound", 1500),
 ];

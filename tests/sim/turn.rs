@@ -88,17 +88,21 @@ impl World {
         let now = self.now_of(agent);
         let mut effects = Vec::new();
         for mut input in inputs {
+            let targets = &self.setup.policy.targets;
+            let (first, last) = (targets.keys().next(), targets.keys().next_back());
+            if let Input::Observed(seen) = &mut input
+                && (self.sabotage == Sabotage::StuckPeer
+                    && agent == 1
+                    && first == Some(&seen.endpoint.target))
+            {
+                seen.outcome = Outcome::Fail("stuck".into());
+            }
             self.court.heard(agent, self.now, &self.setup, &input);
             if let Input::Observed(seen) = &mut input {
-                let targets = &self.setup.policy.targets;
-                let last = targets.keys().next_back() == Some(&seen.endpoint.target);
-                let first = targets.keys().next() == Some(&seen.endpoint.target);
+                let last = last == Some(&seen.endpoint.target);
                 match self.sabotage {
                     Sabotage::LyingProbe if last => seen.outcome = Outcome::Pass,
                     Sabotage::LyingPeer if agent == 1 => seen.outcome = Outcome::Pass,
-                    Sabotage::StuckPeer if agent == 1 && first => {
-                        seen.outcome = Outcome::Fail("stuck".into())
-                    }
                     _ => {}
                 }
             }
