@@ -27,11 +27,11 @@ impl World {
             self.take(agent, vec![Input::Override(Order::Set(order))]);
         }
         // Whoever dies of it has not said yes, and may have kept it all the same; it may overrule any other.
-        if self.agents[agent].epoch != epoch {
-            self.court.forget_orders(agent);
-        } else {
+        if self.agents[agent].epoch == epoch {
             self.court.ordered(agent, key, what.clone(), self.now + lasts.max(SECOND));
             self.after_order(agent);
+        } else {
+            self.court.forget_orders(agent);
         }
     }
 

@@ -248,7 +248,7 @@ fn draw_opposite_views(rng: &mut Rng, setup: &Setup) -> Vec<Planned> {
     let other = (one + 1 + rng.below(setup.agents - 1)) % setup.agents;
     let second = (first + 1 + rng.below(targets.len() - 1)) % targets.len();
     let at = rng.range(SECOND, setup.calm_from / 2);
-    let until = rng.range((at + setup.calm_from) / 2, setup.calm_from);
+    let until = rng.range(i64::midpoint(at, setup.calm_from), setup.calm_from);
     let cut = |agent: usize, target: usize| {
         let links = targets[target].places.iter().cloned().map(Link::Place).collect();
         Planned { at, until, fault: Fault::Net { agent, links, line: Line::Cut } }
