@@ -6,7 +6,8 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 export SIM_SCHEDULES=${1:-20000} RUST_BACKTRACE=0
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+# Of its own: the copy has the same crates as the tree, and each would take the other's program for its own.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/bites
 copy=$(mktemp -d) || exit 1
 trap 'rm -rf "$copy"' EXIT
 git ls-files -z | xargs -0 cp --parents -t "$copy" || exit 1
