@@ -2,11 +2,12 @@
 # Breaks the decision on purpose and plays schedules until the simulation notices. All breaks stand in one program, each behind a
 # number; the copy of the tree that they are made in is thrown away. Exit 0 when every break was noticed by the invariant that is
 # named beside it, and the program without any passes.
-#   tests/sim/bites.sh [SCHEDULES]        5000 unless told otherwise
+#   tests/sim/bites.sh [SCHEDULES [NUMBER...]]        20000 unless told otherwise; all of them, or those of these numbers
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
-export SIM_SCHEDULES=${1:-5000} RUST_BACKTRACE=0
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+export SIM_SCHEDULES=${1:-20000} RUST_BACKTRACE=0
+# Of its own: the copy has the same crates as the tree, and each would take the other's program for its own.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/bites
 copy=$(mktemp -d) || exit 1
 trap 'rm -rf "$copy"' EXIT
 git ls-files -z | xargs -0 cp --parents -t "$copy" || exit 1
@@ -77,9 +78,12 @@ run() { # BITE
   (cd "$copy" && BITE=$1 cargo test --quiet -p failover-sim --test sim no_schedule -- --nocapture 2>&1)
 }
 
+[ $# -gt 0 ] && shift
 result=$(run 0)
 grep -aq 'test result: ok' <<<"$result" || { echo "unbroken, it does not pass: $result"; exit 1; }
-for ((n = 1; n <= number; n++)); do
+[ $# -gt 0 ] || mapfile -t wanted < <(seq "$number")
+[ $# -gt 0 ] && wanted=("$@")
+for n in "${wanted[@]}"; do
   name=${names[n - 1]} invariant=${invariants[n - 1]}
   result=$(run "$n" | grep -a ' BROKEN ')
   if line=$(grep -a "^$invariant BROKEN" <<<"$result"); then

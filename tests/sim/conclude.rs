@@ -70,6 +70,12 @@ impl World {
         }
         let contested = self.setup.policy.records.keys().any(|record| self.setup.is_contested(record));
         for agent in &self.agents {
+            // What was edited while the provider could not be read is seen when its pause is over.
+            let seen =
+                |name: &&DomainName| self.court.has_read_since(agent.number, name, self.setup.calm_from);
+            if let Some(name) = self.setup.policy.records.keys().find(|name| !seen(name)) {
+                return Some(format!("{name} has not been read by agent {}", agent.number));
+            }
             match &agent.process {
                 None => return Some(format!("agent {} is not back", agent.number)),
                 Some(process) if !contested && !process.decision.is_quiescent() => {

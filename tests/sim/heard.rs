@@ -18,8 +18,9 @@ pub(crate) struct Heard {
     witness_seen: Option<i64>,
     /// What was begun before this says nothing.
     counts_from: i64,
-    /// When each record was first read, and the highest generation that was shown.
+    /// When each record was first and last read, and the highest generation that was shown.
     first_read: BTreeMap<DomainName, i64>,
+    last_read: BTreeMap<DomainName, i64>,
     generations: BTreeMap<DomainName, u64>,
 }
 
@@ -79,6 +80,7 @@ impl Court {
             }
             Input::Read { record, result: Ok(snapshot) } => {
                 heard.first_read.entry(record.clone()).or_insert(now);
+                heard.last_read.insert(record.clone(), now);
                 if let Standing::Marker { generation } = standing(snapshot.marker.as_ref()) {
                     let known = heard.generations.entry(record.clone()).or_default();
                     *known = generation.max(*known);
@@ -91,6 +93,11 @@ impl Court {
     /// Had this process read the record by then?
     pub(crate) fn had_read(&self, agent: usize, record: &DomainName, at: i64) -> bool {
         self.heard.get(&agent).and_then(|heard| heard.first_read.get(record)).is_some_and(|first| *first < at)
+    }
+
+    /// Has it read the record since then?
+    pub(crate) fn has_read_since(&self, agent: usize, record: &DomainName, at: i64) -> bool {
+        self.heard.get(&agent).and_then(|heard| heard.last_read.get(record)).is_some_and(|last| *last > at)
     }
 
     /// An agent has made up its mind to write.
