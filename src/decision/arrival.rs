@@ -96,3 +96,6 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
