@@ -339,4 +339,6 @@ fn values<'a>(sets: impl Iterator<Item = &'a RecordSet>) -> Vec<&'a Values> {
 }
 
 #[cfg(test)]
+mod proofs;
+#[cfg(test)]
 mod tests;
