@@ -105,10 +105,12 @@ impl Came {
     }
 
     fn told(&self) -> Vec<&Event> {
-        let event = |effect| match effect {
-            &Effect::Say(ref event, _) => Some(&**event),
-            _ => None,
-        };
+        fn event(effect: &Effect) -> Option<&Event> {
+            match effect {
+                Effect::Say(event, _) => Some(event),
+                _ => None,
+            }
+        }
         self.0.iter().filter_map(event).collect()
     }
 }
