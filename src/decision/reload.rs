@@ -315,6 +315,8 @@ mod tests {
         more.records.insert(record.name.clone(), record.clone());
         let out = decision.reconfigure(&now(40), more, faces());
         assert_eq!(out, [Effect::Read(record.name.clone())]);
+        assert_eq!(decision.records[&record.name].phase, Phase::Reading);
+        assert_eq!(decision.records[&record.name].hold, Some(Hold::Unread));
         let snapshot = providers::Snapshot { name: record.name.clone(), ..holding(&["192.0.2.7"]) };
         let _ = decision.handle(&now(41), Input::Read { record: record.name.clone(), result: Ok(snapshot) });
         let waits = Hold::Settling { waiting_for: vec!["c".into()] };
@@ -401,6 +403,70 @@ mod tests {
         assert_eq!(kinds(&decision.handle(&now(7), Input::Witnessed(lost))), [], "still blind");
         let seen = Sighting { witness: "x".into(), started: at(8), ended: at(8), outcome: Outcome::Pass };
         assert_eq!(kinds(&decision.handle(&now(8), Input::Witnessed(seen))), [EventKind::AgentSighted]);
+    }
+
+    /// While a reading by the old one is under way its answer leads to another.
+    #[test]
+    fn a_provider_that_is_set_up_anew_is_read_whatever_its_records_wait_for() {
+        let read_again = [Effect::Read(record().name)];
+        let mut decision = running(patient(), WELL);
+        assert_eq!(decision.provider_renewed(&"other".into()), []);
+        assert_eq!(decision.provider_renewed(&"zone".into()), read_again, "at rest");
+        assert_eq!(decision.provider_renewed(&"zone".into()), [], "it is being read");
+        assert_eq!(decision.handle(&now(34), read()), read_again);
+        assert_eq!(decision.handle(&now(34), read()), []);
+
+        let mut decision = running(policy(), &[(31, A4, false), (31, A6, false), (32, B4, true)]);
+        let _ = decision.handle(&now(32), read());
+        let written = Input::Written { record: record().name, result: Ok(()) };
+        let _ = decision.handle(&now(33), written);
+        assert_eq!(decision.handle(&now(33), read()), [], "the old answer: a late reader is waited for");
+        assert_eq!(decision.provider_renewed(&"zone".into()), read_again);
+        assert_eq!(decision.provider_renewed(&"zone".into()), [], "it is being read");
+    }
+
+    #[test]
+    fn a_record_that_goes_to_another_provider_is_not_judged_by_the_old_one() {
+        for (provider, expected) in [("zone", vec![]), ("other", vec![Effect::Read(record().name)])] {
+            let mut decision = running(patient(), WELL);
+            let _ = decision.provider_renewed(&"zone".into());
+            let mut moved = patient();
+            let policy = moved.records.get_mut(&record().name).unwrap();
+            (policy.provider, policy.failback_after) = (provider.into(), Duration::from_hours(1));
+            let faces = faces().into_values().map(|face| (provider.into(), face)).collect();
+            assert_eq!(decision.reconfigure(&now(34), moved, faces), [], "it is being read");
+            assert_eq!(decision.handle(&now(34), read()), expected, "{provider}");
+        }
+    }
+
+    #[test]
+    fn another_velocity_is_reason_enough_to_look_and_a_provider_in_trouble_is_left_alone() {
+        let mut decision = running(patient(), WELL);
+        assert!(!decision.is_changing(&record().name));
+        let mut slower = patient();
+        slower.velocity.insert("zone".into(), super::super::Velocity::Records(1));
+        assert_eq!(decision.reconfigure(&now(34), slower, faces()), [Effect::Read(record().name)]);
+        let refused = Err(providers::Fault::Auth("wrong key".into()));
+        let _ = decision.handle(&now(35), Input::Read { record: record().name, result: refused });
+        assert_eq!(decision.reconfigure(&now(35), patient(), faces()), [], "it is tried again in its time");
+    }
+
+    #[test]
+    fn a_new_witness_hurries_with_the_others() {
+        let with = |names: &[&str]| Policy {
+            witnesses: names.iter().map(|name| (*name).into()).collect(),
+            ..patient()
+        };
+        let hurries = vec![Effect::WitnessPace("x".into(), super::super::Pace::Fast)];
+        for (probes, expected) in [(FAILING, hurries), (WELL, Vec::new())] {
+            let mut decision = running(with(&["w"]), probes);
+            let sighting =
+                Sighting { witness: "w".into(), started: at(33), ended: at(33), outcome: Outcome::Pass };
+            let _ = decision.handle(&now(33), Input::Witnessed(sighting));
+            let out = decision.reconfigure(&now(34), with(&["w", "x"]), faces());
+            let paces = out.into_iter().filter(|effect| matches!(effect, Effect::WitnessPace(..)));
+            assert_eq!(paces.collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]
