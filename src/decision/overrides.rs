@@ -443,3 +443,43 @@ impl Overrides {
 pub(super) fn length(order: &Override, now: &Now) -> String {
     format!("{}, until {}", human(order.until.since(order.set)), order.end(now))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::at;
+    use super::*;
+
+    fn order(lasts: Duration, reason: &str, by: &str) -> Result<Override, OverrideFault> {
+        Override::new(What::Drain { target: "a".into() }, at(0), at(0) + lasts, reason, by)
+    }
+
+    #[test]
+    fn an_order_lasts_a_second_at_least_and_thirty_days_at_most() {
+        let hour = Duration::from_hours(1);
+        for (lasts, fault) in [
+            (Duration::from_millis(999), Some(OverrideFault::Over)),
+            (Duration::from_secs(1), None),
+            (hour * 24 * 30, None),
+            (hour * 24 * 30 + Duration::from_secs(1), Some(OverrideFault::Endless)),
+        ] {
+            assert_eq!(order(lasts, "a new kernel", "alice").err(), fault, "{lasts:?}");
+        }
+    }
+
+    #[test]
+    fn texts_have_a_length_and_nothing_that_spoils_a_terminal() {
+        let hour = Duration::from_hours(1);
+        let long = |name, most| Some(OverrideFault::Long { name, most });
+        for (reason, by, fault) in [
+            ("r".repeat(200), "b".repeat(64), None),
+            ("r".repeat(201), "b".into(), long("reason", 200)),
+            ("r".repeat(300), "b".into(), long("reason", 200)),
+            ("r".into(), "b".repeat(65), long("name", 64)),
+            ("r\u{1b}[2J".into(), "b".into(), Some(OverrideFault::Control { name: "reason" })),
+            (" ".into(), "b".into(), Some(OverrideFault::NoReason)),
+            ("r".into(), " ".into(), Some(OverrideFault::Nobody)),
+        ] {
+            assert_eq!(order(hour, &reason, &by).err(), fault, "{reason} {by}");
+        }
+    }
+}

@@ -200,3 +200,29 @@ impl RecordState {
         self.retry_at = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::at;
+    use super::*;
+
+    /// A provider that says for how long is waited for, within reason.
+    #[test]
+    fn the_pause_after_a_failure_grows_and_heeds_what_the_provider_asks_for() {
+        let throttled = |after| Fault::Throttled { after, detail: "429".into() };
+        let table = [
+            (1, Fault::Unavailable("down".into()), 1),
+            (3, Fault::Unavailable("down".into()), 4),
+            (99, Fault::Unavailable("down".into()), 30),
+            (1, throttled(None), 1),
+            (1, throttled(Some(Duration::from_secs(90))), 90),
+            (99, throttled(Some(Duration::from_secs(2))), 30),
+            (1, throttled(Some(Duration::from_hours(9))), 300),
+        ];
+        for (times, fault, seconds) in table {
+            let mut state = RecordState::default();
+            state.pause(at(10), times, fault.clone());
+            assert_eq!(state.retry_at, Some(at(10 + seconds)), "{times} {fault:?}");
+        }
+    }
+}
