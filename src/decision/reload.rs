@@ -457,7 +457,7 @@ mod tests {
             witnesses: names.iter().map(|name| (*name).into()).collect(),
             ..patient()
         };
-        let hurries = vec![Effect::WitnessPace("x".into(), super::super::Pace::Fast)];
+        let hurries = vec![Effect::WitnessPace("x".into(), Pace::Fast)];
         for (probes, expected) in [(FAILING, hurries), (WELL, Vec::new())] {
             let mut decision = running(with(&["w"]), probes);
             let sighting =
