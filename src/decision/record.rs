@@ -193,6 +193,17 @@ impl RecordState {
         self.fault = Some(fault);
     }
 
+    /// The write under way, which has come to an end; `None`, and nothing changes, when none is.
+    pub(super) fn take_writing(&mut self) -> Option<Box<Work>> {
+        match std::mem::take(&mut self.phase) {
+            Phase::Writing(work) => Some(work),
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
     /// A reading worked: the next one that fails is the first again.
     pub(super) fn calm(&mut self) {
         self.faults = 0;

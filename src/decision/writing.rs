@@ -23,13 +23,7 @@ impl Decision {
         out: &mut Vec<Effect>,
     ) {
         let state = self.state(name);
-        let work = match std::mem::take(&mut state.phase) {
-            Phase::Writing(work) => work,
-            other => {
-                state.phase = other;
-                return;
-            }
-        };
+        let Some(work) = state.take_writing() else { return };
         let fault = match result {
             Ok(()) => {
                 state.phase = Phase::Confirming { work, word: Word::Acknowledged, tries: 0 };
@@ -76,13 +70,7 @@ impl Decision {
     /// A write that was not sent has not happened; what is right by now takes a look.
     pub(super) fn on_unsent(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
         let state = self.state(name);
-        let work = match std::mem::take(&mut state.phase) {
-            Phase::Writing(work) => work,
-            other => {
-                state.phase = other;
-                return;
-            }
-        };
+        let Some(work) = state.take_writing() else { return };
         // An earlier attempt of the same change may still turn out to have happened.
         if state.doubt.as_ref().is_none_or(|doubt| doubt.id != work.id) {
             out.push(Effect::Close { change: work.id.clone(), happened: false });
