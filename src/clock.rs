@@ -10,6 +10,11 @@ use crate::decision::{Moment, Now};
 pub trait Clock: Send + Sync {
     /// The time now, on both clocks.
     fn now(&self) -> Now;
+
+    /// The time now on the agent's own clock alone, for those who measure often.
+    fn moment(&self) -> Moment {
+        self.now().moment
+    }
 }
 
 /// The machine's clocks: the wall clock, and the one that only goes forward and goes on in suspend.
@@ -28,7 +33,11 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the place where the clock is read")]
     fn now(&self) -> Now {
-        Now { moment: Moment::ZERO + boot_time().saturating_sub(self.origin), wall: Timestamp::now() }
+        Now { moment: self.moment(), wall: Timestamp::now() }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::ZERO + boot_time().saturating_sub(self.origin)
     }
 }
 

@@ -94,7 +94,7 @@ pub struct Agent {
     pub(super) servers: Servers,
     pub(super) scheduler: Option<Scheduler>,
     pub(super) tasks: JoinSet<()>,
-    pub(super) findings: mpsc::Receiver<Finding>,
+    pub(super) findings: mpsc::Receiver<Vec<Finding>>,
     pub(super) results: mpsc::Receiver<Vec<Input>>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) commander: mpsc::Sender<Command>,
@@ -249,10 +249,10 @@ impl Agent {
                 biased;
                 () = &mut *stop => return Why::Asked,
                 Some(inputs) = self.results.recv() => self.take(inputs).await,
-                Some(finding) = self.findings.recv() => {
-                    let mut inputs = vec![input_of(finding)];
-                    while inputs.len() < 256 && let Ok(finding) = self.findings.try_recv() {
-                        inputs.push(input_of(finding));
+                Some(found) = self.findings.recv() => {
+                    let mut inputs: Vec<Input> = found.into_iter().map(input_of).collect();
+                    while inputs.len() < 256 && let Ok(more) = self.findings.try_recv() {
+                        inputs.extend(more.into_iter().map(input_of));
                     }
                     self.take(inputs).await;
                 }

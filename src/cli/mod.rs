@@ -145,6 +145,7 @@ enum Command {
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn main() -> Exit {
     setup::keep_memory_private();
+    setup::take_descriptors();
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
         // Who runs a plugin reads its first line on standard output and its exit code, whatever went wrong.

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -16,6 +16,14 @@ use crate::config::{Config, ConfigErrors};
 pub(super) fn keep_memory_private() {
     // A kernel that does not know it refuses; the work goes on.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Takes as many descriptors as this process may have: each probe under way needs one, and the usual limit of 1024 is there
+/// for programs that use select(2) (systemd.exec(5), `LimitNOFILE=`).
+pub(super) fn take_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // A sandbox may refuse it; then what there is is shared out.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Loads the configuration and prints what is wrong with it.

@@ -2,21 +2,18 @@
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
-
 use super::Step;
+use super::engine::Socket;
 use super::progress::Progress;
 use super::stream::Stream;
 use super::tls::{Hello, Tls};
 use super::trouble::classify;
 
-/// Connects to `peer`, without Nagle's algorithm: a probe is one small write, then a wait.
-pub(super) async fn tcp(peer: SocketAddr, progress: &mut Progress<'_>) -> Step<TcpStream> {
+/// Connects to `peer`.
+pub(super) async fn tcp(peer: SocketAddr, progress: &mut Progress<'_>) -> Step<Socket> {
     progress.connecting(peer);
-    let stream = TcpStream::connect(peer).await.map_err(|error| classify(&error, "connecting", peer))?;
+    let stream = Socket::connect(peer).await.map_err(|error| classify(&error, "connecting", peer))?;
     progress.connected();
-    // Only a closed socket refuses the option, and then the first write says so.
-    let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
@@ -29,6 +26,9 @@ pub(super) async fn stream(
     let stream = tcp(peer, progress).await?;
     Ok(match secure {
         None => Stream::Plain(stream),
-        Some((tls, hello)) => Stream::Tls(Box::new(tls.handshake(stream, hello, progress).await?)),
+        Some((tls, hello)) => {
+            stream.send_at_once();
+            Stream::Tls(Box::new(Box::pin(tls.handshake(stream, hello, progress)).await?))
+        }
     })
 }

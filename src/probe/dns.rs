@@ -6,10 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
+use tokio::net::TcpStream;
+
 use super::progress::Progress;
 use super::spec::{DnsCheck, Transport, Wanted};
 use super::trouble::classify;
-use super::{Step, connect, search};
+use super::{Step, search};
 use crate::decision::Outcome;
 use crate::dns::{self, Question, Reply};
 
@@ -46,7 +48,10 @@ async fn by_udp(peer: SocketAddr, question: &Question, progress: &mut Progress<'
 }
 
 async fn by_tcp(peer: SocketAddr, question: &Question, progress: &mut Progress<'_>) -> Step<Reply> {
-    let mut stream = connect::tcp(peer, progress).await?;
+    progress.connecting(peer);
+    let stream = TcpStream::connect(peer).await;
+    let mut stream = stream.map_err(|error| classify(&error, "connecting", peer))?;
+    progress.connected();
     progress.sent();
     let reply = dns::by_tcp(&mut stream, question).await;
     let reply = reply.map_err(|error| classify(&error, "asking over TCP", peer))?;

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::LOCATION;
-use tokio::time::timeout;
 
 use super::body::{Body, Flow};
+use super::engine::timeout;
 use super::http1::Http1;
 use super::http2::Http2;
 use super::kept::{Kept, Line, Shelf};
@@ -63,7 +63,7 @@ pub(super) async fn probe(
     let lasts = |shown: &Certificate, now| would_last(shown, &http.tls_settings, now);
     let kept = if reuse { means.shelf.take(address, check, lasts) } else { None };
     let kept = match kept {
-        Some(kept) => visit.again(kept, progress).await?,
+        Some(kept) => Box::pin(visit.again(kept, progress)).await?,
         None => visit.fresh(progress).await?,
     };
     if let Some(kept) = kept {
@@ -113,7 +113,10 @@ impl Visit<'_> {
         let stream = connect::stream(self.peer, secure, progress).await?;
         let line = match self.question {
             Question::Http1(_) => Line::Http1(stream),
-            Question::Http2(..) => Line::Http2(Box::new(Http2::begin(stream, self.peer, progress).await?)),
+            Question::Http2(..) => {
+                let begun = Box::pin(Http2::begin(stream, self.peer, progress)).await?;
+                Line::Http2(Box::new(begun))
+            }
         };
         let kept = self.means.shelf.new_line(line, progress.certificate.clone());
         self.exchange(kept, progress).await
@@ -156,7 +159,7 @@ impl Visit<'_> {
             }
             (Line::Http2(connection), Question::Http2(request, content)) => {
                 let question = (http::Request::clone(request), content.clone());
-                self.over_http2(connection, question, progress).await?.map(Line::Http2)
+                Box::pin(self.over_http2(connection, question, progress)).await?.map(Line::Http2)
             }
             // A check does not change, and its connections are its own.
             _ => None,
@@ -181,11 +184,12 @@ impl Visit<'_> {
         }
         line.progress.passed();
         if !self.reuse || !head.keeps {
+            line.stream.is_done_with();
             return Ok(None);
         }
         // What is left unread would be taken for the next answer.
         let rest = line.progress.left(self.timeout).min(REST);
-        let is_whole = matches!(timeout(rest, line.body(&mut body)).await, Ok(Ok(Flow::Whole)));
+        let is_whole = matches!(timeout(rest, pin!(line.body(&mut body))).await, Ok(Ok(Flow::Whole)));
         Ok((is_whole && !body.is_exceeded).then_some(line.stream))
     }
 

@@ -4,14 +4,13 @@
 //! nobody can connect any more, or that the certificate was replaced; so none lives longer than [`LONGEST`] or
 //! [`MOST_USES`] probes, and none is used once its certificate has ended.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::AbortHandle;
-use tokio::time::sleep;
 
 use super::Check;
 use super::http2::Http2;
@@ -27,8 +26,8 @@ const MOST_USES: u32 = 1000;
 const MOST_KEPT: usize = 256;
 /// A connection that was not used for so many intervals of its check is closed.
 const IDLE_INTERVALS: u32 = 3;
-/// The sweeper never wakes more often.
-const SWEEP: Duration = Duration::from_millis(10);
+/// How often is looked for connections to close.
+const SWEEP: Duration = Duration::from_millis(100);
 
 /// A connection and what is spoken on it.
 pub(super) enum Line {
@@ -60,21 +59,17 @@ pub(super) struct Past {
     uses: u32,
 }
 
-/// The connections of all checks. They are closed when this is dropped.
+/// The connections of all checks of one engine. They are closed when this is dropped.
 pub(super) struct Shelf {
     clock: Arc<dyn Clock>,
-    places: Arc<Mutex<Places>>,
+    kept: RefCell<BTreeMap<Key, Entry>>,
+    /// When is looked next for connections to close; `None` while none is kept.
+    next_close: Cell<Option<Moment>>,
 }
 
 /// An address, and the place of a check in memory. As each entry holds its check weakly, no other check can come to
 /// that place while the entry is there.
 type Key = (IpAddr, usize);
-
-#[derive(Default)]
-struct Places {
-    kept: BTreeMap<Key, Entry>,
-    sweeper: Option<AbortHandle>,
-}
 
 struct Entry {
     kept: Kept,
@@ -85,7 +80,7 @@ struct Entry {
 
 impl Shelf {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Shelf { clock, places: Arc::default() }
+        Shelf { clock, kept: RefCell::default(), next_close: Cell::new(None) }
     }
 
     /// A connection that was just made.
@@ -102,7 +97,7 @@ impl Shelf {
         check: &Arc<Check>,
         lasts: impl FnOnce(&Certificate, Timestamp) -> bool,
     ) -> Option<Kept> {
-        let Entry { mut kept, closes, .. } = self.places().kept.remove(&key(address, check))?;
+        let Entry { mut kept, closes, .. } = self.kept.borrow_mut().remove(&key(address, check))?;
         let now = self.clock.now();
         let Past { certificate, made, uses } = &kept.past;
         let in_time = now.moment < closes && *uses < MOST_USES && now.moment.since(*made) < LONGEST;
@@ -110,74 +105,52 @@ impl Shelf {
         (in_time && lasts && kept.line.is_open()).then_some(kept)
     }
 
-    /// Keeps a connection for the next probe, unless too many are kept. Must be called within a tokio runtime.
+    /// Keeps a connection for the next probe, unless too many are kept.
     pub(super) fn put(&self, address: IpAddr, check: &Arc<Check>, mut kept: Kept) {
         kept.past.uses += 1;
         let key = key(address, check);
-        let mut places = self.places();
-        if places.kept.len() >= MOST_KEPT && !places.kept.contains_key(&key) {
+        let mut all = self.kept.borrow_mut();
+        if all.len() >= MOST_KEPT && !all.contains_key(&key) {
             return;
         }
-        let closes = self.clock.now().moment + check.interval.saturating_mul(IDLE_INTERVALS);
-        let check = Arc::downgrade(check);
-        let before = places.kept.insert(key, Entry { kept, check, closes });
-        if places.sweeper.is_none() {
-            let task = tokio::spawn(sweep(Arc::clone(&self.clock), Arc::downgrade(&self.places)));
-            places.sweeper = Some(task.abort_handle());
+        let now = self.clock.moment();
+        let closes = now + check.interval.saturating_mul(IDLE_INTERVALS);
+        let before = all.insert(key, Entry { kept, check: Arc::downgrade(check), closes });
+        drop((all, before));
+        if self.next_close.get().is_none() {
+            self.next_close.set(Some(now + SWEEP));
         }
-        drop((places, before));
     }
 
     /// Closes what was kept for this.
     pub(super) fn forget(&self, address: IpAddr, check: &Arc<Check>) {
-        let forgotten = self.places().kept.remove(&key(address, check));
+        let forgotten = self.kept.borrow_mut().remove(&key(address, check));
         drop(forgotten);
     }
 
     /// Closes whatever was kept for this check, wherever.
     pub(super) fn forget_all(&self, check: &Arc<Check>) {
         let this = Arc::as_ptr(check).addr();
-        let forgotten: Vec<_> = self.places().kept.extract_if(.., |(_, of), _| *of == this).collect();
+        let forgotten: Vec<_> = self.kept.borrow_mut().extract_if(.., |(_, of), _| *of == this).collect();
         drop(forgotten);
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
-        lock(&self.places)
+    /// When [`close_idle`](Self::close_idle) is due.
+    pub(super) fn next_close(&self) -> Option<Moment> {
+        self.next_close.get()
     }
-}
 
-impl Drop for Shelf {
-    fn drop(&mut self) {
-        if let Some(sweeper) = self.places().sweeper.take() {
-            sweeper.abort();
+    /// Closes what is idle for too long or whose check is gone, if it is time to look.
+    pub(super) fn close_idle(&self, now: Moment) {
+        if self.next_close.get().is_none_or(|due| due > now) {
+            return;
         }
+        let mut kept = self.kept.borrow_mut();
+        kept.retain(|_, entry| entry.closes > now && entry.check.strong_count() > 0);
+        self.next_close.set((!kept.is_empty()).then(|| now + SWEEP));
     }
 }
 
 fn key(address: IpAddr, check: &Arc<Check>) -> Key {
     (address, Arc::as_ptr(check).addr())
-}
-
-/// A broken promise elsewhere does not make a map of sockets wrong.
-fn lock(places: &Mutex<Places>) -> MutexGuard<'_, Places> {
-    places.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Closes what is idle for too long or whose check is gone. Ends when nothing is kept.
-async fn sweep(clock: Arc<dyn Clock>, places: Weak<Mutex<Places>>) {
-    while let Some(next) = places.upgrade().and_then(|places| lock(&places).close_idle(clock.now().moment)) {
-        sleep(next.since(clock.now().moment).max(SWEEP)).await;
-    }
-}
-
-impl Places {
-    /// Closes what is idle, and says when the next is; when there is none, the sweeper is done.
-    fn close_idle(&mut self, now: Moment) -> Option<Moment> {
-        self.kept.retain(|_, entry| entry.closes > now && entry.check.strong_count() > 0);
-        let next = self.kept.values().map(|entry| entry.closes).min();
-        if next.is_none() {
-            self.sweeper = None;
-        }
-        next
-    }
 }

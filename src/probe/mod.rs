@@ -16,6 +16,7 @@
 //! | `http.rs`, `request.rs`, `judge.rs`, `json.rs` | one HTTP exchange: asked, judged, the connection closed or kept |
 //! | `http1.rs`, `response.rs`, `body.rs` | how it looks in HTTP/1.1 |
 //! | `http2.rs` | how it looks in HTTP/2 |
+//! | `engine/` | the thread that makes all probes over TCP: sockets, timers, turns |
 //! | `kept.rs` | the connections that are kept for the next probe |
 //! | `grpc.rs`, `grpc/message.rs` | the gRPC health protocol |
 //! | `icmp.rs`, `echo.rs` | echo requests: the sockets; the packets |
@@ -36,6 +37,7 @@ mod cadence;
 mod connect;
 mod dns;
 mod echo;
+mod engine;
 mod exec;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -74,6 +76,7 @@ use crate::decision::{Certificate, Outcome, Place, Timings};
 
 pub use bounded::look;
 pub use cadence::{Cadence, Pace, Rhythm};
+pub use engine::Engine;
 pub(crate) use hush::{announces, is_secret, told};
 pub use request::is_of_http2;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Scheduler};
@@ -99,6 +102,11 @@ pub trait Prober: Send + Sync {
 
     /// This is not probed any more: what was kept for its next probe is closed.
     fn forget(&self, _place: &Place, _check: &Arc<Check>) {}
+
+    /// Who makes scheduled probes itself, if somebody does: see [`Engine`].
+    fn engine(&self) -> Option<Arc<Engine>> {
+        None
+    }
 }
 
 /// What one probe found.

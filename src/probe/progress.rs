@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Report;
+use super::hush::hush;
+use super::{Check, Report, Step};
 use crate::clock::Clock;
 use crate::decision::{Certificate, Moment, Outcome, Timings};
 
@@ -71,7 +72,7 @@ pub(super) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     pub(super) fn begin(clock: &'a dyn Clock) -> Self {
-        let started = clock.now().moment;
+        let started = clock.moment();
         let timings = Timings::default();
         Progress {
             clock,
@@ -90,7 +91,7 @@ impl<'a> Progress<'a> {
 
     /// Time since the last mark; sets the mark.
     fn lap(&mut self) -> Duration {
-        let now = self.clock.now().moment;
+        let now = self.clock.moment();
         let lap = now.since(self.mark);
         self.mark = now;
         lap
@@ -147,12 +148,12 @@ impl<'a> Progress<'a> {
 
     /// The probe passes, whatever is done after it.
     pub(super) fn passed(&mut self) {
-        self.passed = Some(self.clock.now().moment.since(self.started));
+        self.passed = Some(self.clock.moment().since(self.started));
     }
 
     /// How much is left of the probe's time.
     pub(super) fn left(&self, timeout: Duration) -> Duration {
-        timeout.saturating_sub(self.clock.now().moment.since(self.started))
+        timeout.saturating_sub(self.clock.moment().since(self.started))
     }
 
     /// What is said when the deadline struck: a failure that names what was waited for. That resolvers are silent says
@@ -203,10 +204,20 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// What a probe of this check found: how it ended, or that its time was up.
+    pub(super) fn conclude(self, ended: Option<Step<()>>, check: &Check) -> Report {
+        let outcome = match ended {
+            Some(Ok(())) => Outcome::Pass,
+            Some(Err(outcome)) => hush(&check.kind, outcome),
+            None => hush(&check.kind, self.overdue(check.timeout)),
+        };
+        self.report(outcome, check.timeout)
+    }
+
     /// The result. A failure that was found long after the deadline was found by a machine that stood still or
     /// is overloaded: that is our own trouble and says nothing about the target.
     pub(super) fn report(mut self, outcome: Outcome, timeout: Duration) -> Report {
-        let total = self.passed.unwrap_or_else(|| self.clock.now().moment.since(self.started));
+        let total = self.passed.unwrap_or_else(|| self.clock.moment().since(self.started));
         self.timings.total = total;
         let outcome = match outcome {
             Outcome::Fail(reason) if total > timeout.saturating_add(LATE) => Outcome::Unknown(format!(

@@ -1,5 +1,6 @@
 //! Runs the probes: each job on its own cadence, a bounded number at a time, findings out by a bounded channel.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use super::bounded::bounded;
 use super::cadence::{Cadence, Pace, spread};
-use super::{Check, Prober, Report};
+use super::engine::EngineJob;
+use super::{Check, Engine, Prober, Report};
 use crate::clock::Clock;
 use crate::decision::{Endpoint, Moment, Observation, Place, Sighting, WitnessId};
 
@@ -26,6 +28,22 @@ pub enum JobKey {
     Endpoint(Endpoint),
     /// A witness.
     Witness(WitnessId),
+}
+
+impl JobKey {
+    /// What a probe of it found.
+    pub(super) fn finding(&self, started: Moment, ended: Moment, report: Report) -> Finding {
+        let Report { outcome, timings, certificate } = report;
+        match self {
+            JobKey::Endpoint(endpoint) => {
+                let endpoint = endpoint.clone();
+                Finding::Observation(Observation { endpoint, started, ended, outcome, timings, certificate })
+            }
+            JobKey::Witness(witness) => {
+                Finding::Sighting(Sighting { witness: witness.clone(), started, ended, outcome })
+            }
+        }
+    }
 }
 
 /// One thing to be probed again and again.
@@ -70,8 +88,25 @@ pub struct Scheduler {
 struct Handle {
     place: Place,
     check: Arc<Check>,
-    orders: watch::Sender<Orders>,
-    task: AbortHandle,
+    pace: Cell<Pace>,
+    runner: RunBy,
+}
+
+/// Who makes a job's probes.
+enum RunBy {
+    /// A task of its own, whatever the check.
+    Task { orders: watch::Sender<Orders>, task: AbortHandle },
+    /// The prober's engine, under this name.
+    Engine(Arc<Engine>, u64),
+}
+
+impl Drop for RunBy {
+    fn drop(&mut self) {
+        match self {
+            RunBy::Task { task, .. } => task.abort(),
+            RunBy::Engine(engine, id) => engine.retire(*id),
+        }
+    }
 }
 
 /// What a job was told last.
@@ -88,7 +123,7 @@ impl Scheduler {
         jobs: Vec<Job>,
         prober: Arc<dyn Prober>,
         clock: Arc<dyn Clock>,
-        out: mpsc::Sender<Finding>,
+        out: mpsc::Sender<Vec<Finding>>,
         seed: u64,
     ) -> Scheduler {
         Scheduler::start_bounded(jobs, prober, clock, out, seed, DEFAULT_CONCURRENCY)
@@ -100,7 +135,7 @@ impl Scheduler {
         jobs: Vec<Job>,
         prober: Arc<dyn Prober>,
         clock: Arc<dyn Clock>,
-        out: mpsc::Sender<Finding>,
+        out: mpsc::Sender<Vec<Finding>>,
         seed: u64,
         concurrency: usize,
     ) -> Scheduler {
@@ -125,8 +160,7 @@ impl Scheduler {
             if stays {
                 jobs.remove(key);
             } else {
-                handle.task.abort();
-                paces.push((key.clone(), handle.orders.borrow().pace));
+                paces.push((key.clone(), handle.pace.get()));
             }
             stays
         });
@@ -140,51 +174,66 @@ impl Scheduler {
     fn begin(&mut self, jobs: BTreeMap<JobKey, Job>) {
         let now = self.shared.clock.now().moment;
         let spread = spread(jobs.len());
+        let engine = self.shared.prober.engine();
+        if let Some(engine) = &engine {
+            engine.tell(self.shared.out.clone());
+        }
         for (key, job) in jobs {
-            let (sender, orders) = watch::channel(Orders::default());
             let (place, check) = (job.place.clone(), Arc::clone(&job.check));
-            let runner = Runner {
-                cadence: Cadence::new(job.check.rhythm(), spread, now, self.seed.wrapping_add(self.started)),
-                job,
-                orders,
-                obeyed: 0,
-                shared: Arc::clone(&self.shared),
-            };
+            let cadence = Cadence::new(check.rhythm(), spread, now, self.seed.wrapping_add(self.started));
             self.started = self.started.wrapping_add(1);
-            let task = self.tasks.spawn(runner.run());
-            self.jobs.insert(key, Handle { place, check, orders: sender, task });
+            let runner = match (&engine, Engine::makes(&place, &check)) {
+                (Some(engine), Some(address)) => {
+                    let id = engine.id();
+                    let (key, check) = (key.clone(), Arc::clone(&check));
+                    engine.begin(EngineJob { id, key, address, check, cadence });
+                    RunBy::Engine(Arc::clone(engine), id)
+                }
+                _ => {
+                    let (sender, orders) = watch::channel(Orders::default());
+                    let runner = Runner { cadence, job, orders, obeyed: 0, shared: Arc::clone(&self.shared) };
+                    RunBy::Task { orders: sender, task: self.tasks.spawn(runner.run()) }
+                }
+            };
+            self.jobs.insert(key, Handle { place, check, pace: Cell::default(), runner });
         }
     }
 
     /// Changes the pace of a job and never blocks. [`Pace::Fast`] plans the next probe one fast interval after the
     /// last start; [`Pace::Steady`] returns to the grid. Unknown keys, and the pace it has already, change nothing.
     pub fn set_pace(&self, key: &JobKey, pace: Pace) {
-        if let Some(Handle { orders, .. }) = self.jobs.get(key) {
-            orders.send_if_modified(|orders| {
-                let changes = orders.pace != pace;
-                orders.pace = pace;
-                changes
-            });
+        let Some(handle) = self.jobs.get(key) else { return };
+        if handle.pace.replace(pace) == pace {
+            return;
+        }
+        match &handle.runner {
+            RunBy::Task { orders, .. } => orders.send_modify(|orders| orders.pace = pace),
+            RunBy::Engine(engine, id) => engine.set_pace(*id, pace),
         }
     }
 
     /// Probes a job now, besides its plan, and never blocks. If a probe of it is running, another follows: the
     /// running one may have looked before whatever happened. Unknown keys change nothing.
     pub fn probe_now(&self, key: &JobKey) {
-        if let Some(Handle { orders, .. }) = self.jobs.get(key) {
-            orders.send_modify(|orders| orders.nudges = orders.nudges.wrapping_add(1));
+        match self.jobs.get(key).map(|handle| &handle.runner) {
+            Some(RunBy::Task { orders, .. }) => {
+                orders.send_modify(|orders| orders.nudges = orders.nudges.wrapping_add(1));
+            }
+            Some(RunBy::Engine(engine, id)) => engine.probe_now(*id),
+            None => {}
         }
     }
 
     /// Stops: running probes are dropped, with their sockets and processes, and their findings are not sent.
     /// Returns within a second.
     pub async fn stop(mut self) {
+        self.jobs.clear();
         self.tasks.abort_all();
         let _ = timeout(STOP_LIMIT, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
 }
 
-/// One job. That each has its own task and timer is nobody else's business.
+/// One job that has a task and a timer of its own.
 struct Runner {
     job: Job,
     cadence: Cadence,
@@ -198,7 +247,7 @@ struct Runner {
 struct Shared {
     prober: Arc<dyn Prober>,
     clock: Arc<dyn Clock>,
-    out: mpsc::Sender<Finding>,
+    out: mpsc::Sender<Vec<Finding>>,
     turns: Semaphore,
 }
 
@@ -218,7 +267,7 @@ impl Runner {
             let report = self.probe().await;
             let ended = self.now();
             drop(turn);
-            if self.shared.out.send(self.finding(started, ended, report)).await.is_err() {
+            if self.shared.out.send(vec![self.job.key.finding(started, ended, report)]).await.is_err() {
                 return;
             }
             self.cadence.ended(self.now());
@@ -253,18 +302,5 @@ impl Runner {
     async fn probe(&self) -> Report {
         let Job { place, check, .. } = &self.job;
         bounded(&*self.shared.prober, &*self.shared.clock, place, check).await
-    }
-
-    fn finding(&self, started: Moment, ended: Moment, report: Report) -> Finding {
-        let Report { outcome, timings, certificate } = report;
-        match &self.job.key {
-            JobKey::Endpoint(endpoint) => {
-                let endpoint = endpoint.clone();
-                Finding::Observation(Observation { endpoint, started, ended, outcome, timings, certificate })
-            }
-            JobKey::Witness(witness) => {
-                Finding::Sighting(Sighting { witness: witness.clone(), started, ended, outcome })
-            }
-        }
     }
 }

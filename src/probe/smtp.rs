@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::Step;
+use super::engine::Socket;
 use super::progress::{Phase, Progress};
 use super::search::excerpt;
 use super::trouble::classify;
@@ -18,11 +18,8 @@ const MAX_REPLY: usize = 8 * 1024;
 ///
 /// Every reply must be the last thing that the server has said: a server does not speak unasked here, and what comes in
 /// plain text after its word for STARTTLS would else be taken for protected (CVE-2011-0411).
-pub(super) async fn starttls(
-    stream: &mut TcpStream,
-    peer: SocketAddr,
-    progress: &mut Progress<'_>,
-) -> Step<()> {
+pub(super) async fn starttls(stream: &mut Socket, peer: SocketAddr, progress: &mut Progress<'_>) -> Step<()> {
+    stream.send_at_once();
     let mut talk = Talk { stream, peer, progress };
     talk.hear("greeting", 220).await?;
     let hello = match talk.stream.local_addr().map(|local| local.ip().to_canonical()) {
@@ -38,7 +35,7 @@ pub(super) async fn starttls(
 }
 
 struct Talk<'t, 'p> {
-    stream: &'t mut TcpStream,
+    stream: &'t mut Socket,
     peer: SocketAddr,
     progress: &'t mut Progress<'p>,
 }

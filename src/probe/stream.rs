@@ -5,14 +5,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::engine::Socket;
 
 /// A byte stream to the target.
 #[derive(Debug)]
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
     /// What a fuzz target says in a server's place.
     #[cfg(any(test, feature = "fuzzing"))]
     Memory(tokio::io::DuplexStream),
@@ -26,6 +27,13 @@ impl Stream {
             Stream::Tls(stream) => stream.get_ref().1.alpn_protocol(),
             #[cfg(any(test, feature = "fuzzing"))]
             Stream::Memory(_) => None,
+        }
+    }
+
+    /// Nothing more is to be said on it: in plain text its end need not be agreed upon.
+    pub(super) fn is_done_with(&self) {
+        if let Stream::Plain(socket) = self {
+            socket.reset_on_close();
         }
     }
 

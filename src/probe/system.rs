@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +11,9 @@ use async_trait::async_trait;
 use providers::DomainName;
 use tokio::time::timeout;
 
+use super::engine::{self, Engine};
 use super::exec::Surroundings;
 use super::http::Means;
-use super::hush::hush;
 use super::kept::Shelf;
 use super::named;
 use super::progress::{Phase, Progress};
@@ -33,55 +35,88 @@ use crate::resolve::{HostNames, NoAddress, Resolvers};
 /// [`Outcome::Unknown`], as [`HostNames::addresses`] tells them apart.
 pub struct SystemProber {
     clock: Arc<dyn Clock>,
-    tls: Tls,
-    shelf: Shelf,
+    /// Or why there is none.
+    engine: Result<Arc<Engine>, String>,
     surroundings: Surroundings,
     names: HostNames,
 }
 
-impl SystemProber {
-    /// A prober that measures by `clock`, judges the validity of certificates by its wall time, and trusts `roots`.
-    ///
-    /// The system's roots are read now, once. If there are none, probes with TLS say so as [`Outcome::Unknown`].
-    pub fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
-        SystemProber::with_resolvers(clock, roots, Resolvers::System)
-    }
+/// What the probes of an engine share.
+pub(super) struct Kit {
+    clock: Arc<dyn Clock>,
+    tls: Tls,
+    pub(super) shelf: Shelf,
+}
 
-    /// As [`new`](SystemProber::new), but host names are looked up through these resolvers.
-    pub fn with_resolvers(clock: Arc<dyn Clock>, roots: Roots, resolvers: Resolvers) -> Self {
+impl Kit {
+    pub(super) fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
         let tls = Tls::new(Arc::clone(&clock), roots);
-        let shelf = Shelf::new(Arc::clone(&clock));
-        let names = HostNames::new(Arc::clone(&clock), resolvers);
-        SystemProber { clock, tls, shelf, surroundings: Surroundings::of_this_process(), names }
+        Kit { shelf: Shelf::new(Arc::clone(&clock)), tls, clock }
     }
 
+    /// What is large and rare is put aside: a probe under way takes the memory of the largest that it could be.
     async fn run(&self, address: IpAddr, check: &Arc<Check>, progress: &mut Progress<'_>) -> Step<()> {
         match &check.kind {
             CheckKind::Http(http) => {
                 let means = Means { tls: &self.tls, shelf: &self.shelf };
                 http::probe(address, (check, http), means, progress).await
             }
-            CheckKind::Grpc(grpc) => grpc::probe(address, grpc, check.timeout, &self.tls, progress).await,
+            CheckKind::Grpc(grpc) => {
+                Box::pin(grpc::probe(address, grpc, check.timeout, &self.tls, progress)).await
+            }
             CheckKind::Tcp(tcp) => tcp::probe(address, tcp, &self.tls, progress).await,
-            CheckKind::Tls(check) => tls_check::probe(address, check, &self.tls, progress).await,
-            CheckKind::Icmp(icmp) => icmp::probe(address, *icmp, check.timeout, progress).await,
-            CheckKind::Dns(dns) => dns::probe(address, dns, progress).await,
-            CheckKind::Exec(exec) => exec::probe(address, exec, &self.surroundings, progress).await,
+            CheckKind::Tls(check) => Box::pin(tls_check::probe(address, check, &self.tls, progress)).await,
+            CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => {
+                Err(Outcome::Unknown("no engine makes such probes".to_owned()))
+            }
         }
     }
 }
 
+/// One probe of one address on the engine that drives it, with `time` left of the check's timeout.
+pub(super) async fn look(kit: Rc<Kit>, address: IpAddr, check: Arc<Check>, time: Duration) -> Report {
+    let mut progress = Progress::begin(&*kit.clock);
+    let ended = engine::timeout(time, pin!(kit.run(address, &check, &mut progress))).await;
+    progress.conclude(ended.ok(), &check)
+}
+
 impl SystemProber {
+    /// A prober that measures by `clock`, judges the validity of certificates by its wall time, and trusts `roots`.
+    ///
+    /// The system's roots are read once, at the start. If there are none, probes with TLS say so as [`Outcome::Unknown`].
+    pub fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
+        SystemProber::with_resolvers(clock, roots, Resolvers::System)
+    }
+
+    /// As [`new`](SystemProber::new), but host names are looked up through these resolvers.
+    pub fn with_resolvers(clock: Arc<dyn Clock>, roots: Roots, resolvers: Resolvers) -> Self {
+        let engine =
+            Engine::start(Arc::clone(&clock), roots).map(Arc::new).map_err(|error| error.to_string());
+        let names = HostNames::new(Arc::clone(&clock), resolvers);
+        SystemProber { clock, engine, surroundings: Surroundings::of_this_process(), names }
+    }
+
+    /// What no engine does.
+    async fn run(&self, address: IpAddr, check: &Arc<Check>, progress: &mut Progress<'_>) -> Step<()> {
+        match &check.kind {
+            CheckKind::Icmp(icmp) => icmp::probe(address, *icmp, check.timeout, progress).await,
+            CheckKind::Dns(dns) => dns::probe(address, dns, progress).await,
+            CheckKind::Exec(exec) => exec::probe(address, exec, &self.surroundings, progress).await,
+            CheckKind::Http(_) | CheckKind::Grpc(_) | CheckKind::Tcp(_) | CheckKind::Tls(_) => {
+                let why = self.engine.as_ref().err().map_or("", String::as_str);
+                Err(Outcome::Unknown(format!("the agent's own probing cannot start: {why}")))
+            }
+        }
+    }
+
     /// One address, with `time` left of the check's timeout.
     async fn at(&self, address: IpAddr, check: &Arc<Check>, time: Duration) -> Report {
+        if let (Ok(engine), Some(address)) = (&self.engine, Engine::makes(&address.into(), check)) {
+            return engine.look(address, check, time).await;
+        }
         let mut progress = Progress::begin(&*self.clock);
         let ended = timeout(time, self.run(address, check, &mut progress)).await;
-        let outcome = match ended {
-            Ok(Ok(())) => Outcome::Pass,
-            Ok(Err(outcome)) => outcome,
-            Err(_) => progress.overdue(check.timeout),
-        };
-        progress.report(hush(&check.kind, outcome), check.timeout)
+        progress.conclude(ended.ok(), check)
     }
 
     async fn at_name(&self, name: &DomainName, check: &Arc<Check>) -> Report {
@@ -121,11 +156,14 @@ impl Prober for SystemProber {
         }
     }
 
-    fn forget(&self, place: &Place, check: &Arc<Check>) {
-        match place {
-            Place::Address(address) => self.shelf.forget(*address, check),
-            Place::Name(_) => self.shelf.forget_all(check),
+    fn forget(&self, _: &Place, check: &Arc<Check>) {
+        if let Ok(engine) = &self.engine {
+            engine.forget(check);
         }
+    }
+
+    fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.as_ref().ok().map(Arc::clone)
     }
 }
 

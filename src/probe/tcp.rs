@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::progress::{Phase, Progress};
 use super::response::is_end;
 use super::tls::{Alpn, Hello, Tls, name_or_address, trouble};
-use super::{StartTlsProtocol, Step, TcpCheck, connect, search, smtp};
+use super::{StartTls, StartTlsProtocol, Step, TcpCheck, connect, search, smtp};
 use crate::decision::Outcome;
 
 /// What is expected must come within so many bytes.
@@ -22,10 +22,24 @@ pub(super) async fn probe(
     progress: &mut Progress<'_>,
 ) -> Step<()> {
     let peer = SocketAddr::new(address, check.port);
-    let Some(starttls) = &check.starttls else {
-        let mut stream = connect::tcp(peer, progress).await?;
-        return talk(&mut stream, peer, check, progress).await;
-    };
+    if let Some(starttls) = &check.starttls {
+        return Box::pin(secured(peer, check, starttls, tls, progress)).await;
+    }
+    let mut stream = connect::tcp(peer, progress).await?;
+    talk(&mut stream, peer, check, progress).await?;
+    if check.send.is_none() {
+        stream.reset_on_close();
+    }
+    Ok(())
+}
+
+async fn secured(
+    peer: SocketAddr,
+    check: &TcpCheck,
+    starttls: &StartTls,
+    tls: &Tls,
+    progress: &mut Progress<'_>,
+) -> Step<()> {
     let name = name_or_address(starttls.sni.as_deref(), peer)?;
     let mut stream = connect::tcp(peer, progress).await?;
     match starttls.protocol {

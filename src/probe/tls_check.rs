@@ -1,14 +1,14 @@
 //! A TLS handshake and nothing more.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+use super::engine::{Socket, timeout};
 use super::progress::Progress;
 use super::response::is_end;
 use super::tls::{Alpn, Hello, Tls, name_or_address, trouble};
@@ -38,10 +38,10 @@ pub(super) async fn probe(
     if late && progress.asked { not_refused(stream, peer).await } else { Ok(()) }
 }
 
-async fn not_refused(mut stream: TlsStream<TcpStream>, peer: SocketAddr) -> Step<()> {
+async fn not_refused(mut stream: TlsStream<Socket>, peer: SocketAddr) -> Step<()> {
     // Ends our side, so that a server that agrees ends its own. Whatever is wrong with that, reading tells.
     let _ = stream.shutdown().await;
-    match timeout(REFUSAL, stream.read(&mut [0; 64])).await {
+    match timeout(REFUSAL, pin!(stream.read(&mut [0; 64]))).await {
         Ok(Err(error)) if !is_end(&error) => match trouble(&error, "TLS", peer) {
             // The word of the server, and not the manner in which it leaves.
             Outcome::Fail(reason) if error.raw_os_error().is_none() => Err(Outcome::Fail(reason)),

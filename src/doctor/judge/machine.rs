@@ -10,9 +10,8 @@ const SPACE_FAIL: u64 = 10 << 20;
 const SPACE_WARN: u64 = 100 << 20;
 /// Of what the agent itself keeps open: the state, the socket, the log, questions to servers, deliveries.
 const OWN_FILES: u64 = 128;
-/// How many probes run at a time at most, and what each may keep open.
-const PROBES_AT_ONCE: u64 = crate::probe::DEFAULT_CONCURRENCY as u64;
-const FILES_PER_PROBE: u64 = 2;
+/// How many probes that are programs or packets run at a time at most: each needs one more for its pipes.
+const TASKS_AT_ONCE: u64 = crate::probe::DEFAULT_CONCURRENCY as u64;
 
 /// A file or folder, as this user finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,8 +147,8 @@ pub(in crate::doctor) fn socket(path: &str, door: &Door, holder: Option<&str>, v
 
 /// Open files. `limit` is `None` where there is none.
 pub(in crate::doctor) fn descriptors(limit: Option<u64>, endpoints: usize) -> Finding {
-    let probes = u64::try_from(endpoints).unwrap_or(u64::MAX).min(PROBES_AT_ONCE);
-    let need = OWN_FILES + probes * FILES_PER_PROBE;
+    let probes = u64::try_from(endpoints).unwrap_or(u64::MAX);
+    let need = OWN_FILES.saturating_add(probes).saturating_add(probes.min(TASKS_AT_ONCE));
     let Some(limit) = limit else {
         return Finding::ok(Topic::Descriptors, "", "no limit on open files");
     };
@@ -267,11 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_grow_with_the_endpoints_and_no_further_than_the_probes_at_once() {
+    fn descriptors_grow_with_the_endpoints() {
         assert_eq!(descriptors(Some(1024), 10).level, Level::Ok);
         assert_eq!(descriptors(Some(140), 10).level, Level::Fail);
-        assert_eq!(descriptors(Some(1024), 1000).level, Level::Fail, "512 at a time, two each");
-        assert_eq!(descriptors(Some(2048), 100_000).level, Level::Ok);
+        assert_eq!(descriptors(Some(1024), 1000).level, Level::Fail, "all may hang together");
+        assert_eq!(descriptors(Some(2048), 1000).level, Level::Ok);
         assert_eq!(descriptors(None, 100_000).level, Level::Ok);
     }
 }

@@ -13,6 +13,7 @@ use crate::decision::Outcome;
 mod authority;
 mod cadence;
 mod dns;
+mod engine;
 mod exec;
 mod grpc;
 mod h2server;

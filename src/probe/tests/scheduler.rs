@@ -49,7 +49,7 @@ struct Stage {
     prober: Arc<Scripted>,
     clock: Arc<TokioClock>,
     scheduler: Scheduler,
-    findings: mpsc::Receiver<Finding>,
+    findings: mpsc::Receiver<Vec<Finding>>,
 }
 
 fn host(number: u16) -> Place {
@@ -87,7 +87,7 @@ fn stage(jobs: u16, jitter_percent: u8, seed: u64, concurrency: usize, slow: &[(
 impl Stage {
     /// The next finding: of which job, when it began, how long it took, what it says.
     async fn next(&mut self) -> (u16, Moment, Duration, Outcome) {
-        match self.findings.recv().await.expect("the scheduler runs") {
+        match only(self.findings.recv().await) {
             Finding::Observation(seen) => {
                 let number = seen.endpoint.target.as_str()[1..].parse().unwrap();
                 (number, seen.started, seen.ended.since(seen.started), seen.outcome)
@@ -103,6 +103,12 @@ impl Stage {
     fn now(&self) -> Moment {
         self.clock.now().moment
     }
+}
+
+/// A task hands over one finding at a time.
+fn only(found: Option<Vec<Finding>>) -> Finding {
+    let [found] = found.expect("the scheduler runs").try_into().expect("one");
+    found
 }
 
 /// Tokio's timers count milliseconds and round up.
@@ -245,7 +251,7 @@ async fn a_witness_gives_a_sighting() {
     let clock = Arc::new(TokioClock::start_at("2026-11-22T12:00:00Z".parse().unwrap()));
     let (out, mut findings) = mpsc::channel(1);
     let _scheduler = Scheduler::start(vec![job], Arc::new(Scripted::default()), clock, out, 1);
-    let Some(Finding::Sighting(sighting)) = findings.recv().await else { panic!("no sighting") };
+    let Finding::Sighting(sighting) = only(findings.recv().await) else { panic!("no sighting") };
     assert_eq!((JobKey::Witness(sighting.witness), sighting.outcome), (key, Outcome::Pass));
 }
 

@@ -1,0 +1,326 @@
+//! The loop of an engine.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use mio::{Events, Token};
+
+use super::handover::Handover;
+use super::reactor::{self, Reactor};
+use super::slots::{Probe, Slot, Slots, State, What};
+use super::turns::{Lane, Turns};
+use super::wheel::Wheel;
+use super::{COMMANDS, Command, Id, Mailbox};
+use crate::clock::Clock;
+use crate::decision::{Moment, Outcome, Timings};
+use crate::probe::Report;
+use crate::probe::cadence::{Cadence, Pace};
+use crate::probe::system::{Kit, look};
+use crate::probe::tls::Roots;
+
+/// Sockets that are looked after in one turn.
+const EVENTS: usize = 1024;
+/// How often a probe is driven again at once when it woke itself; then others come first.
+const AGAIN: usize = 64;
+/// A probe that took more than this share of its time-out is a slow one.
+const SLOW: u32 = 2;
+
+/// Runs until it is told to stop, or nobody listens any more.
+pub(super) fn run(poll: mio::Poll, mailbox: &Mailbox, clock: Arc<dyn Clock>, roots: Roots, limit: usize) {
+    let Ok(registry) = poll.registry().try_clone() else {
+        // Without a descriptor there is no engine: those who wait are told so as their answers are dropped.
+        return;
+    };
+    let reactor = Reactor::begin(registry, Arc::clone(&clock));
+    let woken = Arc::new(Woken(AtomicBool::new(false)));
+    let mut engine = Loop {
+        wheel: Wheel::new(clock.moment()),
+        kit: Rc::new(Kit::new(Arc::clone(&clock), roots)),
+        waker: Waker::from(Arc::clone(&woken)),
+        woken,
+        reactor,
+        clock,
+        slots: Slots::default(),
+        turns: Turns::new(limit),
+        handover: Handover::default(),
+        fired: Vec::new(),
+    };
+    engine.turn(poll, mailbox);
+    drop(engine);
+    reactor::end();
+}
+
+/// Set by what wakes itself while it is driven; nothing else can wake a probe here.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Loop {
+    clock: Arc<dyn Clock>,
+    kit: Rc<Kit>,
+    reactor: Rc<Reactor>,
+    waker: Waker,
+    woken: Arc<Woken>,
+    slots: Slots,
+    wheel: Wheel,
+    turns: Turns,
+    handover: Handover,
+    /// Those whose time has come; kept for its memory.
+    fired: Vec<u32>,
+}
+
+impl Loop {
+    fn turn(&mut self, mut poll: mio::Poll, mailbox: &Mailbox) {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut commands = Vec::new();
+        loop {
+            mailbox.take(&mut commands);
+            for command in commands.drain(..) {
+                if !self.obey(command) {
+                    return;
+                }
+            }
+            let now = self.clock.moment();
+            self.fire(now);
+            self.admit();
+            if !self.handover.flush(now) {
+                return;
+            }
+            let news = [self.wheel.next(), self.handover.due(), self.kit.shelf.next_close()];
+            let pause = news.into_iter().flatten().min().map(|next| next.since(now));
+            // An interruption by a signal is a turn without events.
+            if poll.poll(&mut events, pause).is_err() {
+                continue;
+            }
+            let mut ready = false;
+            for event in &events {
+                if event.token() != COMMANDS
+                    && let Ok(place) = u32::try_from(event.token().0)
+                {
+                    self.drive(place);
+                    ready = true;
+                }
+            }
+            if ready && !self.handover.flush(self.clock.moment()) {
+                return;
+            }
+        }
+    }
+
+    /// Does as it is told; false for the order to stop.
+    fn obey(&mut self, command: Command) -> bool {
+        match command {
+            Command::Tell(out) => self.handover.tell(out),
+            Command::Begin(job) => {
+                let place = self.slots.add(Slot::of_job(*job));
+                self.tend(place);
+            }
+            Command::Retire(id) => self.retire(id),
+            Command::Pace(id, pace) => self.adjust(id, |cadence, told, _, now| {
+                *told = pace;
+                cadence.set_pace(pace, now);
+            }),
+            Command::ProbeNow(id) => self.adjust(id, |cadence, _, nudged, _| {
+                *nudged = true;
+                cadence.nudge();
+            }),
+            Command::Look(look) => {
+                let place = self.slots.add(Slot::of_look(*look));
+                self.begin(place);
+            }
+            Command::Forget(check) => {
+                if let Some(check) = check.upgrade() {
+                    self.kit.shelf.forget_all(&check);
+                }
+            }
+            Command::Stop => return false,
+        }
+        true
+    }
+
+    fn adjust(&mut self, id: Id, adjust: impl FnOnce(&mut Cadence, &mut Pace, &mut bool, Moment)) {
+        let now = self.clock.moment();
+        let Some(place) = self.slots.place(id) else { return };
+        if let Some(Slot { what: What::Job { cadence, pace, nudged, .. }, .. }) = self.slots.at(place) {
+            adjust(cadence, pace, nudged, now);
+        }
+        self.tend(place);
+    }
+
+    /// Drops a job or a look with everything that is under way.
+    fn retire(&mut self, id: Id) {
+        let Some(slot) = self.slots.remove(id) else { return };
+        if let State::Runs { .. } = slot.state {
+            self.turns.give_back(slot.lane);
+        }
+        if let What::Job { .. } = slot.what {
+            self.kit.shelf.forget(slot.address, &slot.check);
+        }
+    }
+
+    fn fire(&mut self, now: Moment) {
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.fire(now, |place| fired.push(place));
+        for place in fired.drain(..) {
+            if let Some(slot) = self.slots.at(place) {
+                slot.armed = slot.armed.filter(|armed| *armed > now);
+                self.tend(place);
+            }
+        }
+        self.fired = fired;
+        self.kit.shelf.close_idle(now);
+    }
+
+    /// Does what is due in a slot, and arms a timer for what will be.
+    fn tend(&mut self, place: u32) {
+        let now = self.clock.moment();
+        let Some(slot) = self.slots.at(place) else { return };
+        let Some(due) = slot.due() else { return };
+        if due > now {
+            return self.arm(place, due);
+        }
+        match slot.state {
+            State::Idle => self.begin(place),
+            State::Runs { .. } => self.drive(place),
+            State::Waits => {}
+        }
+    }
+
+    fn arm(&mut self, place: u32, due: Moment) {
+        if let Some(slot) = self.slots.at(place)
+            && slot.armed.is_none_or(|armed| due < armed)
+        {
+            slot.armed = Some(due);
+            self.wheel.arm(due, place);
+        }
+    }
+
+    /// Begins a probe, if there is a turn for it; else it waits for one.
+    fn begin(&mut self, place: u32) {
+        let blocked = self.handover.is_blocked();
+        let Some(slot) = self.slots.at(place) else { return };
+        if !blocked && self.turns.take(slot.lane) {
+            self.start(place);
+        } else {
+            slot.state = State::Waits;
+            self.turns.wait(slot.lane, place);
+        }
+    }
+
+    /// Begins those that waited for a turn.
+    fn admit(&mut self) {
+        while !self.handover.is_blocked()
+            && let Some((place, lane)) = self.turns.next()
+        {
+            match self.slots.at(place) {
+                Some(slot) if matches!(slot.state, State::Waits) => {
+                    slot.lane = lane;
+                    self.start(place);
+                }
+                // It has gone, and perhaps another is in its place that does not wait.
+                _ => self.turns.give_back(lane),
+            }
+        }
+    }
+
+    /// Begins a probe whose turn was taken.
+    fn start(&mut self, place: u32) {
+        let started = self.clock.moment();
+        let kit = Rc::clone(&self.kit);
+        let Some(slot) = self.slots.at(place) else { return };
+        let (time, urgent) = match &mut slot.what {
+            What::Job { cadence, pace, nudged, .. } => {
+                cadence.started(started);
+                (slot.check.timeout, std::mem::take(nudged) || *pace == Pace::Fast)
+            }
+            What::Look { time, .. } => (*time, true),
+        };
+        let probe: Probe = Box::pin(look(kit, slot.address, Arc::clone(&slot.check), time));
+        slot.state = State::Runs { probe, started, wake: None, urgent };
+        self.drive(place);
+    }
+
+    /// Drives the probe of a slot, if one is under way.
+    fn drive(&mut self, place: u32) {
+        let Some(slot) = self.slots.at(place) else { return };
+        let State::Runs { probe, wake, .. } = &mut slot.state else { return };
+        let mut cx = Context::from_waker(&self.waker);
+        let woken = &self.woken.0;
+        let driven = || {
+            for _ in 0..AGAIN {
+                woken.store(false, Ordering::Relaxed);
+                let polled = probe.as_mut().poll(&mut cx);
+                if polled.is_ready() || !woken.load(Ordering::Relaxed) {
+                    return polled;
+                }
+            }
+            Poll::Pending
+        };
+        // One probe that breaks must not take the others with it.
+        let (polled, wanted) =
+            self.reactor.drive(Token(place as usize), || catch_unwind(AssertUnwindSafe(driven)));
+        match polled {
+            Ok(Poll::Ready(report)) => self.finish(place, report),
+            Ok(Poll::Pending) => {
+                let again = woken.load(Ordering::Relaxed).then(|| self.clock.moment());
+                *wake = again.or(wanted);
+                if let Some(due) = *wake {
+                    self.arm(place, due);
+                }
+            }
+            Err(_) => self.finish(place, broken()),
+        }
+    }
+
+    fn finish(&mut self, place: u32, report: Report) {
+        let ended = self.clock.moment();
+        let Some(slot) = self.slots.at(place) else { return };
+        let State::Runs { started, urgent, .. } = std::mem::replace(&mut slot.state, State::Idle) else {
+            return;
+        };
+        let lane = slot.lane;
+        let slow = report.timings.total > slot.check.timeout / SLOW;
+        match &mut slot.what {
+            What::Job { key, cadence, .. } => {
+                slot.lane = if slow { Lane::Slow } else { Lane::Quick };
+                let urgent = urgent || report.outcome != Outcome::Pass;
+                self.handover.add(key.finding(started, ended, report), urgent, ended);
+                cadence.ended(ended);
+                self.turns.give_back(lane);
+                self.tend(place);
+            }
+            What::Look { answer, .. } => {
+                if let Some(answer) = answer.take() {
+                    // Whoever waited may have gone.
+                    let _ = answer.send(report);
+                }
+                let id = slot.id;
+                let _ = self.slots.remove(id);
+                self.turns.give_back(lane);
+            }
+        }
+    }
+}
+
+/// What a probe says that has failed as a program.
+fn broken() -> Report {
+    Report {
+        outcome: Outcome::Unknown(
+            "the probe itself broke; the log has the place, please report it".to_owned(),
+        ),
+        timings: Timings { total: Duration::ZERO, ..Timings::default() },
+        certificate: None,
+    }
+}

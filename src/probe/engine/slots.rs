@@ -1,0 +1,121 @@
+//! What is probed, or was asked for once, and where it stands.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::turns::Lane;
+use super::{EngineJob, Id, Look};
+use crate::decision::Moment;
+use crate::probe::cadence::{Cadence, Pace};
+use crate::probe::{Check, JobKey, Report};
+
+/// A probe under way.
+pub(super) type Probe = Pin<Box<dyn Future<Output = Report>>>;
+
+/// A job or a look, in its place in the engine.
+pub(super) struct Slot {
+    pub(super) id: Id,
+    pub(super) address: IpAddr,
+    pub(super) check: Arc<Check>,
+    pub(super) what: What,
+    pub(super) state: State,
+    pub(super) lane: Lane,
+    /// The next timer that is armed for it. There may be later ones; they find nothing to do.
+    pub(super) armed: Option<Moment>,
+}
+
+pub(super) enum What {
+    Job {
+        key: JobKey,
+        cadence: Cadence,
+        pace: Pace,
+        /// It was told to probe now.
+        nudged: bool,
+    },
+    /// Until it begins it knows who waits, and after it as well.
+    Look { time: std::time::Duration, answer: Option<oneshot::Sender<Report>> },
+}
+
+pub(super) enum State {
+    Idle,
+    /// Due, and waits for its turn.
+    Waits,
+    Runs {
+        probe: Probe,
+        started: Moment,
+        /// When it wants to be driven again at the latest.
+        wake: Option<Moment>,
+        /// It was begun out of turn: somebody waits for what it finds.
+        urgent: bool,
+    },
+}
+
+impl Slot {
+    pub(super) fn of_job(job: EngineJob) -> Slot {
+        let EngineJob { id, key, address, check, cadence } = job;
+        let what = What::Job { key, cadence, pace: Pace::Steady, nudged: false };
+        Slot { id, address, check, what, state: State::Idle, lane: Lane::Quick, armed: None }
+    }
+
+    pub(super) fn of_look(look: Look) -> Slot {
+        let Look { id, address, check, time, answer } = look;
+        let what = What::Look { time, answer: Some(answer) };
+        Slot { id, address, check, what, state: State::Idle, lane: Lane::Quick, armed: None }
+    }
+
+    /// When it has something to do without any news.
+    pub(super) fn due(&self) -> Option<Moment> {
+        match (&self.state, &self.what) {
+            (State::Runs { wake, .. }, _) => *wake,
+            (State::Idle, What::Job { cadence, .. }) => Some(cadence.due()),
+            (State::Idle | State::Waits, _) => None,
+        }
+    }
+}
+
+/// All slots of one engine.
+#[derive(Default)]
+pub(super) struct Slots {
+    slots: Vec<Option<Box<Slot>>>,
+    free: Vec<u32>,
+    places: BTreeMap<Id, u32>,
+}
+
+impl Slots {
+    pub(super) fn add(&mut self, slot: Slot) -> u32 {
+        let id = slot.id;
+        let slot = Some(Box::new(slot));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.slots[place as usize] = slot;
+                place
+            }
+            None => {
+                self.slots.push(slot);
+                u32::try_from(self.slots.len() - 1)
+                    .expect("there are fewer jobs than the limits of a configuration")
+            }
+        };
+        self.places.insert(id, place);
+        place
+    }
+
+    pub(super) fn remove(&mut self, id: Id) -> Option<Box<Slot>> {
+        let place = self.places.remove(&id)?;
+        self.free.push(place);
+        self.slots[place as usize].take()
+    }
+
+    pub(super) fn place(&self, id: Id) -> Option<u32> {
+        self.places.get(&id).copied()
+    }
+
+    pub(super) fn at(&mut self, place: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(place as usize)?.as_deref_mut()
+    }
+}
