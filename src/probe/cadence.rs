@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::decision::Moment;
@@ -53,7 +53,7 @@ pub struct Cadence {
     planned: Moment,
     nudged: bool,
     last_start: Option<Moment>,
-    random: StdRng,
+    random: SmallRng,
 }
 
 /// Over which time the first probes of so many jobs are spread.
@@ -64,7 +64,7 @@ pub(super) fn spread(jobs: usize) -> Duration {
 impl Cadence {
     /// A plan whose first probe is due within the first interval from `now`, and within `spread`.
     pub fn new(rhythm: Rhythm, spread: Duration, now: Moment, seed: u64) -> Self {
-        let mut random = StdRng::seed_from_u64(seed);
+        let mut random = SmallRng::seed_from_u64(seed);
         let interval = rhythm.interval.max(MIN_INTERVAL);
         let first =
             now + random.random_range(Duration::ZERO..interval.min(spread).max(Duration::from_micros(1)));

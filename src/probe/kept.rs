@@ -22,8 +22,6 @@ use crate::decision::{Certificate, Moment};
 const LONGEST: Duration = Duration::from_hours(1);
 /// How many probes use one connection at most.
 const MOST_USES: u32 = 1000;
-/// How many connections are kept at most; one more is closed instead.
-const MOST_KEPT: usize = 256;
 /// A connection that was not used for so many intervals of its check is closed.
 const IDLE_INTERVALS: u32 = 3;
 /// How often is looked for connections to close.
@@ -63,6 +61,8 @@ pub(super) struct Past {
 pub(super) struct Shelf {
     clock: Arc<dyn Clock>,
     kept: RefCell<BTreeMap<Key, Entry>>,
+    /// How many are kept at most; one more is closed instead.
+    most: usize,
     /// When is looked next for connections to close; `None` while none is kept.
     next_close: Cell<Option<Moment>>,
 }
@@ -79,8 +79,13 @@ struct Entry {
 }
 
 impl Shelf {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Shelf { clock, kept: RefCell::default(), next_close: Cell::new(None) }
+    pub(super) fn new(clock: Arc<dyn Clock>, most: usize) -> Self {
+        Shelf { clock, kept: RefCell::default(), most, next_close: Cell::new(None) }
+    }
+
+    /// How many are kept.
+    pub(super) fn len(&self) -> usize {
+        self.kept.borrow().len()
     }
 
     /// A connection that was just made.
@@ -110,7 +115,7 @@ impl Shelf {
         kept.past.uses += 1;
         let key = key(address, check);
         let mut all = self.kept.borrow_mut();
-        if all.len() >= MOST_KEPT && !all.contains_key(&key) {
+        if all.len() >= self.most && !all.contains_key(&key) {
             return;
         }
         let now = self.clock.moment();

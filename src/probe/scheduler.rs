@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::bounded::bounded;
 use super::cadence::{Cadence, Pace, spread};
-use super::engine::EngineJob;
+use super::engine::{EngineJob, descriptors_needed};
 use super::{Check, Engine, Prober, Report};
 use crate::clock::Clock;
 use crate::decision::{Endpoint, Moment, Observation, Place, Sighting, WitnessId};
@@ -182,20 +182,31 @@ impl Scheduler {
             let (place, check) = (job.place.clone(), Arc::clone(&job.check));
             let cadence = Cadence::new(check.rhythm(), spread, now, self.seed.wrapping_add(self.started));
             self.started = self.started.wrapping_add(1);
-            let runner = match (&engine, Engine::makes(&place, &check)) {
-                (Some(engine), Some(address)) => {
-                    let id = engine.id();
-                    let (key, check) = (key.clone(), Arc::clone(&check));
-                    engine.begin(EngineJob { id, key, address, check, cadence });
-                    RunBy::Engine(Arc::clone(engine), id)
-                }
-                _ => {
-                    let (sender, orders) = watch::channel(Orders::default());
-                    let runner = Runner { cadence, job, orders, obeyed: 0, shared: Arc::clone(&self.shared) };
-                    RunBy::Task { orders: sender, task: self.tasks.spawn(runner.run()) }
-                }
+            let runner = if let (Some(engine), Some(address)) = (&engine, Engine::makes(&place, &check)) {
+                let id = engine.id();
+                let (key, check) = (key.clone(), Arc::clone(&check));
+                engine.begin(EngineJob { id, key, address, check, cadence });
+                RunBy::Engine(Arc::clone(engine), id)
+            } else {
+                let (sender, orders) = watch::channel(Orders::default());
+                let runner = Runner { cadence, job, orders, obeyed: 0, shared: Arc::clone(&self.shared) };
+                RunBy::Task { orders: sender, task: self.tasks.spawn(runner.run()) }
             };
             self.jobs.insert(key, Handle { place, check, pace: Cell::default(), runner });
+        }
+        self.say_too_few(engine.as_deref());
+    }
+
+    /// Says so when not all probes can run at a time: whatever hangs then keeps others waiting.
+    fn say_too_few(&self, engine: Option<&Engine>) {
+        let limit = engine.map_or(usize::MAX, Engine::limit);
+        let by_engine = self.jobs.values().filter(|job| matches!(job.runner, RunBy::Engine(..))).count();
+        if by_engine > limit {
+            tracing::warn!(
+                "the limit of open files allows {limit} probes at a time, and there are {by_engine}: should many hang, \
+                 the others wait for their turn; raise LimitNOFILE= (ulimit -Hn) to {}",
+                descriptors_needed(self.jobs.len())
+            );
         }
     }
 

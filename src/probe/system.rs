@@ -49,9 +49,9 @@ pub(super) struct Kit {
 }
 
 impl Kit {
-    pub(super) fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, roots: Roots, most_kept: usize) -> Self {
         let tls = Tls::new(Arc::clone(&clock), roots);
-        Kit { shelf: Shelf::new(Arc::clone(&clock)), tls, clock }
+        Kit { shelf: Shelf::new(Arc::clone(&clock), most_kept), tls, clock }
     }
 
     /// What is large and rare is put aside: a probe under way takes the memory of the largest that it could be.

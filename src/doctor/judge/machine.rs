@@ -8,10 +8,6 @@ use crate::doctor::{Finding, Topic};
 const SPACE_FAIL: u64 = 10 << 20;
 /// Below this somebody should look, bytes.
 const SPACE_WARN: u64 = 100 << 20;
-/// Of what the agent itself keeps open: the state, the socket, the log, questions to servers, deliveries.
-const OWN_FILES: u64 = 128;
-/// How many probes that are programs or packets run at a time at most: each needs one more for its pipes.
-const TASKS_AT_ONCE: u64 = crate::probe::DEFAULT_CONCURRENCY as u64;
 
 /// A file or folder, as this user finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,8 +143,7 @@ pub(in crate::doctor) fn socket(path: &str, door: &Door, holder: Option<&str>, v
 
 /// Open files. `limit` is `None` where there is none.
 pub(in crate::doctor) fn descriptors(limit: Option<u64>, endpoints: usize) -> Finding {
-    let probes = u64::try_from(endpoints).unwrap_or(u64::MAX);
-    let need = OWN_FILES.saturating_add(probes).saturating_add(probes.min(TASKS_AT_ONCE));
+    let need = crate::probe::descriptors_needed(endpoints);
     let Some(limit) = limit else {
         return Finding::ok(Topic::Descriptors, "", "no limit on open files");
     };

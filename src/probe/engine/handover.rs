@@ -14,6 +14,8 @@ const COMPANY: Duration = Duration::from_millis(5);
 const AGAIN: Duration = Duration::from_millis(2);
 /// So many go at once, urgent or not.
 const MOST: usize = 256;
+/// For so many there is room from the first on.
+const USUAL: usize = 16;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -22,7 +24,7 @@ pub(super) struct Handover {
     batch: Vec<Finding>,
     /// When the batch goes.
     due: Option<Moment>,
-    /// The receiver has not kept up.
+    /// The receiver has not kept up, and is tried again when the batch is due.
     blocked: bool,
 }
 
@@ -33,6 +35,9 @@ impl Handover {
 
     /// Takes a finding in; an urgent one takes all that wait along with it.
     pub(super) fn add(&mut self, finding: Finding, urgent: bool, now: Moment) {
+        if self.batch.capacity() == 0 {
+            self.batch.reserve(USUAL);
+        }
         self.batch.push(finding);
         let due = if urgent || self.batch.len() >= MOST { now } else { now + COMPANY };
         if !self.blocked {
@@ -45,29 +50,24 @@ impl Handover {
         self.due
     }
 
-    /// The receiver has not kept up: nothing more should be begun.
+    /// Nobody listens, or whoever does has not kept up: nothing more should be begun.
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked
+        self.blocked || self.out.is_none()
     }
 
-    /// Hands over what is due. False when nobody listens any more.
-    pub(super) fn flush(&mut self, now: Moment) -> bool {
+    /// Hands over what is due. What nobody listens to any more is gone.
+    pub(super) fn flush(&mut self, now: Moment) {
         if self.due.is_none_or(|due| due > now) {
-            return true;
+            return;
         }
-        let Some(out) = &self.out else {
-            // A finding of a job without a listener cannot be: listeners are told before jobs.
-            self.batch.clear();
-            (self.due, self.blocked) = (None, false);
-            return true;
-        };
-        match out.try_send(std::mem::take(&mut self.batch)) {
-            Ok(()) => (self.due, self.blocked) = (None, false),
-            Err(TrySendError::Full(batch)) => {
+        (self.due, self.blocked) = (None, false);
+        let batch = std::mem::take(&mut self.batch);
+        match self.out.as_ref().map(|out| out.try_send(batch)) {
+            Some(Ok(())) => {}
+            Some(Err(TrySendError::Full(batch))) => {
                 (self.batch, self.due, self.blocked) = (batch, Some(now + AGAIN), true);
             }
-            Err(TrySendError::Closed(_)) => return false,
+            Some(Err(TrySendError::Closed(_))) | None => self.out = None,
         }
-        true
     }
 }

@@ -20,6 +20,7 @@ mod socket;
 mod turns;
 mod wheel;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -39,8 +40,9 @@ use crate::decision::{Outcome, Place, Timings};
 
 pub(super) use reactor::timeout;
 pub(super) use socket::Socket;
+pub use turns::descriptors_needed;
 
-/// What wakes the loop for commands.
+/// What wakes the loop for commands; no socket has this token.
 const COMMANDS: Token = Token(usize::MAX);
 
 /// A job, or a single look, of one engine.
@@ -80,7 +82,7 @@ struct Look {
 
 /// Commands that wait for the loop. As many as there are jobs and looks, a few times over: it takes all of them each turn.
 struct Mailbox {
-    commands: Mutex<Vec<Command>>,
+    commands: Mutex<VecDeque<Command>>,
     waker: Waker,
 }
 
@@ -89,7 +91,7 @@ impl Mailbox {
         let first = {
             // Nothing that could panic leaves the list half changed.
             let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-            commands.push(command);
+            commands.push_back(command);
             commands.len() == 1
         };
         if first {
@@ -98,8 +100,11 @@ impl Mailbox {
         }
     }
 
-    fn take(&self, into: &mut Vec<Command>) {
-        std::mem::swap(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner), into);
+    /// Gives all commands; `into` is empty.
+    fn take(&self, into: &mut VecDeque<Command>) {
+        if into.is_empty() {
+            std::mem::swap(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner), into);
+        }
     }
 }
 
@@ -107,6 +112,8 @@ impl Mailbox {
 pub struct Engine {
     mailbox: Arc<Mailbox>,
     next: AtomicU64,
+    /// How many probes it makes at a time.
+    limit: usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -122,12 +129,18 @@ impl Engine {
     /// Starts the thread, with at most `limit` probes at a time.
     pub(super) fn start_bounded(clock: Arc<dyn Clock>, roots: Roots, limit: usize) -> io::Result<Engine> {
         let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
         let waker = Waker::new(poll.registry(), COMMANDS)?;
         let mailbox = Arc::new(Mailbox { commands: Mutex::default(), waker });
         let theirs = Arc::clone(&mailbox);
         let thread = std::thread::Builder::new().name("probes".into());
-        let thread = thread.spawn(move || run::run(poll, &theirs, clock, roots, limit))?;
-        Ok(Engine { mailbox, next: AtomicU64::new(0), thread: Some(thread) })
+        let thread = thread.spawn(move || run::run((poll, registry), &theirs, clock, roots, limit))?;
+        Ok(Engine { mailbox, next: AtomicU64::new(0), limit, thread: Some(thread) })
+    }
+
+    /// How many probes it makes at a time; others wait for their turn.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Does it make such probes?

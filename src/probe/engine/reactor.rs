@@ -2,17 +2,23 @@
 //!
 //! There is one for each engine, and it belongs to the engine's thread: futures find it there. A future is driven when one
 //! of its sockets is ready, or the time has come that it asked for; it need not know which.
+//!
+//! What the system said of a socket is kept until the socket has used it up, so that no call is made only to hear that it
+//! would block. The system tells each change once (`EPOLLET`), and whatever it tells is noted, wanted just then or not.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use mio::{Registry, Token};
+use mio::event::{Event, Source};
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
 
 use crate::clock::Clock;
 use crate::decision::Moment;
@@ -23,18 +29,51 @@ thread_local! {
 
 /// See the module.
 pub(super) struct Reactor {
-    pub(super) registry: Registry,
-    pub(super) clock: Arc<dyn Clock>,
-    /// Whose future is being driven: what its sockets are registered under.
-    driven: Cell<Token>,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    /// Whose future is being driven.
+    driven: Cell<u32>,
     /// When that future wants to be driven at the latest.
     wake: Cell<Option<Moment>>,
+    seats: RefCell<Vec<Entry>>,
+    free: RefCell<Vec<usize>>,
 }
+
+/// Where a registered socket is known. A seat is given again with another generation: what the system says of a socket that
+/// is closed says nothing of the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    index: usize,
+    generation: usize,
+}
+
+struct Entry {
+    generation: usize,
+    /// Whose future is driven when there is news.
+    place: u32,
+    ready: Ready,
+}
+
+/// What the system said of a socket and nobody has used up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ready {
+    pub(super) read: bool,
+    pub(super) write: bool,
+    /// The peer says no more: reading never blocks again.
+    pub(super) ended: bool,
+    /// The connection broke, or never stood.
+    pub(super) broken: bool,
+}
+
+/// A token is an index in its lower half, a generation in its upper.
+const HALF: u32 = usize::BITS / 2;
+const LOWER: usize = usize::MAX >> HALF;
 
 impl Reactor {
     /// Makes this the thread's reactor.
     pub(super) fn begin(registry: Registry, clock: Arc<dyn Clock>) -> Rc<Reactor> {
-        let reactor = Reactor { registry, clock, driven: Cell::new(Token(0)), wake: Cell::new(None) };
+        let (seats, free) = (RefCell::default(), RefCell::default());
+        let reactor = Reactor { registry, clock, driven: Cell::new(0), wake: Cell::new(None), seats, free };
         let reactor = Rc::new(reactor);
         HERE.set(Some(Rc::clone(&reactor)));
         reactor
@@ -48,20 +87,76 @@ impl Reactor {
         HERE.with_borrow(|here| here.as_ref().map(Rc::clone)).expect("only an engine drives this")
     }
 
-    /// Drives something under `token`. Returns what it gave and when it wants to be driven again at the latest.
-    pub(super) fn drive<T>(&self, token: Token, with: impl FnOnce() -> T) -> (T, Option<Moment>) {
-        self.driven.set(token);
+    /// Drives something of `place`. Returns what it gave and when it wants to be driven again at the latest.
+    pub(super) fn drive<T>(&self, place: u32, with: impl FnOnce() -> T) -> (T, Option<Moment>) {
+        self.driven.set(place);
         self.wake.set(None);
         let result = with();
         (result, self.wake.get())
     }
 
-    pub(super) fn driven(&self) -> Token {
-        self.driven.get()
-    }
-
     fn wake_at(&self, at: Moment) {
         self.wake.set(Some(self.wake.get().map_or(at, |wake| wake.min(at))));
+    }
+
+    /// Has the system tell whatever happens to a socket of the future that is driven.
+    pub(super) fn register(&self, source: &mut impl Source) -> io::Result<Seat> {
+        let mut seats = self.seats.borrow_mut();
+        let place = self.driven.get();
+        let index = self.free.borrow_mut().pop().unwrap_or(seats.len());
+        if index == seats.len() {
+            if index >= LOWER {
+                return Err(Errno::MFILE.into());
+            }
+            seats.push(Entry { generation: 0, place, ready: Ready::default() });
+        }
+        let entry = &mut seats[index];
+        (entry.place, entry.ready) = (place, Ready::default());
+        let seat = Seat { index, generation: entry.generation };
+        let token = Token(seat.generation << HALF | seat.index);
+        let registered = self.registry.register(source, token, Interest::READABLE.add(Interest::WRITABLE));
+        if let Err(error) = registered {
+            self.free.borrow_mut().push(index);
+            return Err(error);
+        }
+        Ok(seat)
+    }
+
+    /// A registered socket is closed.
+    pub(super) fn leave(&self, seat: Seat) {
+        if let Some(entry) = self.seats.borrow_mut().get_mut(seat.index) {
+            entry.generation = (entry.generation + 1) & LOWER;
+            self.free.borrow_mut().push(seat.index);
+        }
+    }
+
+    /// Notes what the system says, and tells whom to drive for it.
+    pub(super) fn note(&self, event: &Event) -> Option<u32> {
+        let Token(token) = event.token();
+        let mut seats = self.seats.borrow_mut();
+        let entry = seats.get_mut(token & LOWER).filter(|entry| entry.generation == token >> HALF)?;
+        let ready = &mut entry.ready;
+        ready.broken |= event.is_error() || event.is_write_closed();
+        ready.ended |= event.is_read_closed() || ready.broken;
+        ready.read |= event.is_readable() || ready.ended;
+        ready.write |= event.is_writable() || ready.broken;
+        Some(entry.place)
+    }
+
+    /// What is known of a socket. News of it go to the future that is driven now.
+    pub(super) fn ready(&self, seat: Seat) -> Ready {
+        self.seats.borrow_mut().get_mut(seat.index).map_or_else(Ready::default, |entry| {
+            entry.place = self.driven.get();
+            entry.ready
+        })
+    }
+
+    /// There is no more to read, or no more room to write, until the system says otherwise.
+    pub(super) fn used_up(&self, seat: Seat, read: bool, write: bool) {
+        if let Some(entry) = self.seats.borrow_mut().get_mut(seat.index) {
+            entry.ready.read &= !read || entry.ready.ended;
+            entry.ready.write &= !write || entry.ready.broken;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loop of an engine.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use mio::{Events, Token};
+use mio::Events;
 
 use super::handover::Handover;
 use super::reactor::{self, Reactor};
 use super::slots::{Probe, Slot, Slots, State, What};
-use super::turns::{Lane, Turns};
+use super::turns::{self, Lane, Turns};
 use super::wheel::Wheel;
 use super::{COMMANDS, Command, Id, Mailbox};
 use crate::clock::Clock;
@@ -29,27 +30,57 @@ const AGAIN: usize = 64;
 /// A probe that took more than this share of its time-out is a slow one.
 const SLOW: u32 = 2;
 
-/// Runs until it is told to stop, or nobody listens any more.
-pub(super) fn run(poll: mio::Poll, mailbox: &Mailbox, clock: Arc<dyn Clock>, roots: Roots, limit: usize) {
-    let Ok(registry) = poll.registry().try_clone() else {
-        // Without a descriptor there is no engine: those who wait are told so as their answers are dropped.
-        return;
-    };
+/// So many probes are begun between two looks at the sockets: a crowd that is due at one moment must not make those under
+/// way look slow.
+const BEGINNINGS: usize = 128;
+/// After something in the loop itself broke it rests so long: whatever breaks at once again must not fill the log.
+const REST: Duration = Duration::from_millis(100);
+
+/// Runs until it is told to stop.
+pub(super) fn run(
+    (mut poll, registry): (mio::Poll, mio::Registry),
+    mailbox: &Mailbox,
+    clock: Arc<dyn Clock>,
+    roots: Roots,
+    limit: usize,
+) {
     let reactor = Reactor::begin(registry, Arc::clone(&clock));
     let woken = Arc::new(Woken(AtomicBool::new(false)));
     let mut engine = Loop {
         wheel: Wheel::new(clock.moment()),
-        kit: Rc::new(Kit::new(Arc::clone(&clock), roots)),
+        kit: Rc::new(Kit::new(Arc::clone(&clock), roots, turns::most_kept(limit))),
         waker: Waker::from(Arc::clone(&woken)),
         woken,
         reactor,
         clock,
         slots: Slots::default(),
+        limit,
         turns: Turns::new(limit),
         handover: Handover::default(),
-        fired: Vec::new(),
+        commands: VecDeque::new(),
+        due: VecDeque::new(),
+        admits: false,
     };
-    engine.turn(poll, mailbox);
+    let mut events = Events::with_capacity(EVENTS);
+    let mut is_sound = true;
+    loop {
+        // Probing must go on whatever is wrong with one turn: an agent that is up and sees nothing is worse than none.
+        let turn = catch_unwind(AssertUnwindSafe(|| {
+            if !std::mem::replace(&mut is_sound, true) {
+                engine.begin_anew();
+            }
+            engine.turn(&mut poll, &mut events, mailbox)
+        }));
+        match turn {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) => {
+                tracing::error!("the engine of probes broke and begins anew; the log has the place, please report it");
+                is_sound = false;
+                std::thread::sleep(REST);
+            }
+        }
+    }
     drop(engine);
     reactor::end();
 }
@@ -75,47 +106,75 @@ struct Loop {
     woken: Arc<Woken>,
     slots: Slots,
     wheel: Wheel,
+    limit: usize,
     turns: Turns,
     handover: Handover,
-    /// Those whose time has come; kept for its memory.
-    fired: Vec<u32>,
+    /// What it was told and has not done.
+    commands: VecDeque<Command>,
+    /// Those whose time has come.
+    due: VecDeque<u32>,
+    /// More may wait for a turn than were begun at once.
+    admits: bool,
 }
 
 impl Loop {
-    fn turn(&mut self, mut poll: mio::Poll, mailbox: &Mailbox) {
-        let mut events = Events::with_capacity(EVENTS);
-        let mut commands = Vec::new();
-        loop {
-            mailbox.take(&mut commands);
-            for command in commands.drain(..) {
-                if !self.obey(command) {
-                    return;
-                }
+    /// One turn: what it is told, whose time has come, who has a turn, and then what the sockets say. False for the order to
+    /// stop.
+    fn turn(&mut self, poll: &mut mio::Poll, events: &mut Events, mailbox: &Mailbox) -> bool {
+        mailbox.take(&mut self.commands);
+        while let Some(command) = self.commands.pop_front() {
+            if !self.obey(command) {
+                return false;
             }
-            let now = self.clock.moment();
-            self.fire(now);
-            self.admit();
-            if !self.handover.flush(now) {
-                return;
+        }
+        let now = self.clock.moment();
+        self.fire(now);
+        // Before those who wait until there is room: nothing else wakes them.
+        self.handover.flush(now);
+        self.admit();
+        self.handover.flush(self.clock.moment());
+        if let Err(error) = poll.poll(events, self.pause()) {
+            // An interruption by a signal is a turn without events; nothing else is known to happen.
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                tracing::warn!(%error, "the engine of probes cannot wait for its sockets");
+                std::thread::sleep(REST);
             }
-            let news = [self.wheel.next(), self.handover.due(), self.kit.shelf.next_close()];
-            let pause = news.into_iter().flatten().min().map(|next| next.since(now));
-            // An interruption by a signal is a turn without events.
-            if poll.poll(&mut events, pause).is_err() {
-                continue;
+            return true;
+        }
+        for event in &*events {
+            if event.token() != COMMANDS
+                && let Some(place) = self.reactor.note(event)
+            {
+                self.drive(place);
             }
-            let mut ready = false;
-            for event in &events {
-                if event.token() != COMMANDS
-                    && let Ok(place) = u32::try_from(event.token().0)
-                {
-                    self.drive(place);
-                    ready = true;
-                }
+        }
+        true
+    }
+
+    /// How long it may wait for sockets and commands.
+    fn pause(&self) -> Option<Duration> {
+        if self.admits || !self.due.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let news = [self.wheel.next(), self.handover.due(), self.kit.shelf.next_close()];
+        news.into_iter().flatten().min().map(|next| next.since(self.clock.moment()))
+    }
+
+    /// After something broke: what was under way is given up, and everything is planned anew.
+    fn begin_anew(&mut self) {
+        let now = self.clock.moment();
+        (self.turns, self.wheel) = (Turns::new(self.limit), Wheel::new(now));
+        self.due.clear();
+        for place in self.slots.all() {
+            let Some(slot) = self.slots.at(place) else { continue };
+            slot.armed = None;
+            let before = std::mem::replace(&mut slot.state, State::Idle);
+            if let (State::Runs { .. }, What::Job { cadence, .. }) = (&before, &mut slot.what) {
+                cadence.ended(now);
             }
-            if ready && !self.handover.flush(self.clock.moment()) {
-                return;
-            }
+            // Whatever broke may break again as it is dropped.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(before)));
+            self.due.push_back(place);
         }
     }
 
@@ -138,7 +197,7 @@ impl Loop {
             }),
             Command::Look(look) => {
                 let place = self.slots.add(Slot::of_look(*look));
-                self.begin(place);
+                self.tend(place);
             }
             Command::Forget(check) => {
                 if let Some(check) = check.upgrade() {
@@ -171,16 +230,18 @@ impl Loop {
     }
 
     fn fire(&mut self, now: Moment) {
-        let mut fired = std::mem::take(&mut self.fired);
-        self.wheel.fire(now, |place| fired.push(place));
-        for place in fired.drain(..) {
-            if let Some(slot) = self.slots.at(place) {
+        let Loop { wheel, slots, due, .. } = self;
+        wheel.fire(now, |place| {
+            if let Some(slot) = slots.at(place) {
                 slot.armed = slot.armed.filter(|armed| *armed > now);
-                self.tend(place);
+                due.push_back(place);
             }
-        }
-        self.fired = fired;
+        });
         self.kit.shelf.close_idle(now);
+        for _ in 0..BEGINNINGS {
+            let Some(place) = self.due.pop_front() else { break };
+            self.tend(place);
+        }
     }
 
     /// Does what is due in a slot, and arms a timer for what will be.
@@ -209,9 +270,10 @@ impl Loop {
 
     /// Begins a probe, if there is a turn for it; else it waits for one.
     fn begin(&mut self, place: u32) {
-        let blocked = self.handover.is_blocked();
+        let may = !self.handover.is_blocked();
+        let kept = self.kit.shelf.len();
         let Some(slot) = self.slots.at(place) else { return };
-        if !blocked && self.turns.take(slot.lane) {
+        if (may || slot.lane == Lane::Asked) && self.turns.take(slot.lane, kept) {
             self.start(place);
         } else {
             slot.state = State::Waits;
@@ -221,9 +283,11 @@ impl Loop {
 
     /// Begins those that waited for a turn.
     fn admit(&mut self) {
-        while !self.handover.is_blocked()
-            && let Some((place, lane)) = self.turns.next()
-        {
+        self.admits = false;
+        for _ in 0..BEGINNINGS {
+            let may = !self.handover.is_blocked();
+            let next = self.turns.next(self.kit.shelf.len(), |lane| may || lane == Lane::Asked);
+            let Some((place, lane)) = next else { return };
             match self.slots.at(place) {
                 Some(slot) if matches!(slot.state, State::Waits) => {
                     slot.lane = lane;
@@ -233,6 +297,8 @@ impl Loop {
                 _ => self.turns.give_back(lane),
             }
         }
+        // There may be more.
+        self.admits = true;
     }
 
     /// Begins a probe whose turn was taken.
@@ -270,7 +336,7 @@ impl Loop {
         };
         // One probe that breaks must not take the others with it.
         let (polled, wanted) =
-            self.reactor.drive(Token(place as usize), || catch_unwind(AssertUnwindSafe(driven)));
+            self.reactor.drive(place, || catch_unwind(AssertUnwindSafe(driven)));
         match polled {
             Ok(Poll::Ready(report)) => self.finish(place, report),
             Ok(Poll::Pending) => {
@@ -299,7 +365,9 @@ impl Loop {
                 self.handover.add(key.finding(started, ended, report), urgent, ended);
                 cadence.ended(ended);
                 self.turns.give_back(lane);
-                self.tend(place);
+                // Not at once, even if it is late: the others come first.
+                let due = cadence.due().max(ended);
+                self.arm(place, due);
             }
             What::Look { answer, .. } => {
                 if let Some(answer) = answer.take() {

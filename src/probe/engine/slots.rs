@@ -65,7 +65,7 @@ impl Slot {
     pub(super) fn of_look(look: Look) -> Slot {
         let Look { id, address, check, time, answer } = look;
         let what = What::Look { time, answer: Some(answer) };
-        Slot { id, address, check, what, state: State::Idle, lane: Lane::Quick, armed: None }
+        Slot { id, address, check, what, state: State::Idle, lane: Lane::Asked, armed: None }
     }
 
     /// When it has something to do without any news.
@@ -73,7 +73,8 @@ impl Slot {
         match (&self.state, &self.what) {
             (State::Runs { wake, .. }, _) => *wake,
             (State::Idle, What::Job { cadence, .. }) => Some(cadence.due()),
-            (State::Idle | State::Waits, _) => None,
+            (State::Idle, What::Look { .. }) => Some(Moment::ZERO),
+            (State::Waits, _) => None,
         }
     }
 }
@@ -81,7 +82,7 @@ impl Slot {
 /// All slots of one engine.
 #[derive(Default)]
 pub(super) struct Slots {
-    slots: Vec<Option<Box<Slot>>>,
+    all: Vec<Option<Box<Slot>>>,
     free: Vec<u32>,
     places: BTreeMap<Id, u32>,
 }
@@ -90,16 +91,12 @@ impl Slots {
     pub(super) fn add(&mut self, slot: Slot) -> u32 {
         let id = slot.id;
         let slot = Some(Box::new(slot));
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.slots[place as usize] = slot;
-                place
-            }
-            None => {
-                self.slots.push(slot);
-                u32::try_from(self.slots.len() - 1)
-                    .expect("there are fewer jobs than the limits of a configuration")
-            }
+        let place = if let Some(place) = self.free.pop() {
+            self.all[place as usize] = slot;
+            place
+        } else {
+            self.all.push(slot);
+            u32::try_from(self.all.len() - 1).expect("a configuration has fewer targets than that")
         };
         self.places.insert(id, place);
         place
@@ -108,7 +105,12 @@ impl Slots {
     pub(super) fn remove(&mut self, id: Id) -> Option<Box<Slot>> {
         let place = self.places.remove(&id)?;
         self.free.push(place);
-        self.slots[place as usize].take()
+        self.all[place as usize].take()
+    }
+
+    /// All places, taken or free.
+    pub(super) fn all(&self) -> impl Iterator<Item = u32> + use<> {
+        (0..).take(self.all.len())
     }
 
     pub(super) fn place(&self, id: Id) -> Option<u32> {
@@ -116,6 +118,6 @@ impl Slots {
     }
 
     pub(super) fn at(&mut self, place: u32) -> Option<&mut Slot> {
-        self.slots.get_mut(place as usize)?.as_deref_mut()
+        self.all.get_mut(place as usize)?.as_deref_mut()
     }
 }

@@ -1,7 +1,7 @@
 //! A TCP connection that an engine drives.
 //!
-//! Of system calls as few as can be: a connection that stands at once, as on this machine, is not waited for; it is
-//! registered when it is first waited for, and by closing it leaves the engine.
+//! Of system calls as few as can be: a connection that stands at once is not waited for; it is registered once, when it is
+//! first waited for, and by closing it leaves the engine; nothing is tried of which the system has not said that it goes.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
@@ -9,27 +9,31 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mio::event::Source;
 use mio::net::TcpStream;
-use mio::{Interest, Token};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::reactor::Reactor;
-
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+use super::reactor::{Reactor, Seat};
 
 /// See the module. Not to be sent to another thread.
 #[derive(Debug)]
 pub(in crate::probe) struct Socket {
     stream: TcpStream,
     reactor: Rc<Reactor>,
-    /// Under whose name it is registered, and for what.
-    registered: Option<(Token, Interest)>,
+    /// Once it is registered.
+    seat: Option<Seat>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(seat) = self.seat {
+            self.reactor.leave(seat);
+        }
+    }
 }
 
 impl Socket {
@@ -41,16 +45,25 @@ impl Socket {
     /// # Panics
     /// When it is not an engine that drives it.
     pub(in crate::probe) async fn connect(peer: SocketAddr) -> io::Result<Socket> {
+        Socket::connect_with(peer, |_| Ok(())).await
+    }
+
+    /// As [`connect`](Self::connect), with options that must be set before.
+    async fn connect_with(
+        peer: SocketAddr,
+        set: impl FnOnce(&OwnedFd) -> rustix::io::Result<()>,
+    ) -> io::Result<Socket> {
         let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd: OwnedFd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        set(&fd)?;
         let stands = match rustix::net::connect(&fd, &peer) {
             Ok(()) => true,
             Err(Errno::INPROGRESS | Errno::INTR) => false,
             Err(error) => return Err(error.into()),
         };
         let stream = TcpStream::from_std(fd.into());
-        let mut socket = Socket { stream, reactor: Reactor::here(), registered: None };
+        let mut socket = Socket { stream, reactor: Reactor::here(), seat: None };
         if !stands {
             poll_fn(|_| socket.poll_connected()).await?;
         }
@@ -58,20 +71,22 @@ impl Socket {
     }
 
     fn poll_connected(&mut self) -> Poll<io::Result<()>> {
-        if self.registered.is_none() {
-            return match self.register(BOTH) {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(Err(error)),
-            };
+        let seat = self.seat()?;
+        let ready = self.reactor.ready(seat);
+        if ready.broken {
+            return Poll::Ready(self.stream.take_error().and_then(|error| error.map_or(Ok(()), Err)));
         }
-        if let Err(error) = self.stream.take_error().and_then(|error| error.map_or(Ok(()), Err)) {
-            return Poll::Ready(Err(error));
+        if ready.write { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Where it is registered.
+    fn seat(&mut self) -> io::Result<Seat> {
+        if let Some(seat) = self.seat {
+            return Ok(seat);
         }
-        match self.stream.peer_addr() {
-            Ok(_) => Poll::Ready(Ok(())),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        let seat = self.reactor.register(&mut self.stream)?;
+        self.seat = Some(seat);
+        Ok(seat)
     }
 
     /// Small writes that follow each other go out at once (RFC 896's delay helps nobody here).
@@ -92,33 +107,51 @@ impl Socket {
         self.stream.local_addr()
     }
 
-    fn register(&mut self, wanted: Interest) -> io::Result<()> {
-        let token = self.reactor.driven();
-        let registry = &self.reactor.registry;
-        match self.registered {
-            None => self.stream.register(registry, token, wanted)?,
-            Some((of, interest)) => {
-                let both = interest | wanted;
-                if of == token && both == interest {
-                    return Ok(());
-                }
-                self.stream.reregister(registry, token, both)?;
-                self.registered = Some((token, both));
-                return Ok(());
-            }
+    /// Writes, once there is room for it.
+    fn poll_written(
+        &mut self,
+        len: usize,
+        mut write: impl FnMut(&mut TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        // A connection has room for a question before anything was said on it.
+        if let Some(seat) = self.seat
+            && !self.reactor.ready(seat).write
+        {
+            return Poll::Pending;
         }
-        self.registered = Some((token, wanted));
-        Ok(())
+        match again(|| write(&mut self.stream)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let seat = self.seat()?;
+                self.reactor.used_up(seat, false, true);
+                Poll::Pending
+            }
+            Ok(written) if written < len => {
+                let seat = self.seat()?;
+                self.reactor.used_up(seat, false, true);
+                Poll::Ready(Ok(written))
+            }
+            written => Poll::Ready(written),
+        }
     }
 
-    /// What a call gave, or that it must be waited for.
-    fn settle<T>(&mut self, result: io::Result<T>, wanted: Interest) -> Poll<io::Result<T>> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.register(wanted) {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(Err(error)),
-            },
-            result => Poll::Ready(result),
+    fn poll_came(&mut self, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        // What is there already is told when it is registered.
+        let seat = self.seat()?;
+        if !self.reactor.ready(seat).read {
+            return Poll::Pending;
+        }
+        let room = buffer.remaining();
+        match again(|| self.stream.read(buffer.initialize_unfilled())) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.reactor.used_up(seat, true, false);
+                Poll::Pending
+            }
+            // What was not all that there was room for was all that there is (epoll(7), question 9).
+            Ok(read) if 0 < read && read < room => {
+                self.reactor.used_up(seat, true, false);
+                Poll::Ready(Ok(read))
+            }
+            read => Poll::Ready(read),
         }
     }
 }
@@ -129,20 +162,15 @@ impl AsyncRead for Socket {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Nobody answers before he was asked: the first reading waits, and what is there already is told at once when
-        // it is registered.
-        if self.registered.is_none() {
-            return self.settle(Err(io::ErrorKind::WouldBlock.into()), Interest::READABLE);
-        }
-        let read = again(|| self.stream.read(buffer.initialize_unfilled()));
-        self.settle(read, Interest::READABLE).map_ok(|read| buffer.advance(read))
+        let read = ready!(self.poll_came(buffer))?;
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = again(|| self.stream.write(bytes));
-        self.settle(written, BOTH)
+        self.poll_written(bytes.len(), |stream| stream.write(bytes))
     }
 
     fn poll_write_vectored(
@@ -150,8 +178,8 @@ impl AsyncWrite for Socket {
         _: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = again(|| self.stream.write_vectored(parts));
-        self.settle(written, BOTH)
+        let len = parts.iter().map(|part| part.len()).sum();
+        self.poll_written(len, |stream| stream.write_vectored(parts))
     }
 
     fn is_write_vectored(&self) -> bool {
