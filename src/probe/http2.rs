@@ -100,7 +100,11 @@ impl Http2 {
 
     async fn send(&mut self, request: Request<()>, body: Option<Bytes>) -> Result<ResponseFuture, h2::Error> {
         let Http2 { requests, driver, .. } = self;
-        driver.along(poll_fn(|cx| requests.poll_ready(cx))).await?;
+        let is_ready = requests.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready();
+        // On a new connection nothing is sent before the request, so that all goes at once.
+        if !is_ready {
+            driver.along(poll_fn(|cx| requests.poll_ready(cx))).await?;
+        }
         let (answer, mut sending) = requests.send_request(request, body.is_none())?;
         if let Some(body) = body {
             sending.send_data(body, true)?;

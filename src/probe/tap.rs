@@ -1,4 +1,7 @@
 //! A stream that remembers what the HTTP/2 library does not tell: how it began, how it broke, and how much came.
+//!
+//! What the library writes piece by piece goes out at once when it flushes: in one segment, which no delay of small writes
+//! (RFC 896) holds back, and to which a server cannot answer half.
 
 use std::io;
 use std::pin::Pin;
@@ -13,6 +16,8 @@ use super::stream::Stream;
 const BEGINNING: usize = 64;
 /// Where the type of a frame stands in it, and what the first frame of a server must be (RFC 9113 sections 3.4, 4.1).
 const SETTINGS: (usize, u8) = (3, 4);
+/// So much waits to be flushed, bytes.
+const HELD: usize = 32 * 1024;
 
 /// What is remembered.
 #[derive(Debug, Default)]
@@ -61,11 +66,36 @@ impl Record {
 pub(super) struct Tap {
     stream: Stream,
     record: Record,
+    /// What was written and not flushed.
+    held: Vec<u8>,
+    /// The peer takes no more. What it said before still counts, so the library must go on reading and hears it there.
+    deaf: bool,
 }
 
 impl Tap {
     pub(super) fn new(stream: Stream, record: Record) -> Self {
-        Tap { stream, record }
+        Tap { stream, record, held: Vec::new(), deaf: false }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        let ended = loop {
+            if sent == self.held.len() {
+                break Poll::Ready(Ok(()));
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, &self.held[sent..]) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => sent += written,
+                Poll::Ready(Err(error)) if is_hung_up(&error) => {
+                    self.deaf = true;
+                    sent = self.held.len();
+                }
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(self.note(error))),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        self.held.drain(..sent);
+        ended
     }
 
     fn note(&self, error: io::Error) -> io::Error {
@@ -102,16 +132,36 @@ impl AsyncRead for Tap {
 
 impl AsyncWrite for Tap {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
-        Poll::Ready(written.map_err(|error| self.note(error)))
+        if self.held.len() >= HELD {
+            ready!(self.poll_send(cx))?;
+        }
+        if !self.deaf {
+            self.held.extend_from_slice(bytes);
+        }
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
-        Poll::Ready(flushed.map_err(|error| self.note(error)))
+        ready!(self.poll_send(cx))?;
+        match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+            Err(error) if is_hung_up(&error) => {
+                self.deaf = true;
+                Poll::Ready(Ok(()))
+            }
+            flushed => Poll::Ready(flushed.map_err(|error| self.note(error))),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// The peer has gone: reading tells what it said last, and how it went.
+fn is_hung_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
+    )
 }
