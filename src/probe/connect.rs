@@ -17,6 +17,14 @@ pub(super) async fn tcp(peer: SocketAddr, progress: &mut Progress<'_>) -> Step<S
     Ok(stream)
 }
 
+/// Hears that a connection to `peer` could be made.
+pub(super) async fn half(peer: SocketAddr, progress: &mut Progress<'_>) -> Step<()> {
+    progress.connecting(peer);
+    Socket::connect_half(peer).await.map_err(|error| classify(&error, "connecting", peer))?;
+    progress.connected();
+    Ok(())
+}
+
 /// Connects to `peer`, with TLS where it is asked for.
 pub(super) async fn stream(
     peer: SocketAddr,

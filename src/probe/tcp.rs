@@ -13,7 +13,7 @@ use crate::decision::Outcome;
 /// What is expected must come within so many bytes.
 pub(super) const MAX_EXPECT: usize = 64 * 1024;
 
-/// Passes when the connection stands, changed to TLS if that is asked for, `send` was taken, and `expect` was found:
+/// Passes when the connection stands (half open: when the target's system agrees to one), changed to TLS if that is asked for, `send` was taken, and `expect` was found:
 /// at once when it is there, else when the server closes, 64 KiB have come or the time is up, the probe fails.
 pub(super) async fn probe(
     address: IpAddr,
@@ -24,6 +24,9 @@ pub(super) async fn probe(
     let peer = SocketAddr::new(address, check.port);
     if let Some(starttls) = &check.starttls {
         return Box::pin(secured(peer, check, starttls, tls, progress)).await;
+    }
+    if check.half_open {
+        return connect::half(peer, progress).await;
     }
     let mut stream = connect::tcp(peer, progress).await?;
     talk(&mut stream, peer, check, progress).await?;

@@ -1,7 +1,7 @@
 //! `tcp:` of a check.
 
 use super::super::keys;
-use super::super::read::{Item, Read};
+use super::super::read::{Item, Optional as _, Read};
 use super::super::tree::Value;
 use super::{body_match, tls};
 use crate::probe::{BodyMatch, StartTls, StartTlsProtocol, TcpCheck};
@@ -21,6 +21,13 @@ pub(super) fn read(item: Item<'_>) -> Read<TcpCheck> {
     if let Ok(None) = protocol {
         tls::need(&map, "starttls: smtp");
     }
+    let half_open = map.get("half_open", Item::flag).otherwise(false);
+    if let Ok(true) = half_open {
+        for item in ["starttls", "send", "expect"].into_iter().filter_map(|key| map.item(key)) {
+            let message = format!("`{}` does not go with `half_open: true`", item.name);
+            item.fault(message, "remove one of the two: nothing is said over a connection that is half open");
+        }
+    }
     let send = map.get("send", Item::text);
     let expect = map.get("expect", |item| match &item.node.value {
         Value::Map(_) => body_match(item, &item.map(&keys::EXPECT)?),
@@ -29,6 +36,7 @@ pub(super) fn read(item: Item<'_>) -> Read<TcpCheck> {
     let (protocol, sni, settings) = (protocol?, sni?, settings?);
     Ok(TcpCheck {
         port: port?,
+        half_open: half_open?,
         starttls: protocol.map(|protocol| StartTls { protocol, sni, settings }),
         send: send?.map(String::into_bytes),
         expect: expect?,

@@ -48,6 +48,25 @@ impl Socket {
         Socket::connect_with(peer, |_| Ok(())).await
     }
 
+    /// Connects to `peer` as far as that its system agrees. Dropped at once, it was never a connection to the program there.
+    ///
+    /// Without a quick acknowledgement (`TCP_QUICKACK`, tcp(7)) the third packet of the handshake waits a moment, for data to go
+    /// along with; closed without lingering the connection is reset, and the reset goes in its place.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// When it is not an engine that drives it.
+    pub(in crate::probe) async fn connect_half(peer: SocketAddr) -> io::Result<Socket> {
+        Socket::connect_with(peer, |fd| {
+            #[cfg(target_os = "linux")]
+            sockopt::set_tcp_quickack(fd, false)?;
+            sockopt::set_socket_linger(fd, Some(Duration::ZERO))
+        })
+        .await
+    }
+
     /// As [`connect`](Self::connect), with options that must be set before.
     async fn connect_with(
         peer: SocketAddr,

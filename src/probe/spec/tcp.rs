@@ -9,6 +9,8 @@ use super::{BodyMatch, TlsSettings};
 pub struct TcpCheck {
     /// The port.
     pub port: u16,
+    /// Ends once the target's system has agreed to a connection, before its program hears of it. Nothing else is asked then.
+    pub half_open: bool,
     /// Changes to TLS before anything is sent or expected.
     pub starttls: Option<StartTls>,
     /// What to send once connected.

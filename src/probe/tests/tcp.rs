@@ -25,7 +25,8 @@ async fn redis() -> Server {
 }
 
 async fn ask(server: &Server, send: &str, expect: BodyMatch, timeout: Duration) -> Report {
-    let kind = TcpCheck { port: server.port, starttls: None, send: Some(send.into()), expect: Some(expect) };
+    let (send, expect) = (Some(send.into()), Some(expect));
+    let kind = TcpCheck { port: server.port, send, expect, ..TcpCheck::default() };
     let mut check = check(CheckKind::Tcp(kind));
     check.timeout = timeout;
     probe(check).await
@@ -40,6 +41,25 @@ async fn a_connection_is_enough_where_nothing_is_expected() {
     assert_eq!(report.outcome, Outcome::Pass);
     assert!(report.timings.connect.is_some() && report.timings.first_byte.is_none());
     let report = probe(tcp_only(closed_port())).await;
+    assert!(failure(&report).ends_with("refused the connection"), "{report:?}");
+}
+
+/// A listener that never accepts: what waits for it counts.
+#[tokio::test]
+async fn half_open_is_heard_of_by_the_system_alone() {
+    let server = std::net::TcpListener::bind((super::LOOPBACK, 0)).unwrap();
+    server.set_nonblocking(true).unwrap();
+    let port = server.local_addr().unwrap().port();
+    let half = |port| check(CheckKind::Tcp(TcpCheck { port, half_open: true, ..TcpCheck::default() }));
+    for _ in 0..20 {
+        let report = probe(half(port)).await;
+        assert_eq!(report.outcome, Outcome::Pass);
+        assert!(report.timings.connect.is_some() && report.timings.first_byte.is_none());
+    }
+    // The delayed acknowledgement may win the race on a busy machine, but hardly twenty times.
+    let heard = std::iter::from_fn(|| server.accept().ok()).count();
+    assert!(heard < 20, "{heard}");
+    let report = probe(half(closed_port())).await;
     assert!(failure(&report).ends_with("refused the connection"), "{report:?}");
 }
 
