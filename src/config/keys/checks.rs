@@ -171,7 +171,8 @@ pub(in crate::config) const TCP: Section = Section {
     what: "a tcp check",
     keys: &[
         need("port", Port, "The port"),
-        key("half_open", Flag, "The server's program never hears of the connection; default: false").or("false"),
+        key("half_open", Flag, "The server's program never hears of the connection; default: false")
+            .or("false"),
         key("starttls", Choice(&["smtp"]), "Changes to TLS first, its certificate verified"),
         key("sni", Text, "With starttls: the name in the certificate; default: the address"),
         key("ca", Path, "With starttls: PEM file of authorities, these and no others"),

@@ -75,7 +75,9 @@ pub(super) fn run(
             Ok(true) => {}
             Ok(false) => break,
             Err(_) => {
-                tracing::error!("the engine of probes broke and begins anew; the log has the place, please report it");
+                tracing::error!(
+                    "the engine of probes broke and begins anew; the log has the place, please report it"
+                );
                 is_sound = false;
                 std::thread::sleep(REST);
             }
@@ -335,8 +337,7 @@ impl Loop {
             Poll::Pending
         };
         // One probe that breaks must not take the others with it.
-        let (polled, wanted) =
-            self.reactor.drive(place, || catch_unwind(AssertUnwindSafe(driven)));
+        let (polled, wanted) = self.reactor.drive(place, || catch_unwind(AssertUnwindSafe(driven)));
         match polled {
             Ok(Poll::Ready(report)) => self.finish(place, report),
             Ok(Poll::Pending) => {

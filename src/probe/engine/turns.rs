@@ -87,7 +87,9 @@ impl Turns {
     fn begins(&mut self, lane: Lane) {
         self.running[lane as usize] += 1;
         self.passed_over = match lane {
-            Lane::Quick if !self.waiting[Lane::Slow as usize].is_empty() => self.passed_over.saturating_add(1),
+            Lane::Quick if !self.waiting[Lane::Slow as usize].is_empty() => {
+                self.passed_over.saturating_add(1)
+            }
             Lane::Asked => self.passed_over,
             Lane::Quick | Lane::Slow => 0,
         };
@@ -116,10 +118,10 @@ impl Turns {
 
     /// Who has waited longest, of those for whom there is a turn; it is theirs then.
     pub(super) fn next(&mut self, kept: usize, is_for: impl Fn(Lane) -> bool) -> Option<(u32, Lane)> {
-        let order = match self.is_slow_first(kept) {
-            true => [Lane::Asked, Lane::Slow, Lane::Quick],
-            false => [Lane::Asked, Lane::Quick, Lane::Slow],
-        };
+        let mut order = [Lane::Asked, Lane::Quick, Lane::Slow];
+        if self.is_slow_first(kept) {
+            order.swap(1, 2);
+        }
         for lane in order {
             if is_for(lane)
                 && self.has_room(lane, kept)

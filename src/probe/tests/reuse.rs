@@ -20,7 +20,8 @@ use super::{LOOPBACK, check, failure, http_check};
 use crate::clock::{Clock, SystemClock};
 use crate::decision::{Now, Outcome, WitnessId};
 use crate::probe::{
-    BodyMatch, Check, CheckKind, Engine, HttpCheck, Job, JobKey, Prober, Report, Roots, Scheduler, SystemProber,
+    BodyMatch, Check, CheckKind, Engine, HttpCheck, Job, JobKey, Prober, Report, Roots, Scheduler,
+    SystemProber,
 };
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
