@@ -107,7 +107,7 @@ fn the_comments_of_the_example_load() {
         ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ];
     let config = parse_with(&text, &env).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!((config.providers.len(), config.checks.len(), config.notify.channels.len()), (3, 11, 4));
+    assert_eq!((config.providers.len(), config.checks.len(), config.notify.channels.len()), (3, 12, 4));
     let ProviderConfig::PowerDns(pdns) = &config.providers[&"pdns".into()] else { panic!() };
     assert_eq!(pdns.api_key.expose_secret(), "pdns-key");
     let witnesses: Vec<&str> = config.agent.witnesses.keys().map(WitnessId::as_str).collect();

@@ -172,3 +172,19 @@ impl fmt::Debug for SystemProber {
         f.debug_struct("SystemProber").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::probe::tests::{LOOPBACK, check, http_check, tcp_only};
+
+    /// A probe under way takes one allocation of this size, whatever its kind: a hundred thousand that hang must fit.
+    #[test]
+    fn a_probe_under_way_is_small() {
+        let kit = Rc::new(Kit::new(Arc::new(SystemClock::start()), Roots::Only(Vec::new()), 1));
+        let http = Arc::new(check(CheckKind::Http(http_check(80))));
+        let size = size_of_val(&look(kit, LOOPBACK, http, Duration::ZERO));
+        assert!(size <= 1536, "{size} bytes");
+    }
+}

@@ -13,8 +13,9 @@ use crate::decision::Outcome;
 /// What is expected must come within so many bytes.
 pub(super) const MAX_EXPECT: usize = 64 * 1024;
 
-/// Passes when the connection stands (half open: when the target's system agrees to one), changed to TLS if that is asked for, `send` was taken, and `expect` was found:
-/// at once when it is there, else when the server closes, 64 KiB have come or the time is up, the probe fails.
+/// Passes when the connection stands (half open: when the target's system agrees to one), changed to TLS if that is asked
+/// for, `send` was taken, and `expect` was found: at once when it is there, else when the server closes, 64 KiB have come or
+/// the time is up, the probe fails.
 pub(super) async fn probe(
     address: IpAddr,
     check: &TcpCheck,

@@ -1,5 +1,6 @@
 //! The agent's own machine is the trouble: no file descriptor is left, IPv6 is missing, the process stands still.
 
+use std::fmt::Write as _;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use testkit::{Backend, Hosts, Mode, wait_until};
 
 use crate::agent::{Agent, clean};
+use crate::private::below;
 use crate::stage::{PATIENCE, PRIMARY, STANDBY, Stage, WWW};
 
 /// Sets how many file descriptors a running agent may have; what it has it keeps.
@@ -65,6 +67,27 @@ fn without_file_descriptors_and_witnesses_targets_are_unknown() {
     let said = agent.stop();
     assert_eq!(crate::agent::events(&said, "target.unknown").len(), 2, "once each: {said}");
     assert_eq!(stage.zone(), (2, STANDBY.into()), "one write");
+}
+
+/// bad day: agent: fewer open files than targets | told at the start with the number needed; probes take turns; it fails over
+#[test]
+fn fewer_open_files_than_targets_is_said_and_shared_out() {
+    let stage = Stage::new();
+    let more = (1..=250).fold(String::from("targets:\n"), |mut targets, n| {
+        writeln!(targets, "  more{n}: {{address: 127.0.5.{n}, checks: [web]}}").unwrap();
+        targets
+    });
+    stage.edit("targets:\n", &more);
+    let agent = Agent::start(below("ulimit -n 200", &stage.command(&["run"])), &stage.path("agent.log"));
+    stage.in_sync();
+    stage.kill_primary();
+    stage.wait_told("failover.completed");
+    let said = agent.stop();
+    // 252 targets and a witness: one each for a probe and for its pipes, and 128 of its own.
+    let warning = "allows 100 probes at a time, and there are 253";
+    assert_eq!(said.matches(warning).count(), 1, "{said}");
+    assert!(said.contains("raise LimitNOFILE= (ulimit -Hn) to 634"), "{said}");
+    assert!(!said.contains("no file descriptor left"), "{said}");
 }
 
 /// Longer than three intervals and a time-out of the stage: no verdict of before counts.

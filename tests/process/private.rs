@@ -18,7 +18,7 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 /// The same command below a shell with this setting.
-fn below(setting: &str, command: &Command) -> Command {
+pub(crate) fn below(setting: &str, command: &Command) -> Command {
     let mut shell = Command::new("setpriv");
     shell.args(["--pdeathsig", "KILL", "--", "bash", "-c", &format!("{setting}; exec \"$@\""), "shell"]);
     shell.arg(command.get_program()).args(command.get_args());

@@ -159,7 +159,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn none_is_lost_early_or_late(start in 0i64..40_000_000_000, ahead in proptest::collection::vec(0i64..40_000_000_000, 1..200)) {
+        fn none_is_lost_early_or_late(
+            start in 0i64..40_000_000_000,
+            ahead in proptest::collection::vec(0i64..40_000_000_000, 1..200),
+        ) {
             let dues: Vec<i64> = ahead.iter().map(|ahead| start + ahead).collect();
             let fired = play(start, &dues);
             prop_assert_eq!(fired.len(), dues.len());

@@ -289,7 +289,7 @@ async fn among_a_crowd<F>(
 
 const SHORT: Duration = Duration::from_millis(1500);
 
-/// bad day: this machine: thousands of targets hang together | each is a failure in its time, and the others keep their cadence
+/// bad day: targets: thousands hang together | each is a failure in its time, and the others keep their cadence
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_hangs() {
     let silent = |why: &str| why.starts_with("no answer within") || why.starts_with("no TCP connection");
@@ -297,7 +297,7 @@ async fn a_crowd_that_hangs() {
         .await;
 }
 
-/// bad day: this machine: a limit of 1,024 open files and thousands of targets that hang | each has its turn, and those that answer their cadence
+/// bad day: agent: 1,024 open files and thousands of targets that hang | each has its turn, and those that answer their cadence
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_hangs_and_few_descriptors() {
     let silent = |why: &str| why.starts_with("no answer within") || why.starts_with("no TCP connection");
