@@ -74,7 +74,7 @@ fn without_file_descriptors_and_witnesses_targets_are_unknown() {
 fn fewer_open_files_than_targets_is_said_and_shared_out() {
     let stage = Stage::new();
     let more = (1..=250).fold(String::from("targets:\n"), |mut targets, n| {
-        writeln!(targets, "  more{n}: {{address: 127.0.5.{n}, checks: [web]}}").unwrap();
+        writeln!(targets, "  more{n}: {{address: {STANDBY}, checks: [web]}}").unwrap();
         targets
     });
     stage.edit("targets:\n", &more);
