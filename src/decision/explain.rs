@@ -205,3 +205,35 @@ impl Decision {
         (until > now.moment).then_some(until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{A4, A6, B4, at, holding, policy, record};
+    use super::super::{Input, Options, Saved};
+    use super::*;
+
+    #[test]
+    fn a_picture_is_shown_since_the_reading_that_found_it_changed() {
+        let now = |second: i64| Now {
+            moment: at(second),
+            wall: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second),
+        };
+        let saved = Saved::default();
+        let mut decision =
+            Decision::new(policy(), std::collections::BTreeMap::new(), Options::default(), saved, &now(0));
+        let _ = decision.start(&now(0));
+        let first = &[A4, A6][..];
+        for (second, held, since) in [
+            (1, first, None),
+            (2, first, None),
+            (3, &[B4], Some(3)),
+            (4, &[B4], Some(3)),
+            (5, first, Some(5)),
+        ] {
+            let read = Input::Read { record: record().name, result: Ok(holding(held)) };
+            let _ = decision.handle(&now(second), read);
+            let explained = decision.explain(&now(9), &record().name).unwrap();
+            assert_eq!(explained.published_since, since.map(|second| now(second).wall), "{second}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use providers::{Snapshot, Ttl};
 
 use super::super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
-use super::super::{Coordination, Event, EventKind, Input, Options, ProviderFace, Saved};
+use super::super::{Coordination, Event, EventKind, Input, Marker, Options, ProviderFace, Saved};
 use super::*;
 
 /// Somebody else's.
@@ -238,4 +238,49 @@ fn a_change_that_its_marker_proves_is_told_and_what_stands_there_now_is_drift_fr
     let drift = told.iter().find(|event| event.kind == EventKind::DriftDetected).expect("it is told");
     let before = drift.before.as_ref().expect("what was expected");
     assert_eq!(before.values, [B4], "{drift:?}");
+}
+
+/// A peer's marker of a later generation stands where ours would: nobody can say whether ours stood there before.
+#[test]
+fn a_write_that_later_changes_hide_is_said_to_be_unknown_whoever_began_it() {
+    let (_, mut work) = Play::writing(Coordination::Zone);
+    let peer = Marker::new(7, "other", now(5).wall, &["b".into()], 0).expect("a marker");
+    let hidden = || Snapshot { marker: Some(peer.record_set(record().ttl)), ..holding(&[C4]) };
+
+    let (mut play, _) = Play::writing(Coordination::Zone);
+    let _ = play.says(5, lost());
+    let lost = play.reads(6, hidden());
+    work.decided = at(-30);
+    let mut play = Play::new(Coordination::Zone, Some(work));
+    let earlier = play.reads(1, hidden());
+
+    for came in [lost, earlier] {
+        assert_eq!(came.closed(), Some(false), "{:?}", came.0);
+        let told = came.told();
+        let failed = told.iter().find(|event| event.kind == EventKind::FailoverFailed).expect("it is told");
+        let words = serde_json::to_string(failed).expect("JSON");
+        assert!(words.contains("whether ours was made before is not known"), "{words}");
+    }
+}
+
+/// What stands in the place of our TTL tells of the provider only after a write that it acknowledged, and by our values.
+#[test]
+fn a_ttl_that_may_be_somebody_elses_is_not_held_to_be_the_providers_own() {
+    let own_ttl = |play: &Play| play.0.records[&record().name].own_ttl;
+    let (mut play, _) = Play::writing(NONE);
+    let _ = play.says(5, Ok(()));
+    assert_eq!(play.reads(6, with_ttl(&[B4], 300)).closed(), Some(true));
+    assert_eq!(own_ttl(&play).map(|own| own.found), Some(Ttl(300)));
+
+    let (mut play, _) = Play::writing(NONE);
+    let _ = play.says(5, lost());
+    assert_eq!(play.reads(6, with_ttl(&[B4], 300)).closed(), Some(true));
+    assert_eq!(own_ttl(&play), None, "the reply was lost");
+
+    let (mut play, work) = Play::writing(Coordination::Zone);
+    let _ = play.says(5, Ok(()));
+    let marker = work.swap.marker.clone();
+    let came = play.reads(6, Snapshot { marker, ..with_ttl(&[C4], 300) });
+    assert_eq!(came.closed(), Some(true), "{:?}", came.0);
+    assert_eq!(own_ttl(&play), None, "others have changed it since");
 }
