@@ -7,7 +7,9 @@ use std::time::Duration;
 use providers::Fault;
 
 use super::super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
-use super::super::{Input, MOST_OVERRIDES, Options, Policy, ProviderFace, ProviderId, RecordPolicy, Saved};
+use super::super::{
+    AllDown, Input, MOST_OVERRIDES, Options, Policy, ProviderFace, ProviderId, RecordPolicy, Saved,
+};
 use super::*;
 
 /// The wall clock is this many seconds ahead of where it began.
@@ -260,4 +262,49 @@ fn the_word_of_a_dead_target_says_who_moves_beside_whom_an_order_holds() {
     let next = down.next.as_deref().unwrap();
     assert!(next.starts_with("mail.example.com does not follow, the pause of mail.example.com"), "{next}");
     assert!(next.ends_with("; www.example.com moves to a target that works, if there is one"), "{next}");
+}
+
+#[test]
+fn that_all_is_down_is_no_news_while_one_is_on_its_way_back() {
+    let mut policy = policy();
+    policy.records.values_mut().for_each(|record| record.all_down = AllDown::ServeAll);
+    for check in policy.targets.values_mut().flat_map(|target| target.checks.values_mut()) {
+        check.thresholds.rise = 2;
+    }
+    let mut decision = Decision::new(policy, faces(), Options::default(), Saved::default(), &now(0));
+    let _ = decision.start(&now(0));
+    let result = Ok(holding(&[A4, A6]));
+    let _ = decision.handle(&now(0), Input::Read { record: record().name, result });
+    let mut told = |probes: &[(i64, &str, bool)]| {
+        let mut told = Vec::new();
+        for (second, address, passed) in probes {
+            let seen = observation("web", address, (*second, *second), Some(*passed));
+            told.extend(events(&decision.handle(&now(*second), Input::Observed(seen))));
+        }
+        let hold = decision.records[&record().name].hold.clone();
+        (hold, told.into_iter().any(|event| event.kind == EventKind::AllDown))
+    };
+    let well = [A4, A6, B4].map(|address| [(1, address, true), (2, address, true)]);
+    assert_eq!(told(well.as_flattened()), (None, false));
+    let back = [(3, A4, false), (3, A6, false), (4, A4, true), (4, A6, true), (5, B4, false)];
+    assert_eq!(told(&back), (Some(Hold::Recovering { target: "a".into() }), false));
+    assert!(told(&[(6, A4, false), (6, A6, false)]).1, "now it is");
+}
+
+#[test]
+fn three_records_are_named_and_more_are_counted() {
+    let words = |count: usize| {
+        let mut policy = policy();
+        policy.records = (0..count)
+            .map(|number| format!("r{number}.example.com").parse::<DomainName>().unwrap())
+            .map(|name| (name.clone(), RecordPolicy { name, ..record() }))
+            .collect();
+        let mut decision = Decision::new(policy, faces(), Options::default(), Saved::default(), &now(0));
+        let _ = decision.start(&now(0));
+        let pause = Order::Set(order(What::Pause { record: None }, 0, 60));
+        events(&decision.handle(&now(0), Input::Override(pause)))[0].next.clone().unwrap()
+    };
+    assert_eq!(words(3).matches("example.com stays").count(), 3, "{}", words(3));
+    assert!(!words(3).contains("more records"), "{}", words(3));
+    assert!(words(5).ends_with("; 2 more records, of which 0 move"), "{}", words(5));
 }
