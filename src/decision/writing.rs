@@ -132,7 +132,10 @@ impl Decision {
             return true;
         }
         match word {
-            Word::EarlierRun if untouched => state.doubt = Some(work),
+            Word::EarlierRun if untouched => {
+                state.doubt = Some(work);
+                state.doubt_has_old_id = true;
+            }
             Word::Unknown if untouched => {
                 // Not there, as far as can be seen. Once that is no reason to wait; a second time it is.
                 let fault = Fault::Unknown("reading shows that it did not happen".into());
@@ -143,6 +146,7 @@ impl Decision {
                     state.fault = None;
                 }
                 state.doubt = Some(work.clone());
+                state.doubt_has_old_id = false;
                 self.tell_of_failure(now, name, &work, &fault, out);
             }
             // Another change has its generation: it cannot have been made.

@@ -21,6 +21,7 @@ fn now(second: i64) -> Now {
 struct Play(Decision);
 
 /// What came of one input.
+#[derive(Debug)]
 struct Came(Vec<Effect>);
 
 impl Play {
@@ -199,6 +200,7 @@ fn a_second_attempt_that_was_not_sent_leaves_the_first_in_doubt() {
 /// What another run began 30 s before this one started.
 fn begun_earlier() -> Work {
     let (_, mut work) = Play::writing(NONE);
+    work.id = "chg-of-an-earlier-run".into();
     work.decided = at(-30);
     work.completed.effective_by = Some(now(25).wall);
     work
@@ -213,6 +215,42 @@ fn what_an_earlier_run_began_stays_open_until_it_is_seen_or_something_else_is() 
 
     let mut play = Play::new(NONE, Some(begun_earlier()));
     assert_eq!(play.shows(1, &[C4]).closed(), Some(false));
+}
+
+/// With a full disk that run may have told its change, seen it undone, and died without a trace of either: who drops
+/// repeated ids must not drop what this run has to tell.
+#[test]
+fn an_attempt_of_this_run_takes_no_id_of_an_earlier_one_and_is_told_once_whichever_arrives() {
+    let begun = || {
+        let mut play = Play::new(NONE, Some(begun_earlier()));
+        let _ = play.shows(0, &[A4, A6]);
+        play.loses_its_primary();
+        let came = play.shows(4, &[A4, A6]);
+        assert!(came.0.contains(&Effect::Close { change: begun_earlier().id, happened: false }), "{came:?}");
+        let ours = came.written().id;
+        assert_ne!(ours, begun_earlier().id);
+        (play, ours)
+    };
+    let told = |came: &Came, id: &str| {
+        let key = format!("{id}-completed");
+        came.0.iter().filter(|effect| matches!(effect, Effect::Say(_, Some(so)) if *so == key)).count()
+    };
+
+    let (mut play, ours) = begun();
+    assert_eq!(
+        play.says(5, Err(Fault::Conflict("it holds b".into()))).closed(),
+        None,
+        "the earlier one came"
+    );
+    let came = play.shows(6, &[B4]);
+    assert_eq!((told(&came, &ours), came.closed()), (1, Some(true)), "{came:?}");
+
+    let (mut play, ours) = begun();
+    let _ = play.says(5, lost());
+    let again = play.shows(6, &[A4, A6]).written().id;
+    assert_eq!(again, ours, "of one run the attempts share their id");
+    let _ = play.says(7, Ok(()));
+    assert_eq!(told(&play.shows(8, &[B4]), &ours), 1);
 }
 
 #[test]
