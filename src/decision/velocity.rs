@@ -309,4 +309,15 @@ mod tests {
         assert!(decision.records[&name("b")].queued.is_some(), "it is refused again: {out:?}");
         assert_eq!(told(&mut decision, 9), 0);
     }
+
+    #[test]
+    fn five_who_wait_are_named_and_more_are_counted() {
+        let words = |count: usize| {
+            let names: Vec<DomainName> = (0..count).map(|number| name(&format!("r{number}"))).collect();
+            let waiting: Vec<&DomainName> = names.iter().collect();
+            say::queue(&now(0), &"zone".into(), &waiting, 1, at(60)).reason.unwrap()
+        };
+        assert!(words(5).ends_with("r3.example.com, r4.example.com"), "{}", words(5));
+        assert!(words(8).ends_with("r4.example.com, 3 others"), "{}", words(8));
+    }
 }

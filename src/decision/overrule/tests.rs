@@ -138,7 +138,7 @@ fn there_is_a_limit_and_the_same_one_can_be_ordered_anew_at_it() {
     assert_eq!(overrides.has_room(&OverrideKey::Drain("other".into())), Err(OverrideFault::TooMany));
     assert_eq!(overrides.has_room(&OverrideKey::Drain("t7".into())), Ok(()));
     overrides.set(order(drain("t7"), 0, 90));
-    assert_eq!(overrides.iter(at(70)).count(), 1, "the longer one is in the place of the shorter");
+    assert_eq!(overrides.iter(at(60)).count(), 1, "the longer one is in the place of the shorter");
 }
 
 #[test]
