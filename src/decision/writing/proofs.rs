@@ -188,6 +188,21 @@ fn a_doubtful_change_under_which_the_record_became_something_else_counts_and_is_
     assert_eq!(play.0.records[&record().name].last_change, Some(at(4)));
 }
 
+/// Somebody else's value stands there; that the provider took ours first is said only where the provider said so.
+#[test]
+fn what_is_told_of_a_write_of_which_nothing_is_left_is_what_is_known() {
+    let told_of = |said: Result<(), Fault>| {
+        let (mut play, _) = Play::writing(NONE);
+        let _ = play.says(5, said);
+        let came = play.shows(6, &[C4]);
+        let failed = came.told().into_iter().find(|event| event.kind == EventKind::FailoverFailed).cloned();
+        failed.unwrap_or_else(|| panic!("{came:?}")).summary
+    };
+    assert!(told_of(Ok(())).contains(": the provider took the change, and now holds"), "it said so");
+    let nobody_knows = told_of(lost());
+    assert!(nobody_knows.contains("whether the change was made is not known"), "{nobody_knows}");
+}
+
 #[test]
 fn a_second_attempt_that_was_not_sent_leaves_the_first_in_doubt() {
     let (mut play, _) = Play::writing(NONE);
