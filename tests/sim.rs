@@ -93,7 +93,7 @@ const SABOTEURS: [(Sabotage, &str, u64); 20] = [
     (Sabotage::StrayProvider, "never_another_key", 50),
     (Sabotage::LyingProbe, "never_to_down", 400),
     (Sabotage::BlindProvider, "chain", 1500),
-    (Sabotage::BlindProvider, "never_foreign", 1500),
+    (Sabotage::BlindProvider, "never_foreign", 6000),
     (Sabotage::ForgetfulStore, "bound", 1500),
     (Sabotage::Repeater, "quiet", 100),
     (Sabotage::ActsFirst, "messages", 1500),

@@ -170,7 +170,7 @@ fn long(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{A4, A6, B4, at, observation, policy};
-    use super::super::{Input, Options, Saved};
+    use super::super::{Input, Options, Saved, TargetId};
     use super::*;
 
     const START: &str = "2026-11-22T12:00:00Z";
@@ -285,5 +285,38 @@ mod tests {
         assert_eq!(told(&mut decision, &[(61, A4, &one)]).len(), 1);
         let two = certificate("bb", 2, 0);
         assert_eq!(told(&mut decision, &[(62, B4, &two)]).len(), 1, "from then on at once");
+    }
+
+    #[test]
+    fn a_reload_forgets_what_endpoints_showed_that_are_gone() {
+        let (mut decision, one) = (decision(), certificate("aa", 90, 0));
+        assert_eq!(told(&mut decision, &[(1, A4, &one), (1, A6, &one), (1, B4, &one)]), []);
+        let mut policy = policy();
+        policy.targets.remove(&"b".into());
+        policy.records.clear();
+        let _ = decision.reconfigure(&now(2), policy, BTreeMap::new());
+        let shown: Vec<&TargetId> =
+            decision.certificates.shown.keys().map(|endpoint| &endpoint.target).collect();
+        assert_eq!(shown, ["a", "a"].map(TargetId::from).iter().collect::<Vec<_>>());
+    }
+
+    /// A server that shows another certificate each time.
+    #[test]
+    fn so_many_are_remembered_and_then_those_that_somebody_shows() {
+        let (mut decision, far) = (decision(), certificate("far", 90, 0));
+        assert_eq!(told(&mut decision, &[(1, A4, &far), (1, A6, &far), (1, B4, &far)]), []);
+        let number = |number: usize| certificate(&format!("{number}"), 2, 0);
+        for turn in 0..REMEMBERED {
+            assert_eq!(told(&mut decision, &[(2, A4, &number(turn))]).len(), 1, "{turn}");
+        }
+        assert_eq!(told(&mut decision, &[(3, A4, &number(0))]), [], "it was told");
+        assert_eq!(decision.certificates.told.len(), REMEMBERED);
+        assert_eq!(told(&mut decision, &[(4, A4, &number(REMEMBERED))]).len(), 1);
+        assert_eq!(decision.certificates.told.len(), 1);
+        assert_eq!(
+            told(&mut decision, &[(5, A4, &number(REMEMBERED))]),
+            [],
+            "it is shown, so it is remembered"
+        );
     }
 }

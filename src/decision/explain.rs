@@ -205,3 +205,93 @@ impl Decision {
         (until > now.moment).then_some(until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
+    use super::super::{Input, Options, Policy, Saved};
+    use super::*;
+
+    fn decision(policy: Policy, saved: Saved) -> Decision {
+        let now = Now { moment: at(0), wall: Timestamp::UNIX_EPOCH };
+        let mut decision = Decision::new(policy, BTreeMap::new(), Options::default(), saved, &now);
+        let _ = decision.start(&now);
+        decision
+    }
+
+    #[test]
+    fn a_picture_is_shown_since_the_reading_that_found_it_changed() {
+        let now = |second: i64| Now {
+            moment: at(second),
+            wall: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second),
+        };
+        let mut decision = decision(policy(), Saved::default());
+        let first = &[A4, A6][..];
+        for (second, held, since) in [
+            (1, first, None),
+            (2, first, None),
+            (3, &[B4], Some(3)),
+            (4, &[B4], Some(3)),
+            (5, first, Some(5)),
+        ] {
+            let read = Input::Read { record: record().name, result: Ok(holding(held)) };
+            let _ = decision.handle(&now(second), read);
+            let explained = decision.explain(&now(9), &record().name).unwrap();
+            assert_eq!(explained.published_since, since.map(|second| now(second).wall), "{second}");
+        }
+    }
+
+    /// Where a pass does not make a target Up yet, nor one failure Down.
+    #[test]
+    fn who_is_down_has_the_failure_for_a_reason_though_it_passes_again_and_who_is_up_has_none() {
+        let now = Now { moment: at(9), wall: Timestamp::UNIX_EPOCH };
+        for (fall, verdict, reason) in
+            [(1, Verdict::Down, Some("connection refused")), (2, Verdict::Up, None)]
+        {
+            let mut policy = policy();
+            for check in policy.targets.values_mut().flat_map(|target| target.checks.values_mut()) {
+                (check.thresholds.fall, check.thresholds.rise) = (fall, 2);
+            }
+            let mut decision = decision(policy, Saved::default());
+            for (second, passed) in [(1, true), (2, true), (3, false), (4, true)] {
+                let seen = observation("web", B4, (second, second), Some(passed));
+                let _ = decision.handle(&now, Input::Observed(seen));
+            }
+            let explained = decision.explain(&now, &record().name).unwrap();
+            let tiers: Vec<(&str, usize)> =
+                explained.targets.iter().map(|target| (target.name.as_str(), target.tier)).collect();
+            assert_eq!(tiers, [("a", 1), ("b", 2)]);
+            let endpoint = &explained.targets[1].endpoints[0];
+            assert_eq!((endpoint.verdict, endpoint.reason.as_deref()), (verdict, reason), "fall {fall}");
+        }
+    }
+
+    #[test]
+    fn a_guard_of_an_earlier_version_refuses() {
+        let text = r#"{"guard": "flapping", "text": "it flaps", "remedy": "wait"}"#;
+        assert!(serde_json::from_str::<GuardExplained>(text).unwrap().refuses);
+    }
+
+    #[test]
+    fn the_guard_that_refused_comes_first_then_others_that_refuse_then_those_that_do_not() {
+        let kept = super::super::SavedRecord { last_change: Some(at(-5)), ..Default::default() };
+        let saved = Saved { records: BTreeMap::from([(record().name, kept)]), ..Saved::default() };
+        let mut decision = decision(policy(), saved);
+        let now = |second| Now { moment: at(second), wall: Timestamp::UNIX_EPOCH };
+        let held = holding(&[A4, A6, "192.0.2.99"]);
+        let read = || Input::Read { record: record().name, result: Ok(held.clone()) };
+        let _ = decision.handle(&now(0), read());
+        for (second, address, passed) in [(1, B4, true), (2, A4, false), (2, A6, false), (3, B4, true)] {
+            let seen = observation("web", address, (second, second), Some(passed));
+            let _ = decision.handle(&now(second), Input::Observed(seen));
+        }
+        let _ = decision.handle(&now(4), read());
+        let guards = decision.explain(&now(4), &record().name).unwrap().guards;
+        let seen: Vec<(&str, bool)> =
+            guards.iter().map(|guard| (guard.guard.as_str(), guard.refuses)).collect();
+        assert_eq!(seen[..2], [("foreign", true), ("hold_down", true)], "{seen:?}");
+        assert!(seen[2..].iter().all(|(_, refuses)| !refuses), "{seen:?}");
+    }
+}

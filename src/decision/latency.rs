@@ -220,7 +220,7 @@ impl super::Decision {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{A4, B4, at, observation};
+    use super::super::fixture::{A4, A6, B4, at, observation, policy};
     use super::*;
 
     fn now(second: i64) -> Now {
@@ -310,5 +310,25 @@ mod tests {
         assert_eq!(whole.percentile(50), Some(Duration::from_secs(1)));
         assert_eq!(whole.percentile(95), Some(Duration::from_secs(20)), "no more than the longest");
         assert_eq!(Rollup::default().percentile(50), None);
+    }
+
+    #[test]
+    fn a_reload_forgets_the_times_of_what_is_gone_and_gives_the_others_out() {
+        let (now, saved) = (now(0), super::super::Saved::default());
+        let mut policy = policy();
+        let options = super::super::Options::default();
+        let mut decision = super::super::Decision::new(policy.clone(), BTreeMap::new(), options, saved, &now);
+        let _ = decision.start(&now);
+        for address in [A4, A6, B4] {
+            let seen = observation("web", address, (0, 0), Some(true));
+            let _ = decision.handle(&now, super::super::Input::Observed(seen));
+        }
+        policy.targets.remove(&"b".into());
+        policy.records.clear();
+        let _ = decision.reconfigure(&now, policy, BTreeMap::new());
+        assert_eq!(decision.latency.endpoints.len(), 2);
+        let of: Vec<String> =
+            decision.fetch_latency().iter().map(|row| row.endpoint.address.to_string()).collect();
+        assert_eq!(of, [A4, A6]);
     }
 }

@@ -47,7 +47,7 @@ impl OneLook {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{A4, A6, observation, policy};
+    use super::super::fixture::{A4, A6, observation, place, policy};
     use super::*;
 
     fn seen(of: &[(&str, Option<bool>)]) -> Verdict {
@@ -66,5 +66,17 @@ mod tests {
         assert_eq!(seen(&[(A4, Some(false)), (A6, None)]), Verdict::Down);
         assert_eq!(seen(&[(A4, None), (A6, None)]), Verdict::Unknown);
         assert_eq!(seen(&[(A4, Some(false)), (A4, Some(true))]), Verdict::Up, "the later one counts");
+    }
+
+    #[test]
+    fn each_place_has_a_verdict_of_its_own_and_a_target_that_is_not_well_a_complaint() {
+        let mut one = OneLook::new(&policy());
+        one.see(&observation("web", A4, (1, 1), Some(false)));
+        one.see(&observation("web", A6, (1, 1), Some(true)));
+        let (a, b) = ("a".into(), "b".into());
+        let verdicts = [A4, A6].map(|address| one.address(&a, &place(address)));
+        assert_eq!(verdicts, [Verdict::Down, Verdict::Up]);
+        assert_eq!(one.complaint(&a), Some(format!("connection refused (web at {A4})")));
+        assert_eq!(one.complaint(&b), None);
     }
 }

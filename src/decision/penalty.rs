@@ -138,6 +138,7 @@ mod tests {
         assert_eq!(restore(3000, -900), (3000, at(-900), false));
         assert_eq!(restore(3000, 3600), (3000, at(0), true), "no credit for a clock that was set back");
         assert_eq!(restore(4_000_000_000, -900), (5000, at(-900), true));
+        assert_eq!(restore(5000, -900), (5000, at(-900), false), "as high as it can be");
         let penalty = Penalty { value: 3000, at: at(-900) };
         assert_eq!(Penalty::restore(&penalty.keep(&now), &now, &flapping), (penalty, None));
     }

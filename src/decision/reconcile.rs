@@ -195,10 +195,11 @@ impl Decision {
                 let mut work = Box::new(self.work(now, name, &wish, swap));
                 let dry = self.options.dry;
                 let state = self.state(name);
-                match &state.doubt {
-                    // Another attempt of one change: whichever of them arrives, it is told once.
-                    Some(doubt) if doubt.swap.after == work.swap.after => work.id.clone_from(&doubt.id),
-                    _ => self.drop_doubt(name, out),
+                let another = state.doubt.as_ref().is_some_and(|doubt| doubt.swap.after == work.swap.after);
+                if another {
+                    self.shares_id(name, &mut work, out);
+                } else {
+                    self.drop_doubt(name, out);
                 }
                 let state = self.state(name);
                 if dry {
@@ -210,6 +211,21 @@ impl Decision {
                 out.push(Effect::Say(Box::new(started), Some(format!("{}-started", work.id))));
                 out.push(Effect::Write(work));
             }
+        }
+    }
+
+    /// Another attempt of the change in doubt: whichever of them arrives, it is told once, under one id. That is the one
+    /// of the attempt before, or, where an earlier run gave that one, a new one: a receiver that drops repeated ids may
+    /// have heard under the old one of a change that somebody undid since.
+    fn shares_id(&mut self, name: &DomainName, work: &mut Work, out: &mut Vec<Effect>) {
+        let state = self.state(name);
+        let is_old = std::mem::take(&mut state.doubt_has_old_id);
+        let Some(doubt) = &mut state.doubt else { return };
+        if is_old {
+            let change = std::mem::replace(&mut doubt.id, work.id.clone());
+            out.push(Effect::Close { change, happened: false });
+        } else {
+            work.id.clone_from(&doubt.id);
         }
     }
 

@@ -109,6 +109,9 @@ pub(super) struct RecordState {
     pub(super) propagating: Option<Arrival>,
     /// A write that was sent and was not there when we looked: it may still come, or have been hidden by a late reader.
     pub(super) doubt: Option<Box<Work>>,
+    /// The id of that write was given by an earlier run, and nobody knows any more what was told under it: with a full
+    /// disk, messages go out that the state file never hears of.
+    pub(super) doubt_has_old_id: bool,
     /// What the provider makes of our TTL although its `normalize` does not say so.
     pub(super) own_ttl: Option<OwnTtl>,
     /// How long a cache may hold the answer before our last change.

@@ -371,3 +371,94 @@ fn kind(motive: Motive) -> &'static str {
         Motive::Stay => "adjust",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use providers::{Fault, Snapshot};
+
+    use super::super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
+    use super::super::{Effect, Input, Options, ProviderFace, Saved};
+    use super::*;
+
+    fn now(second: i64) -> Now {
+        Now { moment: at(second), wall: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second) }
+    }
+
+    /// Every endpoint was probed, and those of `a` said this; the first reading is under way.
+    fn probed(dry: bool, a_works: bool) -> Decision {
+        let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
+        let faces = BTreeMap::from([("zone".into(), face)]);
+        let options = Options { dry, ..Options::default() };
+        let mut decision = Decision::new(policy(), faces, options, Saved::default(), &now(0));
+        let _ = decision.start(&now(0));
+        for (second, address, passed) in [(1, A4, a_works), (1, A6, a_works), (2, B4, true)] {
+            let seen = observation("web", address, (second, second), Some(passed));
+            let _ = decision.handle(&now(second), Input::Observed(seen));
+        }
+        decision
+    }
+
+    fn reads(decision: &mut Decision, second: i64, result: Result<Snapshot, Fault>) -> Vec<Effect> {
+        decision.handle(&now(second), Input::Read { record: record().name, result })
+    }
+
+    #[test]
+    fn a_plan_is_given_up_after_a_few_readings_that_fail_and_a_run_for_what_only_a_person_mends() {
+        let ends_after = |dry: bool, fault: fn() -> Fault| {
+            let mut decision = probed(dry, true);
+            (1..=2 * PLAN_TRIES).find(|attempt| {
+                let second = 2 + i64::from(*attempt) * 40;
+                for address in [A4, A6, B4] {
+                    let seen = observation("web", address, (second, second), Some(true));
+                    let _ = decision.handle(&now(second), Input::Observed(seen));
+                }
+                let _ = reads(&mut decision, second, Err(fault()));
+                decision.is_quiescent()
+            })
+        };
+        let down = || Fault::Unavailable("refused".into());
+        assert_eq!((ends_after(true, down), ends_after(false, down)), (Some(PLAN_TRIES), None));
+        let refused = || Fault::Auth("the key is refused".into());
+        assert_eq!((ends_after(true, refused), ends_after(false, refused)), (Some(1), Some(1)));
+    }
+
+    #[test]
+    fn what_a_plan_would_do_has_the_name_of_its_kind() {
+        for (a_works, held, kind) in
+            [(false, &[A4, A6][..], "failover"), (true, &[B4], "failback"), (true, &[A4], "adjust")]
+        {
+            let mut decision = probed(true, a_works);
+            let _ = reads(&mut decision, 2, Ok(holding(held)));
+            let _ = decision.handle(&now(2), Input::Failback { record: record().name });
+            let _ = reads(&mut decision, 2, Ok(holding(held)));
+            let change = decision.report(&now(2)).records[0].change.clone();
+            assert_eq!(change.map(|change| change.kind).as_deref(), Some(kind));
+        }
+    }
+
+    #[test]
+    fn a_change_is_on_its_way_until_its_servers_have_it() {
+        let mut decision = probed(false, false);
+        let out = reads(&mut decision, 2, Ok(holding(&[A4, A6])));
+        assert!(out.iter().any(|effect| matches!(effect, Effect::Write(_))), "{out:?}");
+        assert!(!decision.is_propagating(), "not written yet");
+        let _ = decision.handle(&now(3), Input::Written { record: record().name, result: Ok(()) });
+        let out = reads(&mut decision, 3, Ok(holding(&[B4])));
+        let watch = out.into_iter().find_map(|effect| match effect {
+            Effect::Watch(watch) => Some(watch.change),
+            _ => None,
+        });
+        assert!(decision.is_propagating());
+        let arrived = Input::Propagated {
+            record: record().name,
+            change: watch.unwrap(),
+            servers: Vec::new(),
+            given_up: false,
+        };
+        let _ = decision.handle(&now(4), arrived);
+        assert!(!decision.is_propagating());
+    }
+}

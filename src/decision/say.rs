@@ -407,4 +407,32 @@ mod tests {
         assert_eq!(next("a", Verdict::Up, &b), returns);
         assert_eq!(next("b", Verdict::Up, &a), "");
     }
+
+    #[test]
+    fn who_stood_still_did_so_until_now() {
+        let late = std::time::Duration::from_mins(2);
+        let told = stood_still(&now(), late);
+        assert_eq!(told.since, Some(now().wall - late));
+    }
+
+    #[test]
+    fn what_follows_for_one_record_and_for_several_and_by_whose_hand() {
+        let mut second = record();
+        second.name = "mail.example.com".parse().unwrap();
+        second.failback = FailbackMode::Manual;
+        let (first, a, b): (_, TargetId, TargetId) = (record(), "a".into(), "b".into());
+        let next = |target: &TargetId, verdict, served: &TargetId, records: &[&RecordPolicy]| {
+            let current = std::slice::from_ref(served);
+            next_for_records(target, verdict, records.iter().map(|record| (*record, current)))
+        };
+        let (one, both) = ([&first], [&first, &second]);
+        let (of_one, of_both) = (next(&a, Verdict::Down, &a, &one), next(&a, Verdict::Down, &a, &both));
+        let works = "to a target that works, if there is one";
+        assert_eq!(of_one, Some(format!("www.example.com moves {works}")));
+        assert_eq!(of_both, Some(format!("these move {works}: www.example.com, mail.example.com")));
+        let back = "www.example.com goes back to it when it has been up for 5 min; to go back to it, run \
+                    `failover failback mail.example.com`";
+        assert_eq!(next(&a, Verdict::Up, &b, &both).as_deref(), Some(back));
+        assert_eq!(next(&b, Verdict::Up, &a, &both), None, "it is no better one");
+    }
 }

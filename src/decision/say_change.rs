@@ -258,3 +258,68 @@ fn name_and_aim(event: &Event) -> (String, String) {
 pub(super) fn effective_by(now: Moment, old_ttl: Option<Ttl>) -> Option<Moment> {
     old_ttl.map(|ttl| now + std::time::Duration::from_secs(ttl.seconds().into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use providers::Ttl;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
+    use super::super::{Decision, Effect, Input, Options, Order, ProviderFace, Saved, What};
+    use super::*;
+
+    fn now(second: i64) -> Now {
+        Now {
+            moment: at(second),
+            wall: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second),
+        }
+    }
+
+    /// `a` serves and dies; the event of the change that follows when the name holds this by then.
+    fn moved_away_from_the_dead(order: Option<What>, held: Snapshot) -> Event {
+        let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
+        let faces = BTreeMap::from([("zone".into(), face)]);
+        let mut decision = Decision::new(policy(), faces, Options::default(), Saved::default(), &now(0));
+        let _ = decision.start(&now(0));
+        let read = |snapshot| Input::Read { record: record().name, result: Ok(snapshot) };
+        let _ = decision.handle(&now(0), read(holding(&[A4, A6])));
+        for address in [A4, A6, B4] {
+            let seen = observation("web", address, (1, 1), Some(true));
+            let _ = decision.handle(&now(1), Input::Observed(seen));
+        }
+        if let Some(what) = order {
+            let order = Override::new(what, at(1), at(900), "new kernel", "alice").unwrap();
+            let _ = decision.handle(&now(1), Input::Override(Order::Set(order)));
+        }
+        for (second, address, passed) in [(2, A4, false), (2, A6, false), (3, B4, true)] {
+            let seen = observation("web", address, (second, second), Some(passed));
+            let _ = decision.handle(&now(second), Input::Observed(seen));
+        }
+        let out = decision.handle(&now(4), read(held));
+        let work = out.iter().find_map(|effect| match effect {
+            Effect::Write(work) => Some(work.completed.clone()),
+            _ => None,
+        });
+        work.unwrap_or_else(|| panic!("{out:?}"))
+    }
+
+    #[test]
+    fn who_dies_before_its_drain_is_done_has_failed_over_and_that_is_no_planned_work() {
+        let drained = Some(What::Drain { target: "a".into() });
+        let told = moved_away_from_the_dead(drained, holding(&[A4, A6]));
+        let unplanned = moved_away_from_the_dead(None, holding(&[A4, A6]));
+        assert_eq!(told.summary, "www.example.com failed over from a to b");
+        assert_eq!((told.severity, told.summary), (unplanned.severity, unplanned.summary));
+        assert!(told.severity > Severity::Warning);
+    }
+
+    #[test]
+    fn a_person_who_was_half_right_is_no_host_that_the_record_came_from() {
+        let mut by_hand = holding(&[B4]);
+        by_hand.sets.values_mut().for_each(|set| set.ttl = Ttl(7200));
+        let told = moved_away_from_the_dead(None, by_hand);
+        assert_eq!(told.summary, "www.example.com failed over to b");
+        assert_eq!(told.target, Some("a".into()), "which is what it served when it died");
+    }
+}

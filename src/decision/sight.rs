@@ -147,4 +147,15 @@ mod tests {
         assert_eq!(sight.count(&sighting("x", 1, false)), None);
         assert!(sight.blind_since().is_none());
     }
+
+    #[test]
+    fn each_witness_is_known_by_its_last_word() {
+        let mut sight = Sight::new(&BTreeSet::from(["a".into(), "b".into(), "c".into()]));
+        for (witness, second, seen) in [("a", 1, false), ("a", 2, true), ("b", 3, false)] {
+            sight.count(&sighting(witness, second, seen));
+        }
+        let words: Vec<(&str, Option<bool>)> =
+            sight.witnesses().map(|(witness, word)| (witness.as_str(), word)).collect();
+        assert_eq!(words, [("a", Some(true)), ("b", Some(false)), ("c", None)]);
+    }
 }

@@ -69,3 +69,26 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::fixture::{at, policy};
+    use super::super::{Options, Saved};
+    use super::*;
+
+    #[test]
+    fn what_fails_at_once_has_failed_once_and_is_told_when_it_fails_again() {
+        let now = |second| Now { moment: at(second), wall: jiff::Timestamp::UNIX_EPOCH };
+        let mut decision =
+            Decision::new(policy(), BTreeMap::new(), Options::default(), Saved::default(), &now(0));
+        let mut told = |second, fault: &Fault| {
+            let mut out = Vec::new();
+            decision.provider_fault(&now(second), &"zone".into(), fault, &mut out);
+            out.len()
+        };
+        let down = Fault::Unavailable("refused".into());
+        assert_eq!([1, 1, 1, 2, 3].map(|second| told(second, &down)), [0, 0, 0, 1, 0]);
+    }
+}

@@ -191,7 +191,10 @@ impl Decision {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::at;
+    use std::sync::Arc;
+
+    use super::super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
+    use super::super::{Input, Options, ProviderFace, RecordPolicy, Saved};
     use super::*;
 
     fn name(text: &str) -> DomainName {
@@ -233,5 +236,88 @@ mod tests {
         let turns = order.map(|(since, text)| turn(since, text));
         assert_eq!(turns, [at(110), at(120), at(170), at(180), at(230)]);
         assert_eq!(turn(100, "new"), at(240), "behind them all");
+    }
+
+    fn now(second: i64) -> Now {
+        Now {
+            moment: at(second),
+            wall: jiff::Timestamp::UNIX_EPOCH + Duration::from_secs(second.unsigned_abs()),
+        }
+    }
+
+    fn reads(decision: &mut Decision, second: i64, text: &str) -> Vec<Effect> {
+        let result = Ok(providers::Snapshot { name: name(text), ..holding(&[A4, A6]) });
+        decision.handle(&now(second), Input::Read { record: name(text), result })
+    }
+
+    /// One record a minute; both lose their primary, one is changed at second 4 and the other one has to wait from then on.
+    fn waiting() -> Decision {
+        let mut policy = policy();
+        policy.records =
+            ["a", "b"].map(|text| (name(text), RecordPolicy { name: name(text), ..record() })).into();
+        policy.velocity.insert("zone".into(), Velocity::Records(1));
+        let mut decision = Decision::new(policy, faces(), Options::default(), Saved::default(), &now(0));
+        let _ = decision.start(&now(0));
+        for text in ["a", "b"] {
+            let _ = reads(&mut decision, 0, text);
+        }
+        for (second, address, passed) in
+            [(1, A4, true), (1, A6, true), (1, B4, true), (2, A4, false), (2, A6, false), (3, B4, true)]
+        {
+            let seen = observation("web", address, (second, second), Some(passed));
+            let _ = decision.handle(&now(second), Input::Observed(seen));
+        }
+        for (text, writes) in [("a", true), ("b", false)] {
+            let out = reads(&mut decision, 4, text);
+            assert_eq!(out.iter().any(|effect| matches!(effect, Effect::Write(_))), writes, "{out:?}");
+        }
+        decision
+    }
+
+    fn faces() -> BTreeMap<ProviderId, ProviderFace> {
+        let face = ProviderFace { atomic_name: true, marker: true, normalize: Arc::new(|sets| sets) };
+        BTreeMap::from([("zone".into(), face)])
+    }
+
+    /// How many queues are told of at this second.
+    fn told(decision: &mut Decision, second: i64) -> usize {
+        let out = decision.handle(&now(second), Input::Tick);
+        let said =
+            |effect: &&Effect| matches!(effect, Effect::Say(event, _) if event.summary.contains("to wait"));
+        out.iter().filter(said).count()
+    }
+
+    #[test]
+    fn a_queue_is_told_once_a_second_after_the_first_had_to_wait() {
+        let mut decision = waiting();
+        assert_eq!(told(&mut decision, 4), 0, "others of the same outage are still refused");
+        assert_eq!(decision.next_wakeup(at(4)), at(5));
+        assert_eq!(told(&mut decision, 6), 1);
+        assert_eq!(told(&mut decision, 8), 0);
+    }
+
+    #[test]
+    fn a_reload_loses_no_word_of_a_queue_and_says_none_twice() {
+        let mut decision = waiting();
+        let mut policy = decision.policy.clone();
+        policy.agent = "another".into();
+        let _ = decision.reconfigure(&now(4), policy.clone(), faces());
+        assert_eq!(told(&mut decision, 6), 1, "it was due");
+        policy.records.values_mut().for_each(|record| record.failback_after = Duration::from_mins(9));
+        let _ = decision.reconfigure(&now(7), policy, faces());
+        let out = reads(&mut decision, 7, "b");
+        assert!(decision.records[&name("b")].queued.is_some(), "it is refused again: {out:?}");
+        assert_eq!(told(&mut decision, 9), 0);
+    }
+
+    #[test]
+    fn five_who_wait_are_named_and_more_are_counted() {
+        let words = |count: usize| {
+            let names: Vec<DomainName> = (0..count).map(|number| name(&format!("r{number}"))).collect();
+            let waiting: Vec<&DomainName> = names.iter().collect();
+            say::queue(&now(0), &"zone".into(), &waiting, 1, at(60)).reason.unwrap()
+        };
+        assert!(words(5).ends_with("r3.example.com, r4.example.com"), "{}", words(5));
+        assert!(words(8).ends_with("r4.example.com, 3 others"), "{}", words(8));
     }
 }

@@ -132,7 +132,10 @@ impl Decision {
             return true;
         }
         match word {
-            Word::EarlierRun if untouched => state.doubt = Some(work),
+            Word::EarlierRun if untouched => {
+                state.doubt = Some(work);
+                state.doubt_has_old_id = true;
+            }
             Word::Unknown if untouched => {
                 // Not there, as far as can be seen. Once that is no reason to wait; a second time it is.
                 let fault = Fault::Unknown("reading shows that it did not happen".into());
@@ -143,6 +146,7 @@ impl Decision {
                     state.fault = None;
                 }
                 state.doubt = Some(work.clone());
+                state.doubt_has_old_id = false;
                 self.tell_of_failure(now, name, &work, &fault, out);
             }
             // Another change has its generation: it cannot have been made.
@@ -150,7 +154,7 @@ impl Decision {
                 out.push(Effect::Close { change: work.id.clone(), happened: false });
             }
             Word::Acknowledged | Word::Unknown | Word::EarlierRun => {
-                self.undone(now, name, &work, same_values, out);
+                self.undone(now, name, &work, word, same_values, out);
             }
         }
         false
@@ -182,13 +186,14 @@ impl Decision {
         snapshot.is_some_and(|snapshot| values(snapshot.sets.values()) == values(work.swap.after.iter()))
     }
 
-    /// A write that happened, and of which nothing is left: somebody was quicker than our reading, or the provider
+    /// A write that happened, or may have, and of which nothing is left: somebody was quicker than our reading, or the provider
     /// makes something else of it. It counts as a change, or two writers would fight as fast as they can.
     fn undone(
         &mut self,
         now: &Now,
         name: &DomainName,
         work: &Work,
+        word: Word,
         same_values: bool,
         out: &mut Vec<Effect>,
     ) {
@@ -202,7 +207,13 @@ impl Decision {
             Fate::Hidden => {
                 "the record was changed by others since, and whether ours was made before is not known".into()
             }
-            _ => format!("the provider took the change, and now holds {}", values_of(&held)),
+            _ if word == Word::Acknowledged => {
+                format!("the provider took the change, and now holds {}", values_of(&held))
+            }
+            _ => format!(
+                "whether the change was made is not known, and the record now holds {}",
+                values_of(&held)
+            ),
         };
         let state = self.state(name);
         let next = if accepted {

@@ -178,9 +178,9 @@ impl World {
             moved: BTreeSet::new(),
         };
         note!(self, "agent {agent} starts");
+        self.court.born(agent, self.now, &process.open);
         self.agents[agent].epoch += 1;
         self.agents[agent].process = Some(Box::new(process));
-        self.court.born(agent, self.now);
         for job in 0..self.process(agent).jobs.len() {
             self.plan_probe(agent, job);
         }

@@ -67,7 +67,7 @@ impl Court {
         };
         let last = self.applied.iter().rev().find(own)?;
         // A second attempt of one change, of which the first was believed lost, is no other change.
-        let again = last.work == write.work.id;
+        let again = self.change_of(&last.work) == self.change_of(&write.work.id);
         let hidden = self.was_hidden(write.setup, last) && !self.was_proved(last);
         let excused = again || write.late || hidden;
         (!excused && !self.forgot(write.agent, last.decided)).then_some((last, last.decided))
@@ -96,7 +96,13 @@ impl Court {
             changes += 1;
             let most = penalty_lets_through(record, write.decided - earlier.decided);
             if changes > most {
-                if excused(earlier.decided) {
+                let told = |since: i64| {
+                    let by_us = |agent: usize| zone || agent == write.agent;
+                    self.acknowledged
+                        .iter()
+                        .any(|(agent, record, at)| by_us(*agent) && record == name && *at >= since)
+                };
+                if excused(earlier.decided) || told(earlier.decided) {
                     return;
                 }
                 let window =

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use failover::decision::{Coordination, OverrideKey, Place, TargetId, What, Work};
-use providers::DomainName;
+use failover::store::ChangeRow;
+use providers::{AnswerSets, DomainName};
 
 use crate::cast::{FOREIGN, Sets, Setup, sets_of};
 use crate::changes::Applied;
@@ -50,11 +51,14 @@ pub(crate) struct Court {
     /// Agents whose wall clock was stepped in this life, and ever.
     stepped: BTreeSet<usize>,
     pub(crate) wrong_clocks: BTreeSet<usize>,
-    /// When a person put back an older marker of a record, and the records of which a person touched the marker at all.
+    /// When a person put back an older marker of a record, or deleted it, and the records of which a person touched the
+    /// marker at all.
     pub(crate) put_back: Vec<(DomainName, i64)>,
     pub(crate) touched: BTreeSet<DomainName>,
     /// What a person ordered of an agent, as far as it must know of it: until when.
     pub(crate) orders: BTreeMap<(usize, OverrideKey), (What, i64)>,
+    /// Agent, record, when: what counted against a change began anew.
+    pub(crate) acknowledged: Vec<(usize, DomainName, i64)>,
     /// Agents that may obey orders which they may as well have forgotten.
     pub(crate) murky: BTreeSet<usize>,
     /// Agent, channel, event: kept in a file that outlives the process, or in its memory.
@@ -62,6 +66,12 @@ pub(crate) struct Court {
     pub(crate) arrived: BTreeMap<(usize, String, String), u32>,
     pub(crate) words: BTreeMap<(usize, String), String>,
     last_sent: BTreeMap<(usize, DomainName), Work>,
+    /// What was ever asked for, by its id.
+    asked: BTreeMap<String, AnswerSets>,
+    /// Changes that an agent found open when it started.
+    left_open: BTreeMap<(usize, DomainName), String>,
+    /// Attempts of a change which an earlier life of the agent left open, and that change.
+    tried_again: BTreeMap<String, String>,
     /// When a record was last asked to be written.
     pub(crate) last_requests: BTreeMap<DomainName, i64>,
 }
@@ -76,7 +86,10 @@ impl Court {
         self.applied.len().try_into().unwrap()
     }
 
-    pub(crate) fn born(&mut self, agent: usize, at: i64) {
+    pub(crate) fn born(&mut self, agent: usize, at: i64, open: &BTreeMap<String, ChangeRow>) {
+        self.left_open.retain(|(whose, _), _| *whose != agent);
+        let rows = open.values().map(|row| ((agent, row.record.clone()), row.id.clone()));
+        self.left_open.extend(rows);
         // Ages of what was kept are told by the wall clock.
         if self.stepped.remove(&agent) {
             self.amnesia.push((agent, at));
@@ -108,6 +121,21 @@ impl Court {
     pub(crate) fn sent(&mut self, agent: usize, now: i64, work: &Work) {
         self.last_requests.insert(work.swap.name().clone(), now);
         self.last_sent.insert((agent, work.swap.name().clone()), work.clone());
+        let open = self.left_open.remove(&(agent, work.swap.name().clone()));
+        if let Some(open) = open.filter(|open| self.asked.get(open) == Some(&work.swap.after)) {
+            self.tried_again.insert(work.id.clone(), self.change_of(&open).to_owned());
+        }
+        self.asked.insert(work.id.clone(), work.swap.after.clone());
+    }
+
+    /// Who asks for the same after this asks for another change.
+    pub(crate) fn was_closed(&mut self, work: &str) {
+        self.left_open.retain(|_, open| *open != work);
+    }
+
+    /// What this is an attempt of.
+    pub(crate) fn change_of<'a>(&'a self, work: &'a str) -> &'a str {
+        self.tried_again.get(work).map_or(work, String::as_str)
     }
 
     pub(crate) fn last_sent(&self, agent: usize, record: &DomainName) -> Option<Work> {

@@ -63,6 +63,11 @@ impl World {
                 }
             }
             Fault::Marker { record, how } => self.spoil_marker(&record, how),
+            Fault::Ack { agent, record } => {
+                for agent in self.asked(agent) {
+                    self.acknowledge(agent, &record);
+                }
+            }
         }
         self.at(until, Happening::End(index));
     }
@@ -141,6 +146,7 @@ impl World {
             | Fault::Freeze { .. }
             | Fault::Crash { .. }
             | Fault::Human { .. }
+            | Fault::Ack { .. }
             | Fault::Order { .. } => return,
         }
         note!(self, "over: {}", self.plan[index].fault.kind());

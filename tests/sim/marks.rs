@@ -24,6 +24,8 @@ pub(crate) enum Spoil {
     Older,
     /// One that is some generations ahead; it is left there.
     Ahead,
+    /// Deleted.
+    Gone,
 }
 
 /// What stands at a marker's name.
@@ -64,14 +66,15 @@ fn one(ttl: Ttl, text: String) -> RecordSet {
     RecordSet::new(ttl, Values::Txt(NonEmpty::one(text)))
 }
 
-fn spoilt(how: Spoil, held: Option<&RecordSet>, before: Option<&RecordSet>) -> Option<RecordSet> {
+/// What stands there then; `None` where there is nothing to spoil in this way.
+fn spoilt(how: Spoil, held: Option<&RecordSet>, before: Option<&RecordSet>) -> Option<Sets> {
     let ttl = held.map_or(Ttl(60), |set| set.ttl);
     let text = |set: &RecordSet| match &set.values {
         Values::Txt(texts) => texts.iter().next().cloned(),
         _ => None,
     };
     let found = held.and_then(text);
-    match how {
+    let left = match how {
         Spoil::Foreign => Some(one(ttl, "v=spf1 -all".into())),
         Spoil::Newer => Some(one(ttl, "v=failover2; g=1".into())),
         Spoil::Several => {
@@ -85,7 +88,9 @@ fn spoilt(how: Spoil, held: Option<&RecordSet>, before: Option<&RecordSet>) -> O
             let (old, new) = (format!("generation={generation};"), format!("generation={};", generation + 7));
             Some(one(ttl, found?.replace(&old, &new)))
         }
-    }
+        Spoil::Gone => return held.map(|_| Sets::new()),
+    };
+    left.filter(|new| Some(new) != held).map(|new| Sets::from([(RecordType::Txt, new)]))
 }
 
 impl World {
@@ -97,14 +102,10 @@ impl World {
             return;
         }
         let before = self.providers[vendor].marker_before(record).cloned();
-        let Some(spoilt) =
-            spoilt(how, held.as_ref(), before.as_ref()).filter(|new| Some(new) != held.as_ref())
-        else {
-            return;
-        };
-        let sets = Sets::from([(RecordType::Txt, spoilt)]);
+        let Some(sets) = spoilt(how, held.as_ref(), before.as_ref()) else { return };
         note!(self, "a person makes the marker of {record} {}", words(&sets));
-        self.court.marker_edited(record, self.now, how == Spoil::Older);
+        // What is deleted hides the last change from who has not seen it, as an older one does.
+        self.court.marker_edited(record, self.now, matches!(how, Spoil::Older | Spoil::Gone));
         self.providers[vendor].put(&beside, sets.clone(), self.now);
         if how != Spoil::Ahead {
             self.spoilt.insert(record.clone(), (held, sets));

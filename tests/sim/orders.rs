@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use failover::decision::{Input, Motive, Order, Override, OverrideKey, Place, What, Work};
 
+use providers::DomainName;
+
 use crate::cast::{SECOND, Setup};
 use crate::court::Court;
 use crate::provider::snapshot_of;
@@ -47,6 +49,20 @@ impl World {
         self.court.order_over(agent, key);
         let epoch = self.agents[agent].epoch;
         self.take(agent, vec![Input::Override(Order::Clear { key: key.clone(), by: "bob".into() })]);
+        if self.agents[agent].epoch == epoch {
+            self.after_order(agent);
+        }
+    }
+
+    /// A person tells an agent that the record may be changed again.
+    pub(crate) fn acknowledge(&mut self, agent: usize, record: &DomainName) {
+        if !self.listens(agent) {
+            return;
+        }
+        note!(self, "a person acknowledges {record} at agent {agent}");
+        self.court.acknowledged(agent, record, self.now);
+        let epoch = self.agents[agent].epoch;
+        self.take(agent, vec![Input::Ack { record: record.clone() }]);
         if self.agents[agent].epoch == epoch {
             self.after_order(agent);
         }
@@ -104,6 +120,10 @@ impl World {
 impl Court {
     pub(crate) fn ordered(&mut self, agent: usize, key: OverrideKey, what: What, until: i64) {
         self.orders.insert((agent, key), (what, until));
+    }
+
+    pub(crate) fn acknowledged(&mut self, agent: usize, record: &DomainName, at: i64) {
+        self.acknowledged.push((agent, record.clone(), at));
     }
 
     pub(crate) fn order_over(&mut self, agent: usize, key: &OverrideKey) {

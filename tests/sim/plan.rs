@@ -130,6 +130,11 @@ pub(crate) enum Fault {
         record: DomainName,
         how: Spoil,
     },
+    /// A person says that the record may be changed again.
+    Ack {
+        agent: Option<usize>,
+        record: DomainName,
+    },
 }
 
 impl Fault {
@@ -166,6 +171,7 @@ impl Fault {
             Fault::Order { what: What::Pin { .. }, .. } => "pin",
             Fault::Order { .. } => "pause",
             Fault::Marker { .. } => "marker spoilt",
+            Fault::Ack { .. } => "ack",
         }
     }
 }
@@ -266,8 +272,13 @@ fn draw_order(rng: &mut Rng, setup: &Setup) -> Fault {
         2..=3 => What::Pin { record, target },
         _ => What::Pause { record: rng.percent(60).then_some(record) },
     };
-    let agent = (setup.agents > 1 && rng.percent(25)).then(|| rng.below(setup.agents));
+    let agent = draw_asked(rng, setup);
     Fault::Order { agent, what, cleared: rng.percent(50) }
+}
+
+/// Most people ask all agents for the same.
+fn draw_asked(rng: &mut Rng, setup: &Setup) -> Option<usize> {
+    (setup.agents > 1 && rng.percent(25)).then(|| rng.below(setup.agents))
 }
 
 fn draw_point(rng: &mut Rng) -> Point {
@@ -278,7 +289,7 @@ fn draw_one(rng: &mut Rng, setup: &Setup) -> Fault {
     let agent = rng.below(setup.agents);
     let vendor = rng.below(setup.vendors.len());
     let records: Vec<&DomainName> = setup.policy.records.keys().collect();
-    match rng.below(27) {
+    match rng.below(28) {
         0..=3 => draw_host(rng, setup),
         4 => {
             let targets: Vec<_> = setup.policy.targets.values().collect();
@@ -334,13 +345,21 @@ fn draw_one(rng: &mut Rng, setup: &Setup) -> Fault {
             Fault::Chat { channel: rng.below(setup.services.len()), mood: *rng.pick(&moods) }
         }
         22..=23 => draw_order(rng, setup),
+        25 => Fault::Ack { agent: draw_asked(rng, setup), record: (*rng.pick(&records)).clone() },
         24 => {
             let records = marked(setup);
             if records.is_empty() {
                 return draw_order(rng, setup);
             }
-            let all =
-                [Spoil::Foreign, Spoil::Several, Spoil::Newer, Spoil::Damaged, Spoil::Older, Spoil::Ahead];
+            let all = [
+                Spoil::Foreign,
+                Spoil::Several,
+                Spoil::Newer,
+                Spoil::Damaged,
+                Spoil::Older,
+                Spoil::Ahead,
+                Spoil::Gone,
+            ];
             Fault::Marker { record: rng.pick(&records).clone(), how: *rng.pick(&all) }
         }
         _ => {

@@ -25,6 +25,9 @@ impl Court {
         for (recorded, _) in events {
             let event = &recorded.event;
             let (id, record) = (recorded.id.clone(), event.record.clone());
+            if let Some(work) = id.strip_suffix("-completed") {
+                self.was_closed(work);
+            }
             self.said.push(Said { agent, at, id, kind: event.kind, record });
         }
     }
@@ -129,7 +132,10 @@ impl Court {
     }
 
     fn was_told(&self, change: &Applied) -> bool {
-        let id = format!("{}-completed", change.work);
+        let of_the_change = |id: &str| {
+            let work = id.strip_suffix("-completed");
+            work.is_some_and(|work| self.change_of(work) == self.change_of(&change.work))
+        };
         let of_it = |said: &Said| {
             said.agent == change.agent
                 && said.at >= change.at
@@ -148,7 +154,7 @@ impl Court {
             let soon = |at: i64| at >= change.at && at < change.at + 60 * SECOND;
             self.edits.iter().any(|(name, at, _)| *name == change.record && soon(*at))
         };
-        self.arrived.keys().any(|(agent, _, told)| *agent == change.agent && *told == id)
+        self.arrived.keys().any(|(agent, _, told)| *agent == change.agent && of_the_change(told))
             || self.said.iter().any(of_it)
             || self.amnesia.iter().any(|(agent, at)| *agent == change.agent && *at >= change.decided)
             || covered()

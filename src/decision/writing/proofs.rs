@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use providers::{Snapshot, Ttl};
 
 use super::super::fixture::{A4, A6, B4, at, holding, observation, policy, record};
-use super::super::{Coordination, Event, EventKind, Input, Options, ProviderFace, Saved};
+use super::super::{Coordination, Event, EventKind, Input, Marker, Options, ProviderFace, Saved};
 use super::*;
 
 /// Somebody else's.
@@ -21,6 +21,7 @@ fn now(second: i64) -> Now {
 struct Play(Decision);
 
 /// What came of one input.
+#[derive(Debug)]
 struct Came(Vec<Effect>);
 
 impl Play {
@@ -187,6 +188,21 @@ fn a_doubtful_change_under_which_the_record_became_something_else_counts_and_is_
     assert_eq!(play.0.records[&record().name].last_change, Some(at(4)));
 }
 
+/// Somebody else's value stands there; that the provider took ours first is said only where the provider said so.
+#[test]
+fn what_is_told_of_a_write_of_which_nothing_is_left_is_what_is_known() {
+    let told_of = |said: Result<(), Fault>| {
+        let (mut play, _) = Play::writing(NONE);
+        let _ = play.says(5, said);
+        let came = play.shows(6, &[C4]);
+        let failed = came.told().into_iter().find(|event| event.kind == EventKind::FailoverFailed).cloned();
+        failed.unwrap_or_else(|| panic!("{came:?}")).summary
+    };
+    assert!(told_of(Ok(())).contains(": the provider took the change, and now holds"), "it said so");
+    let nobody_knows = told_of(lost());
+    assert!(nobody_knows.contains("whether the change was made is not known"), "{nobody_knows}");
+}
+
 #[test]
 fn a_second_attempt_that_was_not_sent_leaves_the_first_in_doubt() {
     let (mut play, _) = Play::writing(NONE);
@@ -199,6 +215,7 @@ fn a_second_attempt_that_was_not_sent_leaves_the_first_in_doubt() {
 /// What another run began 30 s before this one started.
 fn begun_earlier() -> Work {
     let (_, mut work) = Play::writing(NONE);
+    work.id = "chg-of-an-earlier-run".into();
     work.decided = at(-30);
     work.completed.effective_by = Some(now(25).wall);
     work
@@ -213,6 +230,42 @@ fn what_an_earlier_run_began_stays_open_until_it_is_seen_or_something_else_is() 
 
     let mut play = Play::new(NONE, Some(begun_earlier()));
     assert_eq!(play.shows(1, &[C4]).closed(), Some(false));
+}
+
+/// With a full disk that run may have told its change, seen it undone, and died without a trace of either: who drops
+/// repeated ids must not drop what this run has to tell.
+#[test]
+fn an_attempt_of_this_run_takes_no_id_of_an_earlier_one_and_is_told_once_whichever_arrives() {
+    let begun = || {
+        let mut play = Play::new(NONE, Some(begun_earlier()));
+        let _ = play.shows(0, &[A4, A6]);
+        play.loses_its_primary();
+        let came = play.shows(4, &[A4, A6]);
+        assert!(came.0.contains(&Effect::Close { change: begun_earlier().id, happened: false }), "{came:?}");
+        let ours = came.written().id;
+        assert_ne!(ours, begun_earlier().id);
+        (play, ours)
+    };
+    let told = |came: &Came, id: &str| {
+        let key = format!("{id}-completed");
+        came.0.iter().filter(|effect| matches!(effect, Effect::Say(_, Some(so)) if *so == key)).count()
+    };
+
+    let (mut play, ours) = begun();
+    assert_eq!(
+        play.says(5, Err(Fault::Conflict("it holds b".into()))).closed(),
+        None,
+        "the earlier one came"
+    );
+    let came = play.shows(6, &[B4]);
+    assert_eq!((told(&came, &ours), came.closed()), (1, Some(true)), "{came:?}");
+
+    let (mut play, ours) = begun();
+    let _ = play.says(5, lost());
+    let again = play.shows(6, &[A4, A6]).written().id;
+    assert_eq!(again, ours, "of one run the attempts share their id");
+    let _ = play.says(7, Ok(()));
+    assert_eq!(told(&play.shows(8, &[B4]), &ours), 1);
 }
 
 #[test]
@@ -238,4 +291,49 @@ fn a_change_that_its_marker_proves_is_told_and_what_stands_there_now_is_drift_fr
     let drift = told.iter().find(|event| event.kind == EventKind::DriftDetected).expect("it is told");
     let before = drift.before.as_ref().expect("what was expected");
     assert_eq!(before.values, [B4], "{drift:?}");
+}
+
+/// A peer's marker of a later generation stands where ours would: nobody can say whether ours stood there before.
+#[test]
+fn a_write_that_later_changes_hide_is_said_to_be_unknown_whoever_began_it() {
+    let (_, mut work) = Play::writing(Coordination::Zone);
+    let peer = Marker::new(7, "other", now(5).wall, &["b".into()], 0).expect("a marker");
+    let hidden = || Snapshot { marker: Some(peer.record_set(record().ttl)), ..holding(&[C4]) };
+
+    let (mut play, _) = Play::writing(Coordination::Zone);
+    let _ = play.says(5, lost());
+    let lost = play.reads(6, hidden());
+    work.decided = at(-30);
+    let mut play = Play::new(Coordination::Zone, Some(work));
+    let earlier = play.reads(1, hidden());
+
+    for came in [lost, earlier] {
+        assert_eq!(came.closed(), Some(false), "{:?}", came.0);
+        let told = came.told();
+        let failed = told.iter().find(|event| event.kind == EventKind::FailoverFailed).expect("it is told");
+        let words = serde_json::to_string(failed).expect("JSON");
+        assert!(words.contains("whether ours was made before is not known"), "{words}");
+    }
+}
+
+/// What stands in the place of our TTL tells of the provider only after a write that it acknowledged, and by our values.
+#[test]
+fn a_ttl_that_may_be_somebody_elses_is_not_held_to_be_the_providers_own() {
+    let own_ttl = |play: &Play| play.0.records[&record().name].own_ttl;
+    let (mut play, _) = Play::writing(NONE);
+    let _ = play.says(5, Ok(()));
+    assert_eq!(play.reads(6, with_ttl(&[B4], 300)).closed(), Some(true));
+    assert_eq!(own_ttl(&play).map(|own| own.found), Some(Ttl(300)));
+
+    let (mut play, _) = Play::writing(NONE);
+    let _ = play.says(5, lost());
+    assert_eq!(play.reads(6, with_ttl(&[B4], 300)).closed(), Some(true));
+    assert_eq!(own_ttl(&play), None, "the reply was lost");
+
+    let (mut play, work) = Play::writing(Coordination::Zone);
+    let _ = play.says(5, Ok(()));
+    let marker = work.swap.marker.clone();
+    let came = play.reads(6, Snapshot { marker, ..with_ttl(&[C4], 300) });
+    assert_eq!(came.closed(), Some(true), "{:?}", came.0);
+    assert_eq!(own_ttl(&play), None, "others have changed it since");
 }
