@@ -192,7 +192,7 @@ checks:
 /// What a later version will do is refused only where it is asked for.
 #[test]
 fn a_key_of_a_later_version_at_rest_is_fine() {
-    let text = SMALL.replace("{tcp: {port: 80}}", "{tcp: {port: 80}, tripwire: false}").replace(
+    let text = SMALL.replace("{tcp: {port: 80}}", "{tcp: {port: 80, tls: false}}").replace(
         "targets: [a, b]}",
         "targets: [a, b], all_down: hold, coordination: none, before_change: []}",
     ) + "api:\nreceivers: {}\nnotify: {quiet_hours: {}}\n";

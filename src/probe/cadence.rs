@@ -51,7 +51,8 @@ pub struct Cadence {
     slot: Moment,
     /// When the next probe is due, a nudge aside.
     planned: Moment,
-    nudged: bool,
+    /// A probe out of turn: when it is due at the latest.
+    early: Option<Moment>,
     last_start: Option<Moment>,
     random: SmallRng,
 }
@@ -75,7 +76,7 @@ impl Cadence {
             pace: Pace::Steady,
             slot: first,
             planned: first,
-            nudged: false,
+            early: None,
             last_start: None,
             random,
         }
@@ -83,17 +84,23 @@ impl Cadence {
 
     /// When the next probe is due. A moment in the past means now.
     pub fn due(&self) -> Moment {
-        if self.nudged { Moment::from_micros(i64::MIN) } else { self.planned }
+        self.early.map_or(self.planned, |early| early.min(self.planned))
     }
 
     /// The next probe is due now, besides the plan.
     pub fn nudge(&mut self) {
-        self.nudged = true;
+        self.early = Some(Moment::from_micros(i64::MIN));
+    }
+
+    /// Something happened: the next probe is due now, besides the plan, but no sooner after the last than a fast one.
+    pub fn hasten(&mut self, now: Moment) {
+        let due = self.last_start.map_or(now, |start| now.max(start + self.fast));
+        self.early = Some(self.early.map_or(due, |early| early.min(due)));
     }
 
     /// A probe begins.
     pub fn started(&mut self, now: Moment) {
-        self.nudged = false;
+        self.early = None;
         self.last_start = Some(now);
     }
 

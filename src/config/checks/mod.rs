@@ -75,6 +75,7 @@ pub(super) fn witness(proof: Proof) -> Check {
         fast_interval: FAST_INTERVAL,
         timeout: TIMEOUT,
         jitter_percent: JITTER_PERCENT,
+        tripwire: false,
     }
 }
 
@@ -94,6 +95,7 @@ fn check(item: Item<'_>) -> Read<(Check, Thresholds)> {
     for key in ["fast_interval", "timeout"] {
         within_interval(&map, key, if key == "timeout" { timeout } else { fast_interval }, interval);
     }
+    let tripwire = tripwire(&map, &kind);
     let interval = interval?;
     let check = Check {
         kind: kind?,
@@ -102,8 +104,27 @@ fn check(item: Item<'_>) -> Read<(Check, Thresholds)> {
         fast_interval: fast_interval?.unwrap_or(FAST_INTERVAL.min(interval)),
         timeout: timeout?.unwrap_or(TIMEOUT.min(interval)),
         jitter_percent: jitter_percent?,
+        tripwire: tripwire?,
     };
     Ok((check, Thresholds { fall: fall?, rise: rise?, clear: clear? }))
+}
+
+/// Whether a connection is held between two probes: only a kind that makes a whole connection can have one.
+fn tripwire(map: &Map<'_>, kind: &Read<CheckKind>) -> Read<bool> {
+    let wanted = map.get("tripwire", Item::flag).otherwise(false)?;
+    let (Some(item), true, Ok(kind)) = (map.item("tripwire"), wanted, kind) else { return Ok(wanted) };
+    let (why, remedy) = match kind {
+        CheckKind::Tcp(tcp) if tcp.half_open => (
+            "`tripwire: true` does not go with `half_open: true`",
+            "remove one of the two: the server's program hears of the connection that is held",
+        ),
+        _ if kind.tcp_port().is_none() => (
+            "`tripwire: true` needs a connection, and checks of this kind make none",
+            "remove it; checks of the kinds http, grpc, tcp and tls can have it",
+        ),
+        _ => return Ok(true),
+    };
+    Err(item.fault(why, remedy))
 }
 
 fn within_interval(map: &Map<'_>, key: &'static str, time: Read<Option<Duration>>, interval: Read<Duration>) {
@@ -143,7 +164,7 @@ fn kind(item: Item<'_>, map: &Map<'_>) -> Read<CheckKind> {
 
 fn asks_for_a_later_kind(entry: &Entry) -> bool {
     let mut later = keys::CHECK.later.iter();
-    later.any(|(key, harmless)| *key == entry.key && *key != "tripwire" && !harmless.allows(&entry.node))
+    later.any(|(key, harmless)| *key == entry.key && !harmless.allows(&entry.node))
 }
 
 /// `{contains: text}` or `{regex: text}`.

@@ -34,9 +34,14 @@ pub(in crate::config) const CHECK: Section = Section {
         key("fall", Number(1, 1000), "Failures that make a target Down; default: 3").or("3"),
         key("rise", Number(1, 1000), "Passes in a row that make it Up again; default: 3").or("3"),
         key("clear", Number(1, 1000), "Passes in a row that forgive earlier failures; default: 6").or("6"),
+        key(
+            "tripwire",
+            Flag,
+            "A connection is held between probes, and a probe comes at once when it breaks; default: false",
+        )
+        .or("false"),
     ],
     later: &[
-        ("tripwire", False),
         ("heartbeat", Never),
         ("postgres", Never),
         ("mysql", Never),

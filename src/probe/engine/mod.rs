@@ -5,6 +5,7 @@
 //! | `run.rs` | the loop: commands, timers, ready sockets; drives the probes under way |
 //! | `slots.rs` | what is probed, or was asked for once, and where it stands |
 //! | `turns.rs` | who may begin when more are due than there are descriptors |
+//! | `tripwire.rs`, `wires.rs` | idle connections that break when a target dies |
 //! | `handover.rs` | findings on their way out, many at a time |
 //! | `wheel.rs` | timers |
 //! | `reactor.rs`, `socket.rs` | what a probe sees of all that: sockets and time-outs |
@@ -17,8 +18,10 @@ mod reactor;
 mod run;
 mod slots;
 mod socket;
+mod tripwire;
 mod turns;
 mod wheel;
+mod wires;
 
 use std::collections::VecDeque;
 use std::fmt;

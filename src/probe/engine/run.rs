@@ -15,6 +15,7 @@ use super::reactor::{self, Reactor};
 use super::slots::{Probe, Slot, Slots, State, What};
 use super::turns::{self, Lane, Turns};
 use super::wheel::Wheel;
+use super::wires::Wires;
 use super::{COMMANDS, Command, Id, Mailbox};
 use crate::clock::Clock;
 use crate::decision::{Moment, Outcome, Timings};
@@ -56,6 +57,7 @@ pub(super) fn run(
         slots: Slots::default(),
         limit,
         turns: Turns::new(limit),
+        wires: Wires::new(),
         handover: Handover::default(),
         commands: VecDeque::new(),
         due: VecDeque::new(),
@@ -100,16 +102,17 @@ impl Wake for Woken {
     }
 }
 
-struct Loop {
-    clock: Arc<dyn Clock>,
-    kit: Rc<Kit>,
-    reactor: Rc<Reactor>,
-    waker: Waker,
+pub(super) struct Loop {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) kit: Rc<Kit>,
+    pub(super) reactor: Rc<Reactor>,
+    pub(super) waker: Waker,
     woken: Arc<Woken>,
-    slots: Slots,
+    pub(super) slots: Slots,
     wheel: Wheel,
-    limit: usize,
-    turns: Turns,
+    pub(super) limit: usize,
+    pub(super) turns: Turns,
+    pub(super) wires: Wires,
     handover: Handover,
     /// What it was told and has not done.
     commands: VecDeque<Command>,
@@ -148,6 +151,7 @@ impl Loop {
                 && let Some(place) = self.reactor.note(event)
             {
                 self.drive(place);
+                self.look_at_tripwire(place);
             }
         }
         true
@@ -222,6 +226,9 @@ impl Loop {
 
     /// Drops a job or a look with everything that is under way.
     fn retire(&mut self, id: Id) {
+        if let Some(place) = self.slots.place(id) {
+            self.wires.remove(&place);
+        }
         let Some(slot) = self.slots.remove(id) else { return };
         if let State::Runs { .. } = slot.state {
             self.turns.give_back(slot.lane);
@@ -247,7 +254,7 @@ impl Loop {
     }
 
     /// Does what is due in a slot, and arms a timer for what will be.
-    fn tend(&mut self, place: u32) {
+    pub(super) fn tend(&mut self, place: u32) {
         let now = self.clock.moment();
         let Some(slot) = self.slots.at(place) else { return };
         let Some(due) = slot.due() else { return };
@@ -273,7 +280,8 @@ impl Loop {
     /// Begins a probe, if there is a turn for it; else it waits for one.
     fn begin(&mut self, place: u32) {
         let may = !self.handover.is_blocked();
-        let kept = self.kit.shelf.len();
+        self.spare_tripwires();
+        let kept = self.kept();
         let Some(slot) = self.slots.at(place) else { return };
         if (may || slot.lane == Lane::Asked) && self.turns.take(slot.lane, kept) {
             self.start(place);
@@ -288,7 +296,7 @@ impl Loop {
         self.admits = false;
         for _ in 0..BEGINNINGS {
             let may = !self.handover.is_blocked();
-            let next = self.turns.next(self.kit.shelf.len(), |lane| may || lane == Lane::Asked);
+            let next = self.turns.next(self.kept(), |lane| may || lane == Lane::Asked);
             let Some((place, lane)) = next else { return };
             match self.slots.at(place) {
                 Some(slot) if matches!(slot.state, State::Waits) => {
@@ -359,16 +367,20 @@ impl Loop {
         };
         let lane = slot.lane;
         let slow = report.timings.total > slot.check.timeout / SLOW;
+        let passed = report.outcome == Outcome::Pass;
         match &mut slot.what {
             What::Job { key, cadence, .. } => {
                 slot.lane = if slow { Lane::Slow } else { Lane::Quick };
-                let urgent = urgent || report.outcome != Outcome::Pass;
+                let urgent = urgent || !passed;
                 self.handover.add(key.finding(started, ended, report), urgent, ended);
                 cadence.ended(ended);
                 self.turns.give_back(lane);
                 // Not at once, even if it is late: the others come first.
                 let due = cadence.due().max(ended);
                 self.arm(place, due);
+                if passed {
+                    self.hold_tripwire(place);
+                }
             }
             What::Look { answer, .. } => {
                 if let Some(answer) = answer.take() {

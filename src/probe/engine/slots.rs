@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::tripwire::Tripwire;
 use super::turns::Lane;
 use super::{EngineJob, Id, Look};
 use crate::decision::Moment;
@@ -27,6 +28,8 @@ pub(super) struct Slot {
     pub(super) lane: Lane,
     /// The next timer that is armed for it. There may be later ones; they find nothing to do.
     pub(super) armed: Option<Moment>,
+    /// If its check asks for one.
+    pub(super) tripwire: Option<Box<Tripwire>>,
 }
 
 pub(super) enum What {
@@ -59,13 +62,14 @@ impl Slot {
     pub(super) fn of_job(job: EngineJob) -> Slot {
         let EngineJob { id, key, address, check, cadence } = job;
         let what = What::Job { key, cadence, pace: Pace::Steady, nudged: false };
-        Slot { id, address, check, what, state: State::Idle, lane: Lane::Quick, armed: None }
+        let tripwire = check.tripwire.then(Box::default);
+        Slot { id, address, check, what, state: State::Idle, lane: Lane::Quick, armed: None, tripwire }
     }
 
     pub(super) fn of_look(look: Look) -> Slot {
         let Look { id, address, check, time, answer } = look;
         let what = What::Look { time, answer: Some(answer) };
-        Slot { id, address, check, what, state: State::Idle, lane: Lane::Asked, armed: None }
+        Slot { id, address, check, what, state: State::Idle, lane: Lane::Asked, armed: None, tripwire: None }
     }
 
     /// When it has something to do without any news.

@@ -67,6 +67,28 @@ impl Socket {
         .await
     }
 
+    /// Connects to `peer` only to hear when the connection breaks: see [`until_ended`](Self::until_ended). That the peer's
+    /// machine is gone is heard after three times `silence`, of a second at least: so the system asks it, twice.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// When it is not an engine that drives it.
+    pub(in crate::probe) async fn connect_idle(peer: SocketAddr, silence: Duration) -> io::Result<Socket> {
+        // The options are in whole seconds.
+        let silence = Duration::from_secs((silence + Duration::from_millis(999)).as_secs().max(1));
+        Socket::connect_with(peer, |fd| {
+            sockopt::set_socket_keepalive(fd, true)?;
+            sockopt::set_tcp_keepidle(fd, silence)?;
+            sockopt::set_tcp_keepintvl(fd, silence)?;
+            sockopt::set_tcp_keepcnt(fd, 2)?;
+            // What it says is not listened to, and need not be stored.
+            sockopt::set_socket_recv_buffer_size(fd, 4096)
+        })
+        .await
+    }
+
     /// As [`connect`](Self::connect), with options that must be set before.
     async fn connect_with(
         peer: SocketAddr,
@@ -96,6 +118,19 @@ impl Socket {
             return Poll::Ready(self.stream.take_error().and_then(|error| error.map_or(Ok(()), Err)));
         }
         if ready.write { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Waits until the peer has hung up, or the connection is no more.
+    ///
+    /// # Errors
+    /// When the system cannot watch it.
+    pub(in crate::probe) async fn until_ended(&mut self) -> io::Result<()> {
+        poll_fn(|_| {
+            let seat = self.seat()?;
+            // A server may say something first: that is no end.
+            if self.reactor.ready(seat).ended { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
     }
 
     /// Where it is registered.

@@ -69,6 +69,11 @@ impl Turns {
         Turns { limit: limit.max(1), running: [0; 3], waiting: Default::default(), passed_over: 0 }
     }
 
+    /// For how many more there is room while so many connections are kept.
+    pub(super) fn room(&self, kept: usize) -> usize {
+        self.limit.saturating_sub(self.running.iter().sum::<usize>() + kept)
+    }
+
     /// Whether one more of this lane may begin while so many connections are kept.
     fn has_room(&self, lane: Lane, kept: usize) -> bool {
         let all = self.running.iter().sum::<usize>();

@@ -40,6 +40,8 @@ pub struct Check {
     pub timeout: Duration,
     /// Each probe is moved by up to this share of the interval, 0 to 50 percent, around a fixed grid.
     pub jitter_percent: u8,
+    /// Between two probes a connection is held, and when it breaks a probe comes at once.
+    pub tripwire: bool,
 }
 
 impl Check {
@@ -70,6 +72,17 @@ pub enum CheckKind {
 }
 
 impl CheckKind {
+    /// The port of the target to which a connection is made, if one is.
+    pub fn tcp_port(&self) -> Option<u16> {
+        match self {
+            CheckKind::Http(http) => Some(http.port),
+            CheckKind::Grpc(grpc) => Some(grpc.port),
+            CheckKind::Tcp(tcp) => Some(tcp.port),
+            CheckKind::Tls(tls) => Some(tls.port),
+            CheckKind::Icmp(_) | CheckKind::Dns(_) | CheckKind::Exec(_) => None,
+        }
+    }
+
     /// How it speaks TLS, if it does.
     pub fn tls(&self) -> Option<&TlsSettings> {
         match self {

@@ -112,3 +112,21 @@ fn settings_of_zero_are_survived() {
     let first = run(&mut cadence, Duration::ZERO);
     assert!(cadence.due() > first);
 }
+
+#[test]
+fn a_hastened_probe_comes_besides_the_plan_and_no_sooner_than_a_fast_one() {
+    let (mut cadence, first) = plain(7);
+    let ms = Duration::from_millis;
+    run(&mut cadence, ms(20));
+    let planned = cadence.due();
+    cadence.hasten(first + ms(300));
+    assert_eq!(cadence.due(), first + ms(1000));
+    cadence.hasten(first + ms(400));
+    run(&mut cadence, ms(20));
+    assert_eq!(cadence.due(), planned, "once, and the grid is as it was");
+    cadence.hasten(first + ms(5000));
+    assert_eq!(cadence.due(), first + ms(5000), "at once when the last was long ago");
+    run(&mut cadence, ms(20));
+    cadence.hasten(planned + ms(10));
+    assert_eq!(cadence.due(), planned, "never later than planned");
+}

@@ -29,6 +29,7 @@ mod smtp;
 mod tcp;
 mod tls;
 mod tls_check;
+mod tripwire;
 
 pub(super) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -62,6 +63,7 @@ pub(super) fn check(kind: CheckKind) -> Check {
         fast_interval: Duration::from_secs(1),
         timeout: Duration::from_secs(10),
         jitter_percent: 10,
+        tripwire: false,
     }
 }
 
