@@ -29,6 +29,7 @@ mod status;
 mod stop;
 mod systemd;
 mod targets;
+mod tripwire;
 mod uplink;
 mod usage;
 mod verified;
