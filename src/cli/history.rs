@@ -196,7 +196,12 @@ fn line(recorded: &Recorded, now: Timestamp, paint: Paint) -> String {
         Severity::Critical => paint.bad(plain),
     };
     let line = format!("{}  {plain}  {}", output::clock(event.time, now), event.summary);
-    output::wrapped(&line, 6).replacen(plain, &kind, 1)
+    let mut text = output::wrapped(&line, 6).replacen(plain, &kind, 1);
+    if let Some(phases) = event.phases.filter(|_| event.kind.as_str().ends_with(".completed")) {
+        text += "\n";
+        text += &paint.faint(&output::wrapped(&format!("      after the first failure: {phases}"), 6));
+    }
+    text
 }
 
 /// A point with what is reckoned from it.

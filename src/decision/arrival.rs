@@ -6,7 +6,7 @@ use providers::DomainName;
 
 use super::engine::values_of;
 use super::record::Phase;
-use super::{Decision, Effect, Now, Seen, ServerSeen, say};
+use super::{Decision, Effect, Now, Phases, Seen, ServerSeen, say};
 
 /// Looks in a row at which a server contradicts the provider before it is told: one can be the tail of a transfer.
 const LOOKS_UNTIL_DRIFT: u32 = 2;
@@ -80,6 +80,14 @@ impl Decision {
         let complete = servers.iter().all(|server| server.at.is_some());
         // The server that was last gave out the old answer until then; while one still does, nobody knows the time.
         let last = servers.iter().filter_map(|server| server.at).max();
+        let first = servers.iter().filter_map(|server| server.at).min();
+        let (decided, phases) = arrival.phases;
+        let seen = |at: Option<jiff::Timestamp>| phases?.at(decided, now.moment_of(at?));
+        let phases = phases.map(|phases| Phases {
+            first_served_ms: seen(first),
+            all_served_ms: seen(last.filter(|_| complete)),
+            ..phases
+        });
         let by = last.zip(state.cached_for).map(|(at, ttl)| now.moment_of(at) + ttl).filter(|_| complete);
         let by = state.effective_by.filter(|_| complete).max(by);
         state.effective_by = state.effective_by.max(by);
@@ -87,6 +95,7 @@ impl Decision {
         if !servers.is_empty() && (complete || !given_up) {
             let mut event = say::arrival(now, name, published, servers);
             event.incident.clone_from(&arrival.incident);
+            event.phases = phases;
             event.effective_by = by.map(|m| now.wall_of(m));
             let topic = if complete { "all" } else { "slow" };
             out.push(Effect::Say(Box::new(event), Some(format!("{change}-{topic}"))));

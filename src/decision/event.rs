@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use providers::DomainName;
 use serde::{Deserialize, Serialize};
 
-use super::TargetId;
+use super::{Phases, TargetId};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $severity:ident;)*) => {
@@ -226,6 +226,9 @@ pub struct Event {
     /// What the authoritative servers were seen to serve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<ServerSeen>,
+    /// How long after the first failure each step of a change was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<Phases>,
     /// The guard that withheld a change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
@@ -254,6 +257,7 @@ impl Event {
             since: None,
             effective_by: None,
             servers: Vec::new(),
+            phases: None,
             guard: None,
             remedy: None,
             next: None,

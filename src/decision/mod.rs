@@ -44,6 +44,7 @@ mod overrides;
 mod overrule;
 mod own_ttl;
 mod penalty;
+mod phases;
 mod place;
 mod plan;
 mod policy;
@@ -89,6 +90,7 @@ pub use overrides::{
 pub use overrule::{Consequence, tell_ended, tell_set};
 pub use own_ttl::OwnTtl;
 pub use penalty::{KeptPenalty, PER_CHANGE, Penalty};
+pub use phases::Phases;
 pub use place::{Answer, Place};
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{

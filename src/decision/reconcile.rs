@@ -206,6 +206,7 @@ impl Decision {
                     state.pending = Some(work);
                     return;
                 }
+                state.written = None;
                 state.phase = Phase::Writing(work.clone());
                 let started = say_change::started(&work.completed, work.motive, now);
                 out.push(Effect::Say(Box::new(started), Some(format!("{}-started", work.id))));

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use providers::{Fault, RecordSet, RecordType, Snapshot};
 
-use super::{Flapping, Hold, KnownMarker, Moment, OwnTtl, Penalty, Place, Refusal, TargetId, Wish, Work};
+use super::{
+    Flapping, Hold, KnownMarker, Moment, OwnTtl, Penalty, Phases, Place, Refusal, TargetId, Wish, Work,
+};
 
 /// How far the reconciliation of a record has come.
 ///
@@ -52,6 +54,8 @@ pub(super) struct Arrival {
     pub(super) change: String,
     /// The incident it belongs to, which may be over by now.
     pub(super) incident: Option<String>,
+    /// When it was decided, and what is known of the time since its first failure.
+    pub(super) phases: (Moment, Option<Phases>),
 }
 
 /// One record.
@@ -105,6 +109,8 @@ pub(super) struct RecordState {
     pub(super) changes: u32,
     /// What each authoritative server served when last asked, and how often in a row it was not what the provider holds.
     pub(super) live: BTreeMap<String, (super::Seen, u32)>,
+    /// When the provider acknowledged the last write.
+    pub(super) written: Option<Moment>,
     /// The change that is on its way to the authoritative servers.
     pub(super) propagating: Option<Arrival>,
     /// A write that was sent and was not there when we looked: it may still come, or have been hidden by a late reader.

@@ -6,8 +6,8 @@ use providers::{DomainName, Snapshot, Ttl};
 
 use super::say::{side, side_of_wish};
 use super::{
-    Event, EventKind, FailbackMode, Moment, Motive, Now, Override, Overrides, Place, Policy, RecordPolicy,
-    Severity, Side, Sight, TargetId, Targets, Verdict, What, Wish, human, owner_of,
+    Event, EventKind, FailbackMode, Moment, Motive, Now, Override, Overrides, Phases, Place, Policy,
+    RecordPolicy, Severity, Side, Sight, TargetId, Targets, Verdict, What, Wish, human, owner_of,
 };
 
 /// The three events of a change: begun, done, failed.
@@ -57,6 +57,10 @@ impl Telling<'_> {
         event.incident.clone_from(&self.incident);
         (event.reason, event.since) = self.reason(&before, &fallen, &details);
         event.target = fallen.first().cloned();
+        event.phases = fallen.first().and_then(|target| {
+            let down = self.targets.since(target, self.policy, self.sight);
+            Some(Phases::decided(self.targets.first_failure(target)?, down, self.now.moment))
+        });
         if self.wish.motive == Motive::Stay && !(fallen.is_empty() && details.gone.is_empty()) {
             event.severity = Severity::Warning;
         }

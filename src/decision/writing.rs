@@ -7,7 +7,7 @@ use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Values};
 
 use super::engine::values_of;
 use super::record::{Arrival, CONFIRM_TRIES, CONFLICTS_AT_ONCE, Phase, RETRY_MAX, Word};
-use super::{Decision, Effect, Fate, Moment, Motive, Now, OwnTtl, Watch, Work, say_change};
+use super::{Decision, Effect, Fate, Moment, Motive, Now, OwnTtl, Phases, Watch, Work, say_change};
 
 /// Pause before a write is read back again, doubled each time: 50 ms … 1.6 s.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
@@ -26,6 +26,7 @@ impl Decision {
         let Some(work) = state.take_writing() else { return };
         let fault = match result {
             Ok(()) => {
+                state.written = Some(now.moment);
                 state.phase = Phase::Confirming { work, word: Word::Acknowledged, tries: 0 };
                 out.push(Effect::Read(name.clone()));
                 return;
@@ -263,7 +264,14 @@ impl Decision {
         state.effective_by =
             reckoned.or_else(|| say_change::effective_by(now.moment, work.swap.before.longest_ttl()));
         let incident = work.completed.incident.clone();
-        let arrival = Arrival { change: work.id.clone(), incident: incident.clone() };
+        let written = state.written.take();
+        let phases = work.completed.phases.map(|phases| Phases {
+            written_ms: written.and_then(|written| phases.at(work.decided, written)),
+            confirmed_ms: phases.at(work.decided, now.moment),
+            ..phases
+        });
+        let (change, phases) = (work.id.clone(), (work.decided, phases));
+        let arrival = Arrival { change, incident: incident.clone(), phases };
         state.propagating = (!overwritten).then_some(arrival);
         state.live.clear();
         for topic in ["withheld", "failed", "drift"] {
@@ -271,6 +279,7 @@ impl Decision {
         }
         let mut event = work.completed;
         event.time = now.wall;
+        event.phases = phases.1;
         event.effective_by = state.effective_by.map(|m| now.wall_of(m));
         state.incident = if best { None } else { incident };
         out.push(Effect::Close { change: work.id.clone(), happened: true });

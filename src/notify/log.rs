@@ -28,6 +28,7 @@ macro_rules! line {
             reason = event.reason,
             since = event.since.map(tracing::field::display),
             effective_by = event.effective_by.map(tracing::field::display),
+            phases = event.phases.map(tracing::field::display),
             guard = event.guard,
             next = event.next,
             remedy = event.remedy,

@@ -41,12 +41,7 @@ pub(in crate::config) const CHECK: Section = Section {
         )
         .or("false"),
     ],
-    later: &[
-        ("heartbeat", Never),
-        ("postgres", Never),
-        ("mysql", Never),
-        ("redis", Never),
-    ],
+    later: &[("heartbeat", Never), ("postgres", Never), ("mysql", Never), ("redis", Never)],
 };
 
 pub(in crate::config) const HTTP: Section = Section {
