@@ -104,6 +104,8 @@ pub struct Agent {
     /// Writes under way.
     pub(super) writing: BTreeSet<DomainName>,
     pub(super) next_looks: BTreeMap<DomainName, Moment>,
+    /// The first of them: asked for in each turn, of thousands of records.
+    pub(super) next_look: Option<Moment>,
     pub(super) next_keep: Moment,
     /// Does some channel write to the log already?
     pub(super) log_channels: BTreeSet<ChannelId>,
@@ -159,7 +161,7 @@ impl Agent {
         let zones = Zones::new(hands, Arc::clone(&clock), results_in.clone());
         let servers =
             Servers { live, clock: Arc::clone(&clock), known: Arc::new(nameservers), out: results_in };
-        let next_looks =
+        let next_looks: BTreeMap<DomainName, Moment> =
             config.records.keys().map(|n| (n.clone(), now.moment + config.agent.live_interval)).collect();
         Ok(Agent {
             config,
@@ -178,6 +180,7 @@ impl Agent {
             stop_outbox,
             open,
             writing: BTreeSet::new(),
+            next_look: next_looks.values().copied().min(),
             next_looks,
             next_keep: now.moment + KEEP_ALL,
             log_channels,
@@ -270,10 +273,9 @@ impl Agent {
         self.decision.is_quiescent() && self.writing.is_empty()
     }
 
-    fn next_wakeup(&self, now: Moment, deadline: Option<Moment>, alive: Option<Moment>) -> Moment {
-        let look = self.next_looks.values().copied().min();
+    fn next_wakeup(&mut self, now: Moment, deadline: Option<Moment>, alive: Option<Moment>) -> Moment {
         let state = self.ledger.next_try().filter(|_| !matches!(self.mode, Mode::Plan { .. }));
-        [look, deadline, alive, self.waits_until(), Some(self.next_keep), state]
+        [self.next_look, deadline, alive, self.waits_until(), Some(self.next_keep), state]
             .into_iter()
             .flatten()
             .fold(self.decision.next_wakeup(now), Moment::min)
@@ -282,15 +284,13 @@ impl Agent {
     async fn wake(&mut self) {
         let now = self.clock.now();
         let mut inputs = vec![Input::Tick];
-        let due: Vec<DomainName> = self
-            .next_looks
-            .iter()
-            .filter(|(_, at)| **at <= now.moment)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
-            self.next_looks.insert(name.clone(), now.moment + self.config.agent.live_interval);
-            inputs.push(Input::LookDue { record: name });
+        if self.next_look.is_some_and(|at| at <= now.moment) {
+            let next = now.moment + self.config.agent.live_interval;
+            for (name, at) in self.next_looks.iter_mut().filter(|(_, at)| **at <= now.moment) {
+                *at = next;
+                inputs.push(Input::LookDue { record: name.clone() });
+            }
+            self.next_look = self.next_looks.values().copied().min();
         }
         self.take(inputs).await;
         let keep = self.ledger.next_try().map_or(self.next_keep, |again| again.min(self.next_keep));

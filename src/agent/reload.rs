@@ -112,6 +112,7 @@ impl Agent {
         for name in config.records.keys() {
             self.next_looks.entry(name.clone()).and_modify(|at| *at = (*at).min(next)).or_insert(next);
         }
+        self.next_look = self.next_looks.values().copied().min();
         for provider in renewed.iter().filter(|id| config.providers.contains_key(*id)) {
             effects.extend(self.decision.provider_renewed(provider));
         }

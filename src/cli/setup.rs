@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{Colour, Exit, Global, LogFormat};
 use crate::config::{Config, ConfigErrors};
+use crate::probe::MOST_DESCRIPTORS;
 
 /// Keeps what is in memory and environment, secrets among it, out of core files, and from other programs of the same
 /// account: checks of kind `exec` run under it (prctl(2), `PR_SET_DUMPABLE`). They are not affected themselves: `execve`
@@ -21,9 +22,13 @@ pub(super) fn keep_memory_private() {
 /// Takes as many descriptors as this process may have: each probe under way needs one, and the usual limit of 1024 is there
 /// for programs that use select(2) (systemd.exec(5), `LimitNOFILE=`).
 pub(super) fn take_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    // A sandbox may refuse it; then what there is is shared out.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Not a billion, which some containers allow: there are programs that close each number up to the limit.
+    let wanted = maximum.unwrap_or(u64::MAX).min(MOST_DESCRIPTORS);
+    if current.is_some_and(|current| current < wanted) {
+        // A sandbox may refuse it; then what there is is shared out.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+    }
 }
 
 /// Loads the configuration and prints what is wrong with it.

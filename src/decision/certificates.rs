@@ -32,6 +32,8 @@ pub(super) struct Certificates {
     shown: BTreeMap<Endpoint, (Arc<Certificate>, Option<u32>)>,
     /// The tightest threshold that was told, by fingerprint.
     told: BTreeMap<String, u32>,
+    /// Until when nothing is to be told of a certificate, by fingerprint: a whole site may show the same with each probe.
+    calm_until: BTreeMap<String, Timestamp>,
     /// Since when the first certificate waits for the other endpoints.
     waiting_since: Option<Moment>,
     gathered: bool,
@@ -51,6 +53,21 @@ impl Certificates {
     /// Forgets endpoints that are gone.
     pub(super) fn retain(&mut self, stays: impl Fn(&Endpoint) -> bool) {
         self.shown.retain(|endpoint, _| stays(endpoint));
+        self.calm_until.clear();
+    }
+
+    /// Takes note of what an endpoint shows.
+    fn note(&mut self, endpoint: &Endpoint, certificate: &Arc<Certificate>, days: Option<u32>) {
+        let same =
+            |(shown, before): &(Arc<Certificate>, Option<u32>)| shown == certificate && *before == days;
+        if self.shown.get(endpoint).is_some_and(same) {
+            return;
+        }
+        // What was shown before may be shown by nobody now.
+        if let Some((before, _)) = self.shown.insert(endpoint.clone(), (Arc::clone(certificate), days)) {
+            self.calm_until.remove(&before.fingerprint);
+        }
+        self.calm_until.remove(&certificate.fingerprint);
     }
 
     fn showing<'a>(&'a self, fingerprint: &'a str) -> impl Iterator<Item = &'a Endpoint> {
@@ -62,10 +79,19 @@ impl Certificates {
 
     /// What is to be told of one certificate now, if anything: the tightest threshold that it has passed.
     fn due(&mut self, certificate: &Certificate, now: &Now) -> Option<(u32, Event)> {
+        if self.calm_until.get(&certificate.fingerprint).is_some_and(|until| now.wall < *until) {
+            return None;
+        }
         let own = self.shown.values().filter(|(shown, _)| shown.fingerprint == certificate.fingerprint);
         let thresholds: BTreeSet<u32> = DAYS.into_iter().chain(own.filter_map(|(_, days)| *days)).collect();
         let left = seconds_left(certificate, now.wall);
-        let passed = thresholds.into_iter().find(|days| left <= i64::from(*days) * DAY_SECONDS)?;
+        let ends = |days: u32| i64::from(days) * DAY_SECONDS;
+        let next = thresholds.iter().rev().find(|days| ends(**days) < left);
+        let next =
+            next.map_or(i64::MAX, |days| certificate.not_after.as_second().saturating_sub(ends(*days)));
+        let until = Timestamp::from_second(next).unwrap_or(Timestamp::MAX);
+        self.calm_until.insert(certificate.fingerprint.clone(), until);
+        let passed = thresholds.into_iter().find(|days| left <= ends(*days))?;
         if self.told.get(&certificate.fingerprint).is_some_and(|told| *told <= passed) {
             return None;
         }
@@ -78,6 +104,7 @@ impl Certificates {
         if self.told.len() > REMEMBERED {
             let shown: BTreeSet<&String> = self.shown.values().map(|(shown, _)| &shown.fingerprint).collect();
             self.told.retain(|fingerprint, _| shown.contains(fingerprint));
+            self.calm_until.retain(|fingerprint, _| shown.contains(fingerprint));
         }
     }
 }
@@ -91,15 +118,14 @@ impl Decision {
         {
             let check = self.policy.targets.get(&endpoint.target).and_then(|t| t.checks.get(&endpoint.check));
             let days = check.and_then(|check| check.min_tls_days);
-            self.certificates.shown.insert(endpoint.clone(), (Arc::clone(certificate), days));
+            self.certificates.note(endpoint, certificate, days);
             self.certificates.waiting_since.get_or_insert(now.moment);
         }
         let Some(since) = self.certificates.waiting_since else { return };
         let due: Vec<Arc<Certificate>> = if self.certificates.gathered {
             observation.certificate.iter().cloned().collect()
         } else {
-            let all = self.targets.iter().all(|(endpoint, _)| self.targets.last(endpoint).is_some());
-            if !all && now.moment.since(since) < GATHER {
+            if !self.targets.are_all_heard() && now.moment.since(since) < GATHER {
                 return;
             }
             self.certificates.gathered = true;
@@ -110,9 +136,9 @@ impl Decision {
             if let Some((days, event)) = self.certificates.due(&certificate, now) {
                 let key = format!("{CERTIFICATE_KEY}{}-{days}d", certificate.fingerprint);
                 out.push(Effect::Say(Box::new(event), Some(key)));
+                self.certificates.forget_some();
             }
         }
-        self.certificates.forget_some();
     }
 }
 

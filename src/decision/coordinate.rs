@@ -115,6 +115,13 @@ impl Decision {
     ) -> bool {
         let Some(seen) = self.marker_seen(name) else { return false };
         if let Some(refusal) = self.marker_trouble(name) {
+            if let Some(odd) = seen.known() {
+                let found = (odd.generation(), odd.changed());
+                let state = self.state(name);
+                if state.odd_marker.is_none_or(|(generation, written, _)| (generation, written) != found) {
+                    state.odd_marker = Some((found.0, found.1, now.moment));
+                }
+            }
             self.suspect(now, name, "marker", refusal.text, Some(refusal.remedy), out);
             return false;
         }
@@ -309,14 +316,18 @@ impl Decision {
         Ok(Swap { marker: Some(marker.record_set(record.ttl)), ..swap })
     }
 
-    /// A person says that the marker is right as it is: from now on changes are built on it. `hold_down` goes on.
+    /// A person says that the marker is right as it is: from now on changes are built on it. `hold_down` goes on: what
+    /// the marker stands for was there when it was first seen, and not long before, for all that we know.
     pub(super) fn accept_marker(&mut self, now: &Now, name: &DomainName) -> bool {
         let Some(MarkerSeen::Known(marker)) = self.marker_seen(name) else { return false };
         let Some(known) = &self.records[name].marker else { return false };
         if (known.generation, known.written) == (marker.generation(), marker.changed()) {
             return false;
         }
-        let changed = known.changed;
+        let found = (marker.generation(), marker.changed());
+        let odd =
+            self.records[name].odd_marker.filter(|(generation, written, _)| (*generation, *written) == found);
+        let changed = known.changed.max(odd.map_or(now.moment, |(.., since)| since));
         self.remember_marker(now, name, &marker, changed);
         self.state(name).said.remove("marker");
         true

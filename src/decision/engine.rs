@@ -85,6 +85,9 @@ pub struct Decision {
     pub(super) settles_until: Moment,
     settled_reviewed: bool,
     next_sweep: Moment,
+    /// The next wake-up, as long as nothing has happened that could move it: most probes say what was known, and there
+    /// may be ten thousand records to ask.
+    pub(super) wakeup: Option<Moment>,
 }
 
 /// How often endpoints are looked through for silence.
@@ -104,7 +107,7 @@ impl Decision {
         let mut targets = Targets::new(&policy, &saved.trackers, now);
         let told = told_already(&policy, &targets);
         // What an earlier run found out too long ago is no verdict.
-        targets.expire(now.moment, &policy, options.stale_floor);
+        targets.expire(now.moment, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
         let by_target = by_target(&policy);
         let Saved { records: mut kept, mut unconfirmed, certificates, overrides, .. } = saved;
@@ -137,6 +140,7 @@ impl Decision {
             settles_until: now.moment + policy.startup_grace,
             settled_reviewed: false,
             next_sweep: now.moment + SWEEP,
+            wakeup: None,
             witness_pace: Pace::Steady,
             unsettled: targets.iter().filter(|(_, t)| !t.is_settled()).map(|(e, _)| e.clone()).collect(),
             incidents: BTreeMap::new(),
@@ -182,6 +186,9 @@ impl Decision {
     #[must_use]
     pub fn handle(&mut self, now: &Now, input: Input) -> Vec<Effect> {
         let mut out = Vec::new();
+        if !matches!(input, Input::Observed(_)) {
+            self.wakeup = None;
+        }
         // Before anything else: nothing may be judged by verdicts that are too old, whatever woke us.
         self.sweep(now, &mut out);
         self.expire_overrides(now, &mut out);
@@ -231,11 +238,21 @@ impl Decision {
             | Input::Failback { .. }
             | Input::Ack { .. } => {}
         }
+        if !out.is_empty() {
+            self.wakeup = None;
+        }
         out
     }
 
     /// When [`Input::Tick`] is due next.
-    pub fn next_wakeup(&self, now: Moment) -> Moment {
+    pub fn next_wakeup(&mut self, now: Moment) -> Moment {
+        match self.wakeup.filter(|at| *at > now) {
+            Some(known) => known,
+            None => *self.wakeup.insert(self.search_wakeup(now)),
+        }
+    }
+
+    fn search_wakeup(&self, now: Moment) -> Moment {
         let view = self.view(now);
         let records = self.policy.records.values().filter_map(|record| {
             let state = self.records.get(&record.name)?;
@@ -252,6 +269,7 @@ impl Decision {
     }
 
     pub(super) fn state(&mut self, name: &DomainName) -> &mut RecordState {
+        self.wakeup = None;
         self.records.get_mut(name).expect("every caller has found the record")
     }
 
@@ -272,12 +290,10 @@ impl Decision {
     }
 
     fn observed(&mut self, now: &Now, observation: &super::Observation, out: &mut Vec<Effect>) {
-        if !self.sight.counts(observation.started)
-            || self.targets.is_too_old(observation, &self.policy, now.moment)
-        {
+        if !self.sight.counts(observation.started) || self.targets.is_too_old(observation, now.moment) {
             return;
         }
-        let counted = self.targets.count(observation, &self.policy, self.options.stale_floor);
+        let counted = self.targets.count(observation, self.options.stale_floor);
         self.latency.count(observation, self.targets.last(&observation.endpoint), now);
         self.saw_certificate(now, observation, out);
         let endpoint = &observation.endpoint;
@@ -298,6 +314,7 @@ impl Decision {
             self.review_witness_pace(out);
         }
         if counted.verdict_changed {
+            self.wakeup = None;
             // Nothing but silence makes it Unknown; here an outcome that counts nothing came before the next sweep.
             let silent =
                 self.targets.tracker(endpoint).is_some_and(|tracker| tracker.verdict() == Verdict::Unknown);
@@ -446,10 +463,11 @@ impl Decision {
         }
         let late = now.moment.since(self.next_sweep);
         self.next_sweep = now.moment + SWEEP;
+        self.wakeup = None;
         if self.sight.blind_since().is_some() {
             return;
         }
-        let lost = self.targets.expire(now.moment, &self.policy, self.options.stale_floor);
+        let lost = self.targets.expire(now.moment, self.options.stale_floor);
         if late >= STANDSTILL && !lost.is_empty() {
             // The silence is our own: the process or the whole machine was frozen.
             let event = say::stood_still(now, late);

@@ -108,7 +108,7 @@ pub(super) fn probed(policy: &Policy, probes: &[(i64, &str, Option<bool>)]) -> T
     let start = Now { moment: Moment::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
     let mut targets = Targets::new(policy, &BTreeMap::new(), &start);
     for (second, address, passed) in probes {
-        targets.count(&observation("web", address, (*second, *second), *passed), policy, Duration::ZERO);
+        targets.count(&observation("web", address, (*second, *second), *passed), Duration::ZERO);
     }
     targets
 }

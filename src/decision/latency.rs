@@ -60,6 +60,37 @@ pub struct PastProbe {
     pub took: Duration,
 }
 
+/// A [`PastProbe`] in twelve octets: agents watch a hundred thousand endpoints.
+///
+/// The moment in microseconds has 62 bits, what it said the two below them; a time longer than 71 minutes is that.
+#[derive(Clone, Copy, Debug)]
+struct Packed([u32; 3]);
+
+impl Packed {
+    fn new(past: PastProbe) -> Packed {
+        let said = match past.said {
+            Letter::Pass => 0,
+            Letter::Fail => 1,
+            Letter::Unknown => 2,
+        };
+        let [a, b, c, d, e, f, g, h] = (past.at.micros() << 2 | said).to_le_bytes();
+        let took = u32::try_from(past.took.as_micros()).unwrap_or(u32::MAX);
+        Packed([u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]), took])
+    }
+
+    fn unpack(self) -> PastProbe {
+        let [low, high, took] = self.0;
+        let ([a, b, c, d], [e, f, g, h]) = (low.to_le_bytes(), high.to_le_bytes());
+        let word = i64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let said = match word & 3 {
+            0 => Letter::Pass,
+            1 => Letter::Fail,
+            _ => Letter::Unknown,
+        };
+        PastProbe { at: Moment::from_micros(word >> 2), said, took: Duration::from_micros(took.into()) }
+    }
+}
+
 /// Probes of one endpoint over some time, added up. Times are those of passes and failures alike: a time-out is slow.
 ///
 /// It may come from a damaged file: whatever its numbers, it can be added to and looked at, and stays at the largest.
@@ -160,7 +191,7 @@ pub(super) struct Latency {
 
 #[derive(Clone, Debug, Default)]
 struct Times {
-    last: VecDeque<PastProbe>,
+    last: VecDeque<Packed>,
     /// By the second in which each minute began, oldest first.
     minutes: VecDeque<(i64, Rollup)>,
 }
@@ -174,12 +205,14 @@ impl Latency {
         if times.last.len() == REMEMBERED {
             times.last.pop_front();
         }
-        times.last.push_back(PastProbe { at: *at, said, took });
+        times.last.push_back(Packed::new(PastProbe { at: *at, said, took }));
         let minute = now.wall_of(*at).as_second().div_euclid(MINUTE) * MINUTE;
         if times.minutes.back().is_none_or(|(start, _)| *start != minute) {
             if times.minutes.len() == MINUTES {
                 times.minutes.pop_front();
             }
+            // Mostly there is one: what is kept is fetched every minute.
+            times.minutes.reserve_exact(1);
             times.minutes.push_back((minute, Rollup::default()));
         }
         if let Some((_, rollup)) = times.minutes.back_mut() {
@@ -193,8 +226,9 @@ impl Latency {
     }
 
     /// The last probes of an endpoint, oldest first.
-    pub(super) fn last(&self, endpoint: &Endpoint) -> impl DoubleEndedIterator<Item = &PastProbe> {
-        self.endpoints.get(endpoint).into_iter().flat_map(|times| &times.last)
+    pub(super) fn last(&self, endpoint: &Endpoint) -> impl DoubleEndedIterator<Item = PastProbe> {
+        let kept = self.endpoints.get(endpoint).into_iter().flat_map(|times| &times.last);
+        kept.map(|packed| packed.unpack())
     }
 
     /// Everything that was counted since the last call. A minute that is not over may come in several parts.
@@ -259,6 +293,22 @@ mod tests {
         let mut odd = Rollup { unknown: 7, ..Rollup::default() };
         odd.add(Letter::Unknown, Duration::ZERO);
         assert_eq!((odd.mean(), odd.percentile(100)), (None, None), "more said nothing than were asked");
+    }
+
+    #[test]
+    fn what_is_packed_comes_out_the_same() {
+        let hours = |hours| Duration::from_hours(hours);
+        for at in [-1, 0, 1, 86_400_000_000 * 365 * 100, -86_400_000_000 * 365 * 100] {
+            for (said, took, shown) in [
+                (Letter::Pass, hours(0), hours(0)),
+                (Letter::Fail, hours(1), hours(1)),
+                (Letter::Unknown, hours(9), Duration::from_micros(u32::MAX.into())),
+            ] {
+                let past = PastProbe { at: Moment::from_micros(at), said, took };
+                assert_eq!(Packed::new(past).unpack(), PastProbe { took: shown, ..past });
+            }
+        }
+        assert_eq!(size_of::<Packed>(), 12);
     }
 
     #[test]

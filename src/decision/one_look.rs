@@ -26,7 +26,7 @@ impl OneLook {
 
     /// Takes in one probe. A later one of the same endpoint replaces it, unless it says nothing.
     pub fn see(&mut self, observation: &Observation) {
-        self.targets.count(observation, &self.policy, std::time::Duration::ZERO);
+        self.targets.count(observation, std::time::Duration::ZERO);
     }
 
     /// What it says of a target.

@@ -184,7 +184,7 @@ fn several_host_names_cannot_be_served_together_and_one_can() {
         let place = place(&format!("{target}.example.net"));
         let endpoint = Endpoint { target: target.into(), check: "web".into(), address: place };
         let refused = fixture::observation("web", A4, (1, 1), Some(false));
-        targets.count(&Observation { endpoint, ..refused }, &policy, Duration::ZERO);
+        targets.count(&Observation { endpoint, ..refused }, Duration::ZERO);
     }
     let published = |all_down| {
         let (policy, targets, sight, overrides) = (&policy, &targets, &Sight::default(), Overrides::NONE);

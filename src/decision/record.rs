@@ -84,6 +84,8 @@ pub(super) struct RecordState {
     pub(super) last_change: Option<Moment>,
     /// The last marker that was followed.
     pub(super) marker: Option<KnownMarker>,
+    /// A marker that cannot be followed: its generation and when it says it was written, and since when it is seen.
+    pub(super) odd_marker: Option<(u64, jiff::Timestamp, Moment)>,
     /// What its changes add up to: see [`Guard::Flapping`](super::Guard::Flapping).
     pub(super) penalty: Option<Penalty>,
     /// Since when it waits for its turn: see [`Guard::Velocity`](super::Guard::Velocity).

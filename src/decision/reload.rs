@@ -33,6 +33,7 @@ impl Decision {
         faces: BTreeMap<ProviderId, ProviderFace>,
     ) -> Vec<Effect> {
         let mut out = Vec::new();
+        self.wakeup = None;
         self.faces = faces;
         let faces = &self.faces;
         self.troubles.retain(|provider, _| faces.contains_key(provider));

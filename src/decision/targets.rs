@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Endpoint, Moment, Now, Observation, Outcome, Place, Policy, Require, SavedTracker, Sight, TargetId,
-    Tracker, Verdict,
+    CheckPolicy, Endpoint, Moment, Now, Observation, Outcome, Place, Policy, Require, SavedTracker, Sight,
+    TargetId, Tracker, Verdict,
 };
 
 /// The health of every target.
@@ -22,12 +22,21 @@ use super::{
 /// Unknown here, so that a cut uplink never looks like a dead primary.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
-    trackers: BTreeMap<Endpoint, Tracker>,
+    endpoints: BTreeMap<Endpoint, Known>,
     /// How the checks of each target combine.
     require: BTreeMap<TargetId, Require>,
-    last: BTreeMap<Endpoint, (Moment, Outcome)>,
-    /// The last failure of each, which a later pass does not explain away.
-    failed: BTreeMap<Endpoint, (Moment, Outcome)>,
+    /// How many endpoints have not said anything in this run.
+    unheard: usize,
+}
+
+/// All that is known of one endpoint, together: one search finds it, however many there are.
+#[derive(Clone, Debug)]
+struct Known {
+    tracker: Tracker,
+    check: CheckPolicy,
+    last: Option<(Moment, Outcome)>,
+    /// The last failure, which a later pass does not explain away.
+    failed: Option<(Moment, Outcome)>,
 }
 
 /// What an observation changed.
@@ -47,12 +56,13 @@ impl Targets {
         let mut targets = Targets::default();
         for (id, target) in &policy.targets {
             targets.require.insert(id.clone(), target.require);
-            for (check, place) in
-                target.checks.keys().flat_map(|check| target.places.iter().map(move |place| (check, place)))
-            {
-                let endpoint = Endpoint { target: id.clone(), check: check.clone(), address: place.clone() };
+            let each = |(id, check)| target.places.iter().map(move |place| (id, check, place));
+            for (name, check, place) in target.checks.iter().flat_map(each) {
+                let endpoint = Endpoint { target: id.clone(), check: name.clone(), address: place.clone() };
                 let tracker = saved.get(&endpoint).map(|s| Tracker::restore(s, now)).unwrap_or_default();
-                targets.trackers.insert(endpoint, tracker);
+                let known = Known { tracker, check: *check, last: None, failed: None };
+                targets.endpoints.insert(endpoint, known);
+                targets.unheard += 1;
             }
         }
         targets
@@ -60,36 +70,22 @@ impl Targets {
 
     /// Takes over the endpoints of `fresh`, each with what is known of it already; all others are forgotten.
     pub(super) fn reshape(&mut self, fresh: Targets) {
-        let mut known = std::mem::replace(self, fresh);
-        for (endpoint, tracker) in &mut self.trackers {
-            if let Some(kept) = known.trackers.remove(endpoint) {
-                *tracker = kept;
+        let mut before = std::mem::replace(self, fresh);
+        for (endpoint, known) in &mut self.endpoints {
+            if let Some(kept) = before.endpoints.remove(endpoint) {
+                *known = Known { check: known.check, ..kept };
             }
         }
-        let stays = |endpoint: &Endpoint, _: &mut (Moment, Outcome)| self.trackers.contains_key(endpoint);
-        known.last.retain(stays);
-        known.failed.retain(stays);
-        (self.last, self.failed) = (known.last, known.failed);
+        self.unheard = self.endpoints.values().filter(|known| known.last.is_none()).count();
     }
 
     /// Counts one observation that [`Sight`] allows to count.
     ///
     /// One that took far longer than its check allows says more of us than of the target (a frozen process, a
     /// suspended machine) and counts for nothing. After a silence that ended the verdict, counting starts anew.
-    pub fn count(
-        &mut self,
-        observation: &Observation,
-        policy: &Policy,
-        stale_floor: std::time::Duration,
-    ) -> Counted {
-        let Some(check) = policy
-            .targets
-            .get(&observation.endpoint.target)
-            .and_then(|t| t.checks.get(&observation.endpoint.check))
-        else {
-            return Counted::default();
-        };
-        let Some(tracker) = self.trackers.get_mut(&observation.endpoint) else { return Counted::default() };
+    pub fn count(&mut self, observation: &Observation, stale_floor: std::time::Duration) -> Counted {
+        let Some(known) = self.endpoints.get_mut(&observation.endpoint) else { return Counted::default() };
+        let (tracker, check) = (&mut known.tracker, known.check);
         let took = observation.ended.since(observation.started);
         let outcome = if took > check.timeout + OWN_SLACK {
             Outcome::Unknown(format!("the agent itself stood still for {}", human(took)))
@@ -106,36 +102,31 @@ impl Targets {
             settled_changed: tracker.is_settled() != was_settled,
         };
         if let Outcome::Fail(_) = outcome {
-            self.failed.insert(observation.endpoint.clone(), (observation.ended, outcome.clone()));
+            known.failed = Some((observation.ended, outcome.clone()));
         }
-        self.last.insert(observation.endpoint.clone(), (observation.ended, outcome));
+        if known.last.replace((observation.ended, outcome)).is_none() {
+            self.unheard -= 1;
+        }
         counted
     }
 
     /// Did it end so long ago that the verdict it gives would be worthless already? So it is with what waited in a
     /// queue while the process was frozen.
-    pub fn is_too_old(&self, observation: &Observation, policy: &Policy, now: Moment) -> bool {
-        let endpoint = &observation.endpoint;
-        let check = policy.targets.get(&endpoint.target).and_then(|t| t.checks.get(&endpoint.check));
-        check.is_none_or(|check| now.since(observation.ended) > check.stale_after())
+    pub fn is_too_old(&self, observation: &Observation, now: Moment) -> bool {
+        let known = self.endpoints.get(&observation.endpoint);
+        known.is_none_or(|known| now.since(observation.ended) > known.check.stale_after())
     }
 
     /// Forgets every verdict: what comes next is judged anew.
     pub fn forget(&mut self) {
-        self.trackers.values_mut().for_each(Tracker::forget);
+        self.endpoints.values_mut().for_each(|known| known.tracker.forget());
     }
 
     /// Ends the verdicts of endpoints that have been silent for too long. Returns their targets.
-    pub fn expire(
-        &mut self,
-        now: Moment,
-        policy: &Policy,
-        stale_floor: std::time::Duration,
-    ) -> BTreeSet<TargetId> {
+    pub fn expire(&mut self, now: Moment, stale_floor: std::time::Duration) -> BTreeSet<TargetId> {
         let mut lost = BTreeSet::new();
-        for (endpoint, tracker) in &mut self.trackers {
-            let check = policy.targets.get(&endpoint.target).and_then(|t| t.checks.get(&endpoint.check));
-            if check.is_some_and(|check| tracker.expire(now, check.stale_after().max(stale_floor))) {
+        for (endpoint, known) in &mut self.endpoints {
+            if known.tracker.expire(now, known.check.stale_after().max(stale_floor)) {
                 lost.insert(endpoint.target.clone());
             }
         }
@@ -144,12 +135,12 @@ impl Targets {
 
     /// The tracker of an endpoint.
     pub fn tracker(&self, endpoint: &Endpoint) -> Option<&Tracker> {
-        self.trackers.get(endpoint)
+        self.endpoints.get(endpoint).map(|known| &known.tracker)
     }
 
     /// Every endpoint with its tracker, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Endpoint, &Tracker)> {
-        self.trackers.iter()
+        self.endpoints.iter().map(|(endpoint, known)| (endpoint, &known.tracker))
     }
 
     /// The endpoints of one target.
@@ -159,12 +150,18 @@ impl Targets {
     ) -> impl Iterator<Item = (&'a Endpoint, &'a Tracker)> {
         // Endpoints sort by target first, so a target's are one range.
         let first = Endpoint { target: target.clone(), check: "".into(), address: Place::FIRST };
-        self.trackers.range(first..).take_while(move |(endpoint, _)| endpoint.target == *target)
+        let range = self.endpoints.range(first..).take_while(move |(endpoint, _)| endpoint.target == *target);
+        range.map(|(endpoint, known)| (endpoint, &known.tracker))
     }
 
     /// The last word on an endpoint in this run.
     pub fn last(&self, endpoint: &Endpoint) -> Option<&(Moment, Outcome)> {
-        self.last.get(endpoint)
+        self.endpoints.get(endpoint)?.last.as_ref()
+    }
+
+    /// Has every endpoint said something in this run?
+    pub(super) fn are_all_heard(&self) -> bool {
+        self.unheard == 0
     }
 
     /// The endpoints of one place of a target.
@@ -235,7 +232,7 @@ impl Targets {
     pub fn is_verified(&self, target: &TargetId, place: &Place, since: Option<Moment>) -> bool {
         let checks = self.at(target, place).count();
         let proves = |(endpoint, tracker): &(&Endpoint, &Tracker)| {
-            let passed = self.last.get(*endpoint).filter(|(_, outcome)| *outcome == Outcome::Pass);
+            let passed = self.last(endpoint).filter(|(_, outcome)| *outcome == Outcome::Pass);
             tracker.verdict() == Verdict::Up
                 && passed.is_some_and(|(at, _)| since.is_none_or(|since| *at >= since))
         };
@@ -278,7 +275,7 @@ impl Targets {
     /// not answered in this run?
     pub fn is_remembered(&self, target: &TargetId, places: &BTreeSet<Place>) -> bool {
         let answered = |(endpoint, tracker): &(&Endpoint, &Tracker)| {
-            tracker.verdict() == Verdict::Down && self.last.contains_key(*endpoint)
+            tracker.verdict() == Verdict::Down && self.last(endpoint).is_some()
         };
         let alone =
             |place: &Place| self.at(target, place).filter(answered).count() <= self.spare(target, place);
@@ -296,7 +293,7 @@ impl Targets {
     /// more of the same probes will not tell.
     pub fn is_inscrutable(&self, target: &TargetId) -> bool {
         self.endpoints(target).all(|(e, tracker)| {
-            self.last.contains_key(e) && !(tracker.verdict() == Verdict::Unknown && tracker.failures() > 0)
+            self.last(e).is_some() && !(tracker.verdict() == Verdict::Unknown && tracker.failures() > 0)
         })
     }
 
@@ -353,8 +350,9 @@ impl Targets {
 
     /// Its last word, if that is no pass; of one that is Down all the same, its last failure.
     fn complaint_by(&self, endpoint: &Endpoint, tracker: &Tracker) -> Option<(Moment, &Outcome)> {
-        let bad = self.last.get(endpoint).filter(|(_, outcome)| *outcome != Outcome::Pass);
-        let down = || self.failed.get(endpoint).filter(|_| tracker.verdict() == Verdict::Down);
+        let bad = self.last(endpoint).filter(|(_, outcome)| *outcome != Outcome::Pass);
+        let failed = || self.endpoints.get(endpoint)?.failed.as_ref();
+        let down = || failed().filter(|_| tracker.verdict() == Verdict::Down);
         bad.or_else(down).map(|(at, outcome)| (*at, outcome))
     }
 }

@@ -187,8 +187,8 @@ impl Decision {
         snapshot.is_some_and(|snapshot| values(snapshot.sets.values()) == values(work.swap.after.iter()))
     }
 
-    /// A write that happened, or may have, and of which nothing is left: somebody was quicker than our reading, or the provider
-    /// makes something else of it. It counts as a change, or two writers would fight as fast as they can.
+    /// A write that happened, or may have, and of which nothing is left: somebody was quicker than our reading, or the
+    /// provider makes something else of it. It counts as a change, or two writers would fight as fast as they can.
     fn undone(
         &mut self,
         now: &Now,
@@ -202,20 +202,8 @@ impl Decision {
         let flapping = self.record(name).flapping;
         let state = self.state(name);
         state.was_changed(work.decided, &flapping);
-        let held = state.snapshot.as_ref().map(|s| s.sets.clone()).unwrap_or_default();
         let accepted = self.holds(name, &work.swap.after);
-        let why = match self.fate_by_marker(name, work, same_values) {
-            Fate::Hidden => {
-                "the record was changed by others since, and whether ours was made before is not known".into()
-            }
-            _ if word == Word::Acknowledged => {
-                format!("the provider took the change, and now holds {}", values_of(&held))
-            }
-            _ => format!(
-                "whether the change was made is not known, and the record now holds {}",
-                values_of(&held)
-            ),
-        };
+        let why = self.why_gone(name, work, word, same_values);
         let state = self.state(name);
         let next = if accepted {
             "the provider keeps a TTL of its own: it counts as the right one from now on"
@@ -223,8 +211,34 @@ impl Decision {
             state.back_off_writing(now.moment, Fault::Unknown(why.clone()));
             "the agent tries again when hold_down is over"
         };
-        if state.says_anew("failed", &why) {
-            let event = say_change::failed(&work.completed, work.motive, now, &why, next);
+        self.tell_gone(now, name, work, &why, next, out);
+    }
+
+    /// Why nothing is left of a write, as far as that is known.
+    fn why_gone(&self, name: &DomainName, work: &Work, word: Word, same_values: bool) -> String {
+        let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
+        let held = snapshot.map(|snapshot| values_of(&snapshot.sets)).unwrap_or_default();
+        match self.fate_by_marker(name, work, same_values) {
+            Fate::Hidden => {
+                "the record was changed by others since, and whether ours was made before is not known".into()
+            }
+            _ if word == Word::Acknowledged => format!("the provider took the change, and now holds {held}"),
+            _ => format!("whether the change was made is not known, and the record now holds {held}"),
+        }
+    }
+
+    fn tell_gone(
+        &mut self,
+        now: &Now,
+        name: &DomainName,
+        work: &Work,
+        why: &str,
+        next: &str,
+        out: &mut Vec<Effect>,
+    ) {
+        let state = self.state(name);
+        if state.says_anew("failed", why) {
+            let event = say_change::failed(&work.completed, work.motive, now, why, next);
             out.push(Effect::Say(Box::new(event), None));
         }
         out.push(Effect::KeepRecord(name.clone()));
@@ -314,13 +328,15 @@ impl Decision {
             }
             Fate::Hidden => {
                 // It may have been there until somebody else came: it counts as a change.
-                let decided = doubt.decided;
                 let state = self.state(name);
-                if state.last_change < Some(decided) {
-                    state.was_changed(decided, &flapping);
-                    out.push(Effect::KeepRecord(name.clone()));
+                let work = state.doubt.take().expect("it was there a moment ago");
+                if state.last_change < Some(work.decided) {
+                    state.was_changed(work.decided, &flapping);
                 }
-                self.drop_doubt(name, out);
+                out.push(Effect::Close { change: work.id.clone(), happened: false });
+                let why = self.why_gone(name, &work, Word::Unknown, same_values);
+                let next = "the agent goes on from what the record holds now";
+                self.tell_gone(now, name, &work, &why, next, out);
             }
         }
     }

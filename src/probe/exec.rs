@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -22,6 +22,8 @@ pub(super) const KEPT: usize = 8 * 1024;
 const LINE: usize = 200;
 /// How long the output may stay open once the program and its group are gone.
 const LINGER: Duration = Duration::from_millis(200);
+/// The limit of open files with which Linux begins.
+const USUAL_DESCRIPTORS: u64 = 1024;
 
 /// What a program is given of our environment: `PATH` and `LANG`, nothing else, least of all secrets.
 pub(super) struct Surroundings {
@@ -104,7 +106,18 @@ fn start(address: IpAddr, check: &ExecCheck, surroundings: &Surroundings) -> io:
         .kill_on_drop(true)
         .spawn()?;
     let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(leader) = leader {
+        spare_descriptors(leader);
+    }
     Ok(Running { group: Group(leader), child })
+}
+
+/// Gives a program the usual limit of descriptors and not ours: select(2) knows no more, and some close each number up to it.
+fn spare_descriptors(program: Pid) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = Some(maximum.unwrap_or(u64::MAX).min(USUAL_DESCRIPTORS));
+    // It may have ended already, or be somebody else's.
+    let _ = prlimit(Some(program), Resource::Nofile, Rlimit { current, maximum });
 }
 
 /// Waits for the program's end; its group then ends too.

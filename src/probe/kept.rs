@@ -25,7 +25,7 @@ const MOST_USES: u32 = 1000;
 /// A connection that was not used for so many intervals of its check is closed.
 const IDLE_INTERVALS: u32 = 3;
 /// How often is looked for connections to close.
-const SWEEP: Duration = Duration::from_millis(100);
+const SWEEP: Duration = Duration::from_millis(500);
 
 /// A connection and what is spoken on it.
 pub(super) enum Line {

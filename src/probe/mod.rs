@@ -76,7 +76,7 @@ use crate::decision::{Certificate, Outcome, Place, Timings};
 
 pub use bounded::look;
 pub use cadence::{Cadence, Pace, Rhythm};
-pub use engine::{Engine, descriptors_needed};
+pub use engine::{Engine, MOST_DESCRIPTORS, descriptors_needed};
 pub(crate) use hush::{announces, is_secret, told};
 pub use request::is_of_http2;
 pub use scheduler::{DEFAULT_CONCURRENCY, Finding, Job, JobKey, Scheduler};

@@ -177,7 +177,7 @@ impl fmt::Debug for SystemProber {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
-    use crate::probe::tests::{LOOPBACK, check, http_check, tcp_only};
+    use crate::probe::tests::{LOOPBACK, check, http_check};
 
     /// A probe under way takes one allocation of this size, whatever its kind: a hundred thousand that hang must fit.
     #[test]

@@ -71,7 +71,7 @@ fn known(picture: &Picture) -> Known {
                 timings: Timings::default(),
                 certificate: None,
             };
-            targets.count(&observation, policy, std::time::Duration::ZERO);
+            targets.count(&observation, std::time::Duration::ZERO);
         }
     }
     let published = Place::published(&snapshot(sets_of(&picked(&pool(policy), picture.published), 60)));

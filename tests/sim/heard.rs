@@ -21,7 +21,7 @@ pub(crate) struct Heard {
     /// When each record was first and last read, and the highest generation that was shown.
     first_read: BTreeMap<DomainName, i64>,
     last_read: BTreeMap<DomainName, i64>,
-    generations: BTreeMap<DomainName, u64>,
+    pub(crate) generations: BTreeMap<DomainName, u64>,
 }
 
 #[derive(Clone, Copy, Default)]

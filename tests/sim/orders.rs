@@ -124,6 +124,10 @@ impl Court {
 
     pub(crate) fn acknowledged(&mut self, agent: usize, record: &DomainName, at: i64) {
         self.acknowledged.push((agent, record.clone(), at));
+        // Generations go on from the marker that the person found right.
+        if let Some(heard) = self.heard.get_mut(&agent) {
+            heard.generations.remove(record);
+        }
     }
 
     pub(crate) fn order_over(&mut self, agent: usize, key: &OverrideKey) {

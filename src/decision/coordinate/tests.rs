@@ -294,3 +294,15 @@ fn status_shows_the_marker_and_what_is_wrong_with_it() {
     let bad = report(&case, 30);
     assert!(bad.trouble.unwrap().contains("generation 7 by there-1 was seen before"));
 }
+
+/// An agent that knew of nothing began a new history beside ours: what it changed was there when we first saw it.
+#[test]
+fn who_accepts_a_marker_waits_for_hold_down_from_when_it_was_first_seen() {
+    let mut case = Case::new(None, true);
+    let _ = case.read(0, beside(&[A4, A6], Some(marker(7, "there-1", -600, 0))));
+    let _ = case.look(100, beside(&[A4, A6], Some(marker(1, "lost-its-disk", 70, 1000))));
+    let _ = case.look(110, beside(&[A4, A6], Some(marker(1, "lost-its-disk", 70, 1000))));
+    assert!(case.decision.accept_marker(&now(111), &record().name));
+    let known = case.decision.records[&record().name].marker.clone().expect("it is remembered");
+    assert_eq!((known.generation, known.changed), (1, at(100)), "whatever its clock says");
+}

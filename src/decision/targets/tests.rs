@@ -36,7 +36,7 @@ fn every_check_of_an_address_must_pass_and_one_that_fails_is_enough() {
     let mut targets = probed(&policy, &[(1, B4, Some(true))]);
     let of_b = |targets: &Targets| targets.address(&"b".into(), &place(B4), &Sight::default());
     assert_eq!(of_b(&targets), Verdict::Unknown, "ssh is not known");
-    targets.count(&observation("ssh", B4, (2, 2), Some(false)), &policy, Duration::ZERO);
+    targets.count(&observation("ssh", B4, (2, 2), Some(false)), Duration::ZERO);
     assert_eq!(of_b(&targets), Verdict::Down);
     assert_eq!(targets.complaint(&"b".into()).unwrap(), "connection refused (ssh at 198.51.100.5)");
 }
@@ -58,10 +58,10 @@ fn a_probe_that_took_too_long_says_more_of_us_and_an_old_one_nothing() {
     let policy = policy();
     let mut targets = probed(&policy, &[]);
     let slow = observation("web", B4, (1, 7), Some(false));
-    targets.count(&slow, &policy, Duration::ZERO);
+    targets.count(&slow, Duration::ZERO);
     assert_eq!(targets.target(&"b".into(), &policy, &Sight::default()), Verdict::Unknown);
-    assert!(!targets.is_too_old(&slow, &policy, at(40)));
-    assert!(targets.is_too_old(&slow, &policy, at(41)), "three intervals and a time-out");
+    assert!(!targets.is_too_old(&slow, at(40)));
+    assert!(targets.is_too_old(&slow, at(41)), "three intervals and a time-out");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_check_that_passes_beside_one_that_does_not_is_no_way_up() {
     let check = *b.checks.values().next().unwrap();
     b.checks.insert("ssh".into(), check);
     let mut targets = probed(&policy, &[(1, B4, Some(true)), (2, B4, Some(true)), (3, B4, Some(true))]);
-    targets.count(&observation("ssh", B4, (4, 4), Some(false)), &policy, Duration::ZERO);
+    targets.count(&observation("ssh", B4, (4, 4), Some(false)), Duration::ZERO);
     assert!(!targets.is_rising(&"b".into()));
 }
 

@@ -186,6 +186,9 @@ fn a_doubtful_change_under_which_the_record_became_something_else_counts_and_is_
     let came = play.shows(7, &[C4]);
     assert_eq!((came.closed(), came.keeps()), (Some(false), true), "{:?}", came.0);
     assert_eq!(play.0.records[&record().name].last_change, Some(at(4)));
+    let failed =
+        came.told().into_iter().find(|event| event.kind == EventKind::FailoverFailed).expect("it is told");
+    assert!(failed.summary.contains("whether the change was made is not known"), "{failed:?}");
 }
 
 /// Somebody else's value stands there; that the provider took ours first is said only where the provider said so.

@@ -43,7 +43,7 @@ use crate::decision::{Outcome, Place, Timings};
 
 pub(super) use reactor::timeout;
 pub(super) use socket::Socket;
-pub use turns::descriptors_needed;
+pub use turns::{MOST_DESCRIPTORS, descriptors_needed};
 
 /// What wakes the loop for commands; no socket has this token.
 const COMMANDS: Token = Token(usize::MAX);
@@ -103,11 +103,9 @@ impl Mailbox {
         }
     }
 
-    /// Gives all commands; `into` is empty.
+    /// Gives all commands, after those that were not done.
     fn take(&self, into: &mut VecDeque<Command>) {
-        if into.is_empty() {
-            std::mem::swap(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner), into);
-        }
+        into.append(&mut self.commands.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -17,6 +17,8 @@ use crate::probe::DEFAULT_CONCURRENCY;
 const RESERVE: usize = 256;
 /// More probes than this under way help nobody, whatever the limit of descriptors is.
 const MOST: usize = 65_536;
+/// No limit of descriptors above this is of any use.
+pub const MOST_DESCRIPTORS: u64 = (MOST + RESERVE) as u64;
 /// After so many quick ones a slow one that waits comes first.
 const PATIENCE: u32 = 8;
 /// Of what else the agent keeps open: the state, the socket, the log, questions to servers, deliveries.

@@ -56,6 +56,15 @@ async fn the_exit_code_speaks() {
     assert!(unknown(&run("kill -9 $$").await).contains("signal"));
 }
 
+/// The agent raises its own limit for its probes; programs have what they are used to.
+#[tokio::test]
+async fn it_has_the_usual_limit_of_open_files() {
+    let told =
+        run("i=0; while [ $(ulimit -Sn) -gt 1024 ] && [ $i -lt 200 ]; do sleep 0.1; i=$((i+1)); done; \
+                    echo $(($(ulimit -Sn) > 1024)); exit 2");
+    assert_eq!(failure(&told.await), "0");
+}
+
 #[tokio::test]
 async fn it_is_told_the_address_and_nothing_of_us() {
     let script = Script::new(
