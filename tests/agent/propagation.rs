@@ -42,6 +42,33 @@ async fn a_server_that_lags_is_told_of_and_then_that_it_has_caught_up() {
     stage.check();
 }
 
+/// Where the time of a failover went, from the first failure to the last server.
+#[tokio::test(start_paused = true)]
+async fn the_phases_of_a_failover_are_in_its_events() {
+    let stage = outage_with("ns2", None).await;
+    let written = stage.hear("failover.completed").await.event.event.phases.expect("phases");
+    assert_eq!((written.first_served_ms, written.all_served_ms), (None, None));
+    let slow = stage.hear("propagation.slow").await.event.event.phases.expect("phases");
+    assert_eq!(slow.all_served_ms, None);
+    stage.pass(60).await;
+    stage.nameservers.set("ns2", Manner::Honest);
+    let done = stage.hear("propagation.completed").await.event.event.phases.expect("phases");
+    assert_eq!((done.written_ms, done.confirmed_ms), (written.written_ms, written.confirmed_ms));
+    assert_eq!(done.first_served_ms, slow.first_served_ms);
+    let steps = [
+        done.down_ms,
+        done.decided_ms,
+        done.written_ms,
+        done.confirmed_ms,
+        done.first_served_ms,
+        done.all_served_ms,
+    ];
+    let steps: Vec<u64> = steps.into_iter().map(|step| step.expect("each is known")).collect();
+    assert!(steps.is_sorted(), "{done}");
+    assert!(steps[5] >= 60_000, "{done}");
+    stage.check();
+}
+
 /// bad day: name servers: one secondary is frozen | told as slow, then as drift; nothing is written for it
 #[tokio::test(start_paused = true)]
 async fn a_frozen_secondary_is_told_of_as_drift_in_the_end_and_nothing_is_written() {

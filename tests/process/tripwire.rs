@@ -54,5 +54,13 @@ fn a_primary_that_is_killed_is_left_though_its_next_probe_is_hours_away() {
     stage.wait_published(STANDBY);
     let told = stage.wait_told("failover.completed");
     assert!(told["reason"].as_str().unwrap().contains("toronto is down"), "{told}");
+    let phase = |name: &str| told["phases"][name].as_u64().unwrap_or_else(|| panic!("no {name}: {told}"));
+    assert!(phase("down_ms") <= phase("decided_ms"), "{told}");
+    assert!(
+        phase("decided_ms") <= phase("written_ms") && phase("written_ms") <= phase("confirmed_ms"),
+        "{told}"
+    );
     agent.stop();
+    let history = stage.run(&["history"]).stdout;
+    assert!(history.contains("after the first failure: down "), "{history}");
 }

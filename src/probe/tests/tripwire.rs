@@ -143,7 +143,7 @@ async fn a_process_that_is_back_is_held_again() {
     drop(stage);
 }
 
-/// bad day: target: closes each idle connection at once, under `tripwire` | one early probe, then pauses of 1 s to 5 min; no storm
+/// bad day: target: closes each idle connection at once, under `tripwire` | one early probe, then longer pauses; no storm
 #[tokio::test]
 async fn a_server_that_closes_at_once_makes_no_storm() {
     let (server, came) = closes_at_once().await;
