@@ -375,11 +375,13 @@ impl Loop {
                 self.handover.add(key.finding(started, ended, report), urgent, ended);
                 cadence.ended(ended);
                 self.turns.give_back(lane);
-                // Not at once, even if it is late: the others come first.
-                let due = cadence.due().max(ended);
-                self.arm(place, due);
                 if passed {
                     self.hold_tripwire(place);
+                }
+                // Not at once, even if it is late: the others come first.
+                let due = self.slots.at(place).and_then(|slot| slot.due()).map(|due| due.max(ended));
+                if let Some(due) = due {
+                    self.arm(place, due);
                 }
             }
             What::Look { answer, .. } => {

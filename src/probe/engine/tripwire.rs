@@ -2,8 +2,8 @@
 //! one is due. It never says anything of the target itself.
 //!
 //! It is made after a probe that passed. Many servers hang up on whoever says nothing, and that is no news; so one that stood
-//! for less than an interval is made again later each time. What it costs is bounded by that: of early probes there is one an
-//! interval at most, or one in five minutes where the server hangs up at once.
+//! for less than an interval is made again later each time. What it costs is bounded by that: of early probes there are two an
+//! interval at most, or two in five minutes where the server hangs up at once.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +28,8 @@ pub(super) struct Tripwire {
     /// After one that stood too short: how long is waited.
     pause: Duration,
     not_before: Option<Moment>,
+    /// It broke, and the next pass is not believed: see [`passed`](Self::passed).
+    was_broken: bool,
 }
 
 struct Held {
@@ -62,7 +64,14 @@ impl Tripwire {
             self.pause = Duration::ZERO;
         }
         self.held = None;
+        self.was_broken |= by_target;
         by_target
+    }
+
+    /// A probe passed; whether another one should follow soon. A program that is killed loses its connections one after the
+    /// other: the first probe after the break may still have met its last socket.
+    pub(super) fn passed(&mut self) -> bool {
+        std::mem::take(&mut self.was_broken)
     }
 
     /// Closes it: its descriptor is needed.

@@ -16,10 +16,16 @@ impl Loop {
         self.kit.shelf.len() + self.wires.len()
     }
 
-    /// After a probe that passed: holds a tripwire, if one is wanted and there is room for it.
+    /// After a probe that passed: looks once more if it was for a tripwire that broke, and holds another if one is wanted and
+    /// there is room for it.
     pub(super) fn hold_tripwire(&mut self, place: u32) {
         let (now, room) = (self.clock.moment(), self.turns.room(self.kept()));
         let Some(slot) = self.slots.at(place) else { return };
+        if let (Some(tripwire), What::Job { cadence, .. }) = (&mut slot.tripwire, &mut slot.what)
+            && tripwire.passed()
+        {
+            cadence.hasten(now);
+        }
         let Some(tripwire) = slot.tripwire.as_mut().filter(|tripwire| tripwire.may_be_held(now)) else {
             return;
         };

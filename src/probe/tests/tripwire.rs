@@ -143,7 +143,7 @@ async fn a_process_that_is_back_is_held_again() {
     drop(stage);
 }
 
-/// bad day: target: closes each idle connection at once, under `tripwire` | one early probe, then longer pauses; no storm
+/// bad day: target: closes each idle connection at once, under `tripwire` | two early probes, then longer pauses; no storm
 #[tokio::test]
 async fn a_server_that_closes_at_once_makes_no_storm() {
     let (server, came) = closes_at_once().await;
@@ -151,9 +151,11 @@ async fn a_server_that_closes_at_once_makes_no_storm() {
     let (first, _) = stage.next().await[0].clone();
     let (second, outcome) = stage.next().await[0].clone();
     assert_eq!(outcome, Outcome::Pass, "it decides nothing");
-    assert!(second.since(first) >= FAST, "no two are closer than fast ones");
+    let (third, outcome) = stage.next().await[0].clone();
+    assert_eq!(outcome, Outcome::Pass, "what is killed may have met the first with its last socket");
+    assert!(second.since(first) >= FAST && third.since(second) >= FAST, "no two are closer than fast ones");
     assert!(stage.is_quiet().await);
-    assert_eq!(came.load(Ordering::SeqCst), 3, "two probes and a tripwire");
+    assert_eq!(came.load(Ordering::SeqCst), 4, "three probes and a tripwire");
 }
 
 #[tokio::test]
@@ -175,7 +177,7 @@ async fn a_server_that_closes_at_once_is_tried_ever_less_often() {
     let wires = came.load(Ordering::SeqCst).saturating_sub(probes);
     assert!(wires <= most_wires as usize, "{wires} tripwires in {took:?}");
     let planned = took.as_millis() / interval.as_millis() + 2;
-    assert!(probes as u128 <= planned + u128::from(most_wires), "{probes} probes in {took:?}");
+    assert!(probes as u128 <= planned + 2 * u128::from(most_wires), "{probes} probes in {took:?}");
 }
 
 #[tokio::test]
