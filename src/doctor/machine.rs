@@ -13,7 +13,7 @@ use rustix::process::{Resource, getrlimit};
 use super::judge::{self, Door, Entry, StateFacts};
 use super::{Finding, Topic};
 use crate::api::Client;
-use crate::config::Config;
+use crate::config::{Config, Target};
 use crate::decision::Place;
 use crate::probe::{Check, CheckKind};
 use crate::store::{StateLock, Store, StoreError};
@@ -28,8 +28,13 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     findings.push(judge::socket(&shown, &door, facts.holder.as_deref(), version));
     let endpoints: usize =
         config.targets.values().map(|target| target.places.len() * target.checks.len()).sum();
+    let wires = |target: &Target| {
+        let wired = target.checks.values().filter(|(check, _)| check.tripwire).count();
+        if target.host_name().is_some() { 0 } else { target.places.len() * wired }
+    };
+    let tripwires = config.targets.values().map(wires).sum();
     let limit = getrlimit(Resource::Nofile).current;
-    findings.push(judge::descriptors(limit, endpoints + config.agent.witnesses.len()));
+    findings.push(judge::descriptors(limit, endpoints + config.agent.witnesses.len(), tripwires));
     findings.extend(icmp(config));
     findings.push(roots(config));
     findings

@@ -1,6 +1,5 @@
 //! One HTTP/1.1 exchange on a connection that is there.
 
-use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,7 +53,7 @@ impl<'e, 'p> Http1<'e, 'p> {
             self.stream.write_all(request).await?;
             self.stream.flush().await
         };
-        sent.await.map_err(|error| tls::trouble(&error, "TLS", self.peer))?;
+        sent.await.map_err(|error| tls::trouble(&error, "sending the request", self.peer))?;
         self.progress.sent();
         Ok(())
     }
@@ -81,19 +80,12 @@ impl<'e, 'p> Http1<'e, 'p> {
         buffer.reserve(1024);
         let read = match self.stream.read_buf(buffer).await {
             Err(error) if is_end(&error) => 0,
-            read => read.map_err(|error| self.read_trouble(&error))?,
+            read => read.map_err(|error| tls::trouble_while_waiting(&error, self.peer))?,
         };
         if read > 0 {
             self.progress.received(read);
         }
         Ok(read)
-    }
-
-    fn read_trouble(&self, error: &io::Error) -> Outcome {
-        match tls::trouble(error, "TLS", self.peer) {
-            Outcome::Fail(reason) => Outcome::Fail(format!("while waiting for the answer: {reason}")),
-            other => other,
-        }
     }
 }
 

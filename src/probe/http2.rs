@@ -187,10 +187,7 @@ fn said(error: &h2::Error, record: &Record, peer: SocketAddr) -> Outcome {
         return Outcome::Fail(format!("answered something that is not HTTP/2 and begins with {beginning}"));
     }
     if let Some(error) = seen.trouble.take() {
-        return match tls::trouble(&error, "TLS", peer) {
-            Outcome::Fail(reason) => Outcome::Fail(format!("while waiting for the answer: {reason}")),
-            other => other,
-        };
+        return tls::trouble_while_waiting(&error, peer);
     }
     // What we asked for cannot be sent.
     if error.reason().is_none() && !error.is_io() && !seen.closed && !seen.too_much {

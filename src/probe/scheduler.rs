@@ -207,6 +207,17 @@ impl Scheduler {
                  the others wait for their turn; raise LimitNOFILE= (ulimit -Hn) to {}",
                 descriptors_needed(self.jobs.len())
             );
+            return;
+        }
+        let by_engine_with =
+            |handle: &&Handle| matches!(handle.runner, RunBy::Engine(..)) && handle.check.tripwire;
+        let tripwires = self.jobs.values().filter(by_engine_with).count();
+        if by_engine + tripwires > limit {
+            tracing::warn!(
+                "the limit of open files does not allow all of {tripwires} tripwires beside {by_engine} probes: some are \
+                 given up; raise LimitNOFILE= (ulimit -Hn) to {}",
+                descriptors_needed(self.jobs.len() + tripwires)
+            );
         }
     }
 

@@ -100,6 +100,11 @@ fn every_doubt_is_told_once_at_its_place_and_with_a_remedy() {
             "targets: [a, b], failback: {mode: manual, after: 1m}",
             "12:94: `after` has no effect with `mode: manual`",
         ),
+        (
+            "ssh: {tcp: {port: 22}}\ntargets:\n  a: {address: 192.0.2.1, checks: web}\n  b: {address: 192.0.2.2,",
+            "ssh: {tcp: {port: 22}, tripwire: true}\ntargets:\n  a: {address: 192.0.2.1, checks: web}\n  b: {address: b.example,",
+            "5:36: the tripwire of `ssh` has no effect: its targets have host names; write their addresses",
+        ),
         // What the agent leans on.
         (
             "203.0.113.53:53",

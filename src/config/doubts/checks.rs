@@ -23,6 +23,9 @@ pub(super) fn warn(whole: &Whole<'_>) {
             CheckKind::Exec(exec) => of_exec(whole, id, exec),
             _ => {}
         }
+        if check.tripwire {
+            of_tripwire(whole, id);
+        }
     }
     grace(whole);
 }
@@ -44,6 +47,16 @@ fn of_http(whole: &Whole<'_>, id: &CheckId, http: &HttpCheck) {
     if http.body.is_none() && whole.node(&["checks", id.as_str(), "http", "max_body"]).is_some() {
         let message = format!("`max_body` of `{id}` has no effect: nothing is looked for in the body");
         whole.warn(at("max_body"), message, "add `body: {contains: ...}`, or remove it");
+    }
+}
+
+/// What answers at a name changes, so nothing is held there.
+fn of_tripwire(whole: &Whole<'_>, id: &CheckId) {
+    let mut users = whole.targets.values().filter(|target| target.checks.contains_key(id)).peekable();
+    if users.peek().is_some() && users.all(|target| target.host_name().is_some()) {
+        let at = whole.place(&["checks", id.as_str(), "tripwire"]);
+        let message = format!("the tripwire of `{id}` has no effect: its targets have host names");
+        whole.warn(at, message, "write their addresses, or remove it");
     }
 }
 

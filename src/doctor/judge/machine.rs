@@ -142,12 +142,13 @@ pub(in crate::doctor) fn socket(path: &str, door: &Door, holder: Option<&str>, v
 }
 
 /// Open files. `limit` is `None` where there is none.
-pub(in crate::doctor) fn descriptors(limit: Option<u64>, endpoints: usize) -> Finding {
-    let need = crate::probe::descriptors_needed(endpoints);
+pub(in crate::doctor) fn descriptors(limit: Option<u64>, endpoints: usize, tripwires: usize) -> Finding {
+    let need = crate::probe::descriptors_needed(endpoints + tripwires);
     let Some(limit) = limit else {
         return Finding::ok(Topic::Descriptors, "", "no limit on open files");
     };
-    let text = format!("a process may open {limit} files, and {endpoints} endpoints need up to {need}");
+    let with = if tripwires == 0 { String::new() } else { format!(" with {tripwires} tripwires") };
+    let text = format!("a process may open {limit} files, and {endpoints} endpoints{with} need up to {need}");
     if limit < need {
         let remedy =
             format!("raise it: LimitNOFILE={} in the systemd unit, or ulimit -n", need.next_power_of_two());
@@ -262,10 +263,11 @@ mod tests {
 
     #[test]
     fn descriptors_grow_with_the_endpoints() {
-        assert_eq!(descriptors(Some(1024), 10).level, Level::Ok);
-        assert_eq!(descriptors(Some(140), 10).level, Level::Fail);
-        assert_eq!(descriptors(Some(1024), 1000).level, Level::Fail, "all may hang together");
-        assert_eq!(descriptors(Some(2048), 1000).level, Level::Ok);
-        assert_eq!(descriptors(None, 100_000).level, Level::Ok);
+        assert_eq!(descriptors(Some(1024), 10, 0).level, Level::Ok);
+        assert_eq!(descriptors(Some(140), 10, 0).level, Level::Fail);
+        assert_eq!(descriptors(Some(1024), 1000, 0).level, Level::Fail, "all may hang together");
+        assert_eq!(descriptors(Some(2048), 1000, 0).level, Level::Ok);
+        assert_eq!(descriptors(Some(2048), 1000, 1000).level, Level::Fail, "each is a connection");
+        assert_eq!(descriptors(None, 100_000, 0).level, Level::Ok);
     }
 }

@@ -32,7 +32,7 @@ use crate::decision::{Certificate, Outcome};
 
 use configs::Configs;
 pub(super) use name::{name_or_address, server_name};
-pub(super) use said::trouble;
+pub(super) use said::{trouble, trouble_while_waiting};
 
 /// Whose signature on a certificate is believed.
 #[derive(Clone, Debug)]

@@ -55,6 +55,16 @@ pub(in crate::probe) fn trouble(error: &io::Error, doing: &str, peer: SocketAddr
     of_rustls(error).map_or_else(|| classify(error, doing, peer), of_tls)
 }
 
+/// As [`trouble`], of a connection over which an answer was to come, with TLS or without.
+pub(in crate::probe) fn trouble_while_waiting(error: &io::Error, peer: SocketAddr) -> Outcome {
+    let doing = "while waiting for the answer";
+    match of_rustls(error).map(of_tls) {
+        Some(Outcome::Fail(reason)) => Outcome::Fail(format!("{doing}: {reason}")),
+        Some(other) => other,
+        None => classify(error, doing, peer),
+    }
+}
+
 fn of_rustls(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
 }
