@@ -102,7 +102,7 @@ fn every_doubt_is_told_once_at_its_place_and_with_a_remedy() {
         ),
         (
             "ssh: {tcp: {port: 22}}\ntargets:\n  a: {address: 192.0.2.1, checks: web}\n  b: {address: 192.0.2.2,",
-            "ssh: {tcp: {port: 22}, tripwire: true}\ntargets:\n  a: {address: 192.0.2.1, checks: web}\n  b: {address: b.example,",
+            "ssh: {tcp: {port: 22}, tripwire: true}\ntargets:\n  a: {address: a.example, checks: web}\n  b: {address: b.example,",
             "5:36: the tripwire of `ssh` has no effect: its targets have host names; write their addresses",
         ),
         // What the agent leans on.
