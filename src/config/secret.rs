@@ -154,7 +154,9 @@ fn suspicious_in(body: &str, indent: usize) -> (Vec<Range<usize>>, bool) {
         let secret = is_secret(&found[1]);
         // An unknown key before a `{` is a name, and the keys within can be looked at one by one.
         let opaque = with_colon(&found) && !keys::is_known(&found[1]) && !body[end..].starts_with('{');
-        if secret || opaque {
+        // A word that runs into a quoted text: it may be what is left of a key.
+        let runs_on = found[0].ends_with(['"', '\'']) && body[end..].starts_with(char::is_alphanumeric);
+        if secret || opaque || runs_on {
             ranges.push(end..body.len());
             return (ranges, secret);
         }
