@@ -7,7 +7,7 @@ use std::time::Duration;
 use providers::{DomainName, RecordSet, RecordType};
 
 use super::record::{Phase, RecordState, Word};
-use super::select::{View, failback_due_at};
+use super::select::View;
 use super::{
     Effect, Endpoint, Event, Hold, Input, Moment, Now, Overrides, Pace, Penalty, Policy, ProviderFace,
     ProviderId, RecordPolicy, SavedTracker, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work,
@@ -83,8 +83,8 @@ pub struct Decision {
     pub(super) unsettled: BTreeSet<Endpoint>,
     pub(super) witness_pace: Pace,
     pub(super) settles_until: Moment,
-    settled_reviewed: bool,
-    next_sweep: Moment,
+    pub(super) settled_reviewed: bool,
+    pub(super) next_sweep: Moment,
     /// The next wake-up, as long as nothing has happened that could move it: most probes say what was known, and there
     /// may be ten thousand records to ask.
     pub(super) wakeup: Option<Moment>,
@@ -242,30 +242,6 @@ impl Decision {
             self.wakeup = None;
         }
         out
-    }
-
-    /// When [`Input::Tick`] is due next.
-    pub fn next_wakeup(&mut self, now: Moment) -> Moment {
-        match self.wakeup.filter(|at| *at > now) {
-            Some(known) => known,
-            None => *self.wakeup.insert(self.search_wakeup(now)),
-        }
-    }
-
-    fn search_wakeup(&self, now: Moment) -> Moment {
-        let view = self.view(now);
-        let records = self.policy.records.values().filter_map(|record| {
-            let state = self.records.get(&record.name)?;
-            let failback = (state.phase == Phase::Idle)
-                .then(|| failback_due_at(&view, record, &state.current))
-                .flatten()
-                .filter(|due| *due > now);
-            state.retry_at.into_iter().chain(failback).min()
-        });
-        let grace = (!self.settled_reviewed).then_some(self.settles_until);
-        let queues = self.next_queue_news();
-        let ends = self.overrides.next_end();
-        records.chain(grace).chain(queues).chain(ends).fold(self.next_sweep, Moment::min)
     }
 
     pub(super) fn state(&mut self, name: &DomainName) -> &mut RecordState {

@@ -73,15 +73,15 @@ impl Packed {
             Letter::Fail => 1,
             Letter::Unknown => 2,
         };
-        let [a, b, c, d, e, f, g, h] = (past.at.micros() << 2 | said).to_le_bytes();
+        let word = (past.at.micros() << 2 | said).cast_unsigned();
         let took = u32::try_from(past.took.as_micros()).unwrap_or(u32::MAX);
-        Packed([u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]), took])
+        #[expect(clippy::cast_possible_truncation, reason = "its two halves")]
+        Packed([word as u32, (word >> 32) as u32, took])
     }
 
     fn unpack(self) -> PastProbe {
         let [low, high, took] = self.0;
-        let ([a, b, c, d], [e, f, g, h]) = (low.to_le_bytes(), high.to_le_bytes());
-        let word = i64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let word = (u64::from(high) << 32 | u64::from(low)).cast_signed();
         let said = match word & 3 {
             0 => Letter::Pass,
             1 => Letter::Fail,

@@ -65,6 +65,7 @@ mod targets;
 mod time;
 mod troubles;
 mod velocity;
+mod wakeup;
 mod writing;
 
 pub use certificates::CERTIFICATE_KEY;

@@ -14,6 +14,13 @@ const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
 /// Writes in a row that fail for reasons that time may mend before a person is told.
 const FAULTS_UNTIL_TOLD: u32 = 3;
 
+/// What became of a write of which nothing is left.
+struct Gone {
+    text: String,
+    /// What others did to one change is news of the next; a provider that makes something else of each is told once.
+    once_a_change: bool,
+}
+
 impl Decision {
     pub(super) fn on_written(
         &mut self,
@@ -208,23 +215,28 @@ impl Decision {
         let next = if accepted {
             "the provider keeps a TTL of its own: it counts as the right one from now on"
         } else {
-            state.back_off_writing(now.moment, Fault::Unknown(why.clone()));
+            state.back_off_writing(now.moment, Fault::Unknown(why.text.clone()));
             "the agent tries again when hold_down is over"
         };
         self.tell_gone(now, name, work, &why, next, out);
     }
 
     /// Why nothing is left of a write, as far as that is known.
-    fn why_gone(&self, name: &DomainName, work: &Work, word: Word, same_values: bool) -> String {
+    fn why_gone(&self, name: &DomainName, work: &Work, word: Word, same_values: bool) -> Gone {
         let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
         let held = snapshot.map(|snapshot| values_of(&snapshot.sets)).unwrap_or_default();
-        match self.fate_by_marker(name, work, same_values) {
+        let (text, once_a_change) = match self.fate_by_marker(name, work, same_values) {
             Fate::Hidden => {
-                "the record was changed by others since, and whether ours was made before is not known".into()
+                let text =
+                    "the record was changed by others since, and whether ours was made before is not known";
+                (text.to_owned(), true)
             }
-            _ if word == Word::Acknowledged => format!("the provider took the change, and now holds {held}"),
-            _ => format!("whether the change was made is not known, and the record now holds {held}"),
-        }
+            _ if word == Word::Acknowledged => {
+                (format!("the provider took the change, and now holds {held}"), false)
+            }
+            _ => (format!("whether the change was made is not known, and the record now holds {held}"), true),
+        };
+        Gone { text, once_a_change }
     }
 
     fn tell_gone(
@@ -232,13 +244,14 @@ impl Decision {
         now: &Now,
         name: &DomainName,
         work: &Work,
-        why: &str,
+        why: &Gone,
         next: &str,
         out: &mut Vec<Effect>,
     ) {
-        let state = self.state(name);
-        if state.says_anew("failed", why) {
-            let event = say_change::failed(&work.completed, work.motive, now, why, next);
+        let text = &why.text;
+        let said = if why.once_a_change { format!("{}: {text}", work.id) } else { text.clone() };
+        if self.state(name).says_anew("failed", &said) {
+            let event = say_change::failed(&work.completed, work.motive, now, text, next);
             out.push(Effect::Say(Box::new(event), None));
         }
         out.push(Effect::KeepRecord(name.clone()));

@@ -261,7 +261,7 @@ fn a_pause_does_not_wake_the_failback_that_it_keeps_away() {
             let _ = probe(&mut decision, 1, address, true);
         }
         let record = decision.record(&record().name);
-        failback_due_at(&decision.view(at(2)), record, &["b".into()])
+        super::super::select::failback_due_at(&decision.view(at(2)), record, &["b".into()])
     };
     let pause = What::Pause { record: None };
     let pause = Override::new(pause, at(0), at(900), "new kernel", "alice").unwrap();
