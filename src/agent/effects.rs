@@ -114,15 +114,23 @@ impl Agent {
 
     pub(super) async fn keep_all(&mut self, now: &Now) {
         self.keep(whole(&self.decision, now), now).await;
-        if !matches!(self.mode, Mode::Plan { .. }) {
-            let latency = self.decision.fetch_latency();
-            // Nothing waits for it: a change that is due in the meantime waits for the disk as ever, and no longer.
-            let (kept, pruned) = (self.ledger.keep_latency(latency), self.ledger.prune(now.wall));
-            self.tasks.spawn(async move {
-                kept.await;
-                pruned.await;
-            });
+        // Nothing waits for it: a change that is due in the meantime waits for the disk as ever, and no longer.
+        if let Some(kept) = self.latency_kept(now) {
+            self.tasks.spawn(kept);
         }
+    }
+
+    /// Keeps how long the probes took since the last time, and forgets what is too old.
+    pub(super) fn latency_kept(&mut self, now: &Now) -> Option<impl Future<Output = ()> + Send + use<>> {
+        if matches!(self.mode, Mode::Plan { .. }) {
+            return None;
+        }
+        let latency = self.decision.fetch_latency();
+        let (kept, pruned) = (self.ledger.keep_latency(latency), self.ledger.prune(now.wall));
+        Some(async move {
+            kept.await;
+            pruned.await;
+        })
     }
 
     pub(super) async fn announce_start(&mut self) {

@@ -48,7 +48,13 @@ fn latency_is_kept_by_once_and_by_run() {
     assert_eq!(stage.run(&["plan"]).code, 0);
     assert!(!stage.path("failover.db").exists(), "a plan keeps nothing");
     stage.run(&["once"]);
-    stage.agent().stop();
+    let agent = stage.agent();
+    wait_until("a probe by the agent", PATIENCE, || {
+        let why = stage.run(&["explain", WWW, "-o", "json"]).json();
+        let probes = why["targets"][0]["endpoints"][0]["probes"].as_array().map_or(0, Vec::len);
+        (probes > 0).then_some(())
+    });
+    agent.stop();
     let ended = stage.run(&["history", "--latency", "toronto", "-o", "jsonl"]);
     let hours = lines(&ended.stdout);
     let probes: u64 = hours.iter().map(|hour| hour["count"].as_u64().unwrap()).sum();
