@@ -111,6 +111,8 @@ pub(crate) struct Mind {
     pub(crate) awake: i64,
     /// The ids of the changes that it told people of.
     pub(crate) told: Vec<String>,
+    /// Attempts of a change that an earlier life left open, and that change.
+    again: BTreeMap<String, String>,
     fingerprint: u64,
 }
 
@@ -137,6 +139,7 @@ impl Mind {
             writing: None,
             awake: -1,
             told: Vec::new(),
+            again: BTreeMap::new(),
             fingerprint: 0,
         };
         mind.begin(&at(0, 0));
@@ -195,15 +198,22 @@ impl Mind {
     /// Commits, then acts, as the agent does: `src/agent/effects.rs`.
     fn play(&mut self, now: &Now, effects: Vec<Effect>) {
         let mut saved = self.disk.saved.clone();
-        let mut sent = None;
+        let (mut sent, mut closed) = (None, None::<Work>);
         for effect in effects {
             match effect {
                 Effect::Read(_) => self.reading = Some(Reading::Asked),
                 Effect::Write(work) => {
+                    if let Some(before) = closed.take().filter(|before| before.swap.after == work.swap.after)
+                    {
+                        self.again.insert(work.id.clone(), before.id);
+                    }
                     saved.unconfirmed.insert(www(), (*work).clone());
                     sent = Some(Writing::Sent(work));
                 }
-                Effect::Close { change, .. } => saved.unconfirmed.retain(|_, work| work.id != change),
+                Effect::Close { change, .. } => {
+                    let open = saved.unconfirmed.extract_if(.., |_, work| work.id == change);
+                    closed = open.map(|(_, work)| work).next();
+                }
                 Effect::Say(_, Some(key)) => {
                     if let Some(change) = key.strip_suffix("-completed")
                         && !self.told.iter().any(|told| told == change)
@@ -222,10 +232,16 @@ impl Mind {
         self.settle();
     }
 
+    /// Is this the change, or another attempt of it?
+    pub(crate) fn is_attempt_of(&self, told: &str, change: &str) -> bool {
+        told == change || self.again.get(told).is_some_and(|before| before == change)
+    }
+
     /// Two agents that know the same are the same to the checker.
     pub(crate) fn settle(&mut self) {
         let mut hasher = DefaultHasher::new();
-        let whole = (&self.decision, &self.disk, &self.reading, &self.writing, self.awake, &self.told);
+        let whole =
+            (&self.decision, &self.disk, &self.reading, &self.writing, self.awake, &self.told, &self.again);
         format!("{whole:?}").hash(&mut hasher);
         self.fingerprint = hasher.finish();
     }

@@ -277,7 +277,9 @@ impl Model for Company {
                 |_, world: &World| {
                     world.agents.iter().enumerate().all(|(n, agent)| {
                         let made = |change: &String| {
-                            world.applied.iter().any(|one| one.writer == n && one.change == *change)
+                            let it =
+                                |one: &Applied| one.writer == n && agent.is_attempt_of(change, &one.change);
+                            world.applied.iter().any(it)
                         };
                         agent.told.iter().all(made)
                     })
