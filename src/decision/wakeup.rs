@@ -5,7 +5,7 @@ use super::select::failback_due_at;
 use super::{Decision, Moment};
 
 impl Decision {
-    /// When [`Input::Tick`] is due next.
+    /// When [`Input::Tick`](super::Input::Tick) is due next.
     pub fn next_wakeup(&mut self, now: Moment) -> Moment {
         match self.wakeup.filter(|at| *at > now) {
             Some(known) => known,
