@@ -1,5 +1,5 @@
 """From the fault of the primary to the first changed authoritative answer."""
-import os, select, signal, socket, statistics, struct, subprocess, time
+import os, select, signal, socket, statistics, struct, time
 
 from common import Process, fill, spread, table
 
@@ -46,7 +46,8 @@ class Server:
 def nginx(folder, host):
     """A single process, so that one signal ends or stops all of it."""
     os.makedirs(os.path.join(folder, host), exist_ok=True)
-    return Process(os.path.join(folder, host), "nginx", "-c", fill("single.conf", os.path.join(folder, host), HOST=host), "-e", "/dev/null")
+    own = os.path.join(folder, host)
+    return Process(own, "nginx", "-c", fill("single.conf", own, HOST=host), "-e", "/dev/null")
 
 
 def agent(binary, folder):
@@ -113,10 +114,10 @@ def run(binary, folder, rounds, times):
         for fault in [signal.SIGKILL, signal.SIGSTOP]:
             for name, start in TOOLS.items():
                 found.setdefault((fault, name), []).extend(one(start, binary, folder, fault, times))
-    print(f"From the fault of the primary to the first changed authoritative answer, {rounds} rounds of {times}, in ms: median (least-most)\n")
-    rows = []
+    print(f"From the fault of the primary to the first changed authoritative answer, {rounds} rounds of {times}, in ms: "
+          "median (least-most)\n")
+    own, rows = next(iter(TOOLS)), []
     for (fault, name), took in found.items():
-        ours = statistics.median(found[(fault, next(iter(TOOLS)))])
-        ratio = "" if name in next(iter(TOOLS)) else f"{ours / statistics.median(took):.2f}"
-        rows.append([fault.name, name, spread([1000 * each for each in took], 0), ratio if name != next(iter(TOOLS)) else ""])
+        ratio = "" if name == own else f"{statistics.median(found[(fault, own)]) / statistics.median(took):.2f}"
+        rows.append([fault.name, name, spread([1000 * each for each in took], 0), ratio])
     table(["fault", "tool", "ms", "failover's share of it"], rows)
