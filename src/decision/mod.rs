@@ -22,6 +22,7 @@ mod effect;
 mod engine;
 mod event;
 mod explain;
+mod explain_change;
 mod explain_guards;
 mod explain_next;
 #[cfg(test)]
@@ -76,6 +77,7 @@ pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
 pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
+pub use explain_change::{ChangeStep, ChangeUnderWay};
 pub use generation::{Fate, KnownMarker, fate, next_generation};
 pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
