@@ -60,6 +60,7 @@ mod review;
 mod say;
 mod say_change;
 mod select;
+mod shared;
 mod sight;
 mod steps;
 mod targets;
@@ -106,6 +107,7 @@ pub use report::{
 };
 pub use require::Require;
 pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
+pub use shared::Shared;
 pub use sight::{Sight, SightChange};
 pub use steps::NextStep;
 pub use targets::{Counted, Targets, counted, human};
