@@ -4,8 +4,10 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Colour, Exit, Global, LogFormat};
 use crate::config::{Config, ConfigErrors};
@@ -61,31 +63,44 @@ pub(super) fn coloured(global: &Global, terminal: bool) -> bool {
 pub(super) fn log(global: &Global, usual: LevelFilter) {
     let terminal = std::io::stderr().is_terminal();
     let level = global.log_level.map_or(usual, LevelFilter::from_level);
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    // What a library says of itself is no news to an operator unless asked for.
-    let filter = if std::env::var_os("RUST_LOG").is_none() {
-        [
-            "hickory_server=error",
-            "rustls_platform_verifier=off",
-            "hickory_proto=error",
-            "hickory_net=error",
-            "hickory_resolver=error",
-        ]
-        .into_iter()
-        .filter_map(|directive| directive.parse().ok())
-        .fold(filter, EnvFilter::add_directive)
-    } else {
-        filter
-    };
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let said = std::env::var("RUST_LOG").unwrap_or_default();
+    let registry = tracing_subscriber::registry().with(filter(level, &said));
+    let layer = layer().with_writer(std::io::stderr).with_target(false);
     let text = global.log_format.map_or(terminal, |format| format == LogFormat::Text);
     // A second start, in tests, changes nothing.
     let _ = if text {
-        builder.with_ansi(coloured(global, terminal)).try_init()
+        registry.with(layer.with_ansi(coloured(global, terminal))).try_init()
     } else {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        registry.with(layer).try_init()
     };
+}
+
+/// What is logged: what `RUST_LOG` says (`info,failover=debug`), else everything of this level.
+fn filter(level: LevelFilter, said: &str) -> Targets {
+    let parsed: Vec<Targets> = said
+        .split(',')
+        .map(str::trim)
+        .filter(|directive| !directive.is_empty())
+        .filter_map(|directive| {
+            let told = |error| eprintln!("failover: RUST_LOG: `{directive}` is ignored: {error}");
+            directive.parse().map_err(told).ok()
+        })
+        .collect();
+    if !parsed.is_empty() {
+        return parsed.iter().fold(Targets::new(), |all, some| {
+            let all = all.with_targets(some.iter());
+            some.default_level().map_or(all.clone(), |level| all.with_default(level))
+        });
+    }
+    // What a library says of itself is no news to an operator unless asked for.
+    Targets::new().with_default(level).with_targets([
+        ("hickory_server", LevelFilter::ERROR),
+        ("rustls_platform_verifier", LevelFilter::OFF),
+        ("hickory_proto", LevelFilter::ERROR),
+        ("hickory_net", LevelFilter::ERROR),
+        ("hickory_resolver", LevelFilter::ERROR),
+    ])
 }
 
 /// Runs `work` on a runtime of one thread: the agent waits, it does not compute.
@@ -106,4 +121,30 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
 pub(super) fn fail(error: &dyn std::fmt::Display) -> Exit {
     eprintln!("failover: {error}");
     Exit::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn what_rust_log_says_is_logged_and_without_it_what_libraries_say_of_themselves_is_not() {
+        for (said, target, level, logged) in [
+            ("", "failover::agent", Level::INFO, true),
+            ("", "failover::agent", Level::DEBUG, false),
+            ("", "hickory_proto::xfer", Level::WARN, false),
+            ("", "rustls_platform_verifier", Level::ERROR, false),
+            ("info,failover=debug", "failover::agent", Level::DEBUG, true),
+            ("info,failover=debug", "hickory_proto::xfer", Level::INFO, true),
+            ("trace", "hickory_proto::xfer", Level::TRACE, true),
+            ("failover::probe=debug", "failover::agent", Level::ERROR, false),
+            (" warn , =!", "failover::agent", Level::WARN, true),
+            ("off", "failover::agent", Level::ERROR, false),
+        ] {
+            let filter = filter(LevelFilter::INFO, said);
+            assert_eq!(filter.would_enable(target, &level), logged, "{said:?} {target} {level}");
+        }
+    }
 }
