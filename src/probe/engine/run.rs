@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mio::Events;
 
-use super::handover::Handover;
+use super::handover::{COMPANY, Handover};
 use super::reactor::{self, Reactor};
 use super::slots::{Probe, Slot, Slots, State, What};
 use super::turns::{self, Lane, Turns};
@@ -388,7 +388,10 @@ impl Loop {
             What::Job { key, cadence, .. } => {
                 cadence.told(passed.then_some(report.timings.total));
                 slot.lane = if slow { Lane::Slow } else { Lane::Quick };
-                let urgent = urgent || !passed;
+                // Company that does not come is not waited for: it would cost another turn.
+                let alone =
+                    self.wheel.next().is_none_or(|next| next > ended + COMPANY) && self.turns.is_calm();
+                let urgent = urgent || !passed || alone;
                 self.handover.add(key.finding(started, ended, report), urgent, ended);
                 cadence.ended(ended);
                 self.turns.give_back(lane);
