@@ -18,6 +18,7 @@ mod all_down;
 mod arrival;
 mod certificates;
 mod coordinate;
+mod delay;
 mod effect;
 mod engine;
 mod event;
@@ -70,6 +71,7 @@ mod writing;
 
 pub use certificates::CERTIFICATE_KEY;
 pub use coordinate::{MarkerReport, changes_at_most};
+pub use delay::Delay;
 pub use effect::{Effect, Input, Order, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
