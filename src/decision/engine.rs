@@ -105,7 +105,7 @@ impl Decision {
         now: &Now,
     ) -> Self {
         let mut targets = Targets::new(&policy, &saved.trackers, now);
-        let told = told_already(&policy, &targets);
+        let told = told_already(&targets);
         // What an earlier run found out too long ago is no verdict.
         targets.expire(now.moment, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
@@ -325,10 +325,7 @@ impl Decision {
     }
 
     fn witnessed(&mut self, now: &Now, sighting: &Sighting, out: &mut Vec<Effect>) {
-        let awaits =
-            |decision: &Self, target: &TargetId| decision.targets.awaits_witness(target, &decision.sight);
-        let waiting: Vec<TargetId> =
-            self.policy.targets.keys().filter(|target| awaits(self, target)).cloned().collect();
+        let waiting: Vec<TargetId> = self.targets.awaiting_witness(&self.sight).cloned().collect();
         match self.sight.count(sighting) {
             Some(SightChange::WentBlind) => {
                 out.push(Effect::Say(Box::new(say::went_blind(now, sighting)), None));
@@ -340,7 +337,7 @@ impl Decision {
         self.review_witness_pace(out);
         // A witness that vouches turns a doubtful Down into a real one.
         for target in waiting {
-            if !awaits(self, &target) {
+            if !self.targets.awaits_witness(&target, &self.sight) {
                 self.review_target(now, &target, false, out);
             }
         }
@@ -382,7 +379,7 @@ impl Decision {
     }
 
     pub(super) fn verdict(&self, target: &TargetId) -> Verdict {
-        self.targets.target(target, &self.policy, &self.sight)
+        self.targets.target(target, &self.sight)
     }
 
     /// Tells a target's new verdict, once, and looks at its records again.
@@ -411,8 +408,7 @@ impl Decision {
             self.incidents.insert(target.clone(), format!("{target}-{at}"));
         }
         if news {
-            let mut event =
-                say::target_changed(now, target, verdict, &self.targets, &self.policy, &self.sight);
+            let mut event = say::target_changed(now, target, verdict, &self.targets, &self.sight);
             event.next = self.next_for(now, target, verdict);
             event.incident = self.incidents.get(target).cloned();
             if verdict == Verdict::Up {
@@ -472,9 +468,10 @@ pub(super) fn by_target(policy: &Policy) -> BTreeMap<TargetId, Vec<DomainName>> 
 }
 
 /// The verdicts that an earlier run has told already, by the trackers that it kept.
-fn told_already(policy: &Policy, kept: &Targets) -> BTreeMap<TargetId, Verdict> {
-    let verdict = |id: &TargetId| (id.clone(), kept.target(id, policy, &Sight::default()));
-    policy.targets.keys().map(verdict).filter(|(_, verdict)| *verdict != Verdict::Unknown).collect()
+fn told_already(kept: &Targets) -> BTreeMap<TargetId, Verdict> {
+    let sight = Sight::default();
+    let formed = kept.verdicts(&sight).filter(|(_, verdict)| *verdict != Verdict::Unknown);
+    formed.map(|(target, verdict)| (target.clone(), verdict)).collect()
 }
 
 /// Values of record sets as a person reads them.

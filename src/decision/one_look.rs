@@ -31,7 +31,7 @@ impl OneLook {
 
     /// What it says of a target.
     pub fn target(&self, target: &TargetId) -> Verdict {
-        self.targets.target(target, &self.policy, &Sight::default())
+        self.targets.target(target, &Sight::default())
     }
 
     /// What it says of one place of a target.

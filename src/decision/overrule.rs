@@ -206,7 +206,8 @@ impl Decision {
                 }
                 Verdict::Unknown => false,
             };
-            match self.in_the_way(now, name, target).filter(|_| concerned) {
+            let order = if concerned { self.in_the_way(now, name, target) } else { None };
+            match order {
                 Some(order) => words.push(format!(
                     "{name} does not follow, {}: {}; to end that: {}",
                     order.what,
@@ -224,6 +225,9 @@ impl Decision {
 
     /// The order that keeps a record where it is although this target's verdict has changed.
     fn in_the_way(&self, now: &Now, name: &DomainName, target: &TargetId) -> Option<&Override> {
+        if self.overrides.is_empty() {
+            return None;
+        }
         let fixed = self.overrides.pause(now.moment, name);
         let fixed = fixed.or_else(|| self.overrides.pin(now.moment, name).map(|(_, order)| order));
         fixed.or_else(|| self.overrides.drain(now.moment, target)).or_else(|| {

@@ -118,15 +118,27 @@ impl Answer {
             }
         }
         let name = || names.first().map(|name| Answer::Name((*name).clone()));
-        NonEmpty::new(addresses).map(Answer::Addresses).or_else(name)
+        NonEmpty::try_from(addresses).ok().map(Answer::Addresses).or_else(name)
     }
 
     /// Where it leads.
     pub fn places(&self) -> BTreeSet<Place> {
-        match self {
-            Answer::Addresses(addresses) => addresses.iter().copied().map(Place::Address).collect(),
-            Answer::Name(name) => BTreeSet::from([Place::Name(name.clone())]),
-        }
+        self.each().collect()
+    }
+
+    /// The same one by one, in order.
+    pub(super) fn each(&self) -> impl Iterator<Item = Place> {
+        let (addresses, name) = match self {
+            Answer::Addresses(addresses) => (Some(addresses), None),
+            Answer::Name(name) => (None, Some(name)),
+        };
+        let addresses = addresses.into_iter().flat_map(NonEmpty::iter).copied().map(Place::Address);
+        addresses.chain(name.cloned().map(Place::Name))
+    }
+
+    /// Does it lead to these places and to no others?
+    pub(super) fn leads_to(&self, places: &BTreeSet<Place>) -> bool {
+        self.each().eq(places.iter().cloned())
     }
 
     /// The record sets that publish it.

@@ -15,10 +15,9 @@ pub(super) fn target_changed(
     target: &TargetId,
     verdict: Verdict,
     targets: &Targets,
-    policy: &Policy,
     sight: &Sight,
 ) -> Event {
-    let since = targets.since(target, policy, sight);
+    let since = targets.since(target, sight);
     let (kind, summary) = match verdict {
         Verdict::Down => (EventKind::TargetDown, format!("{target} is down")),
         Verdict::Up => (EventKind::TargetUp, format!("{target} is up")),
