@@ -14,7 +14,7 @@ fn main() {
 }
 
 /// One probe that says what was known, of so many targets, with half as many records.
-#[divan::bench(args = [100, 10_000, 100_000], sample_count = 20, sample_size = 10_000)]
+#[divan::bench(args = [100, 10_000, 100_000, 1_000_000], sample_count = 20, sample_size = 10_000)]
 fn a_probe_that_passes(bencher: Bencher, targets: usize) {
     let mut stage = Stage::new(targets, (targets / 2).min(10_000));
     bencher.bench_local(|| stage.pass());

@@ -94,9 +94,12 @@ impl Stage {
         let step = 10_000_000 / i64::try_from(targets).expect("fewer than 2^63 targets");
         let names = records.iter().map(|record| record.name.clone()).collect();
         let mut stage = Stage { decision, endpoints: endpoints.collect(), names, micros: 1, step, next: 0 };
-        for _ in 0..targets {
-            stage.pass();
+        // Nobody asks for the next wake-up here: each first verdict moves it, and then every record is asked for its own.
+        for number in 0..targets {
+            let input = stage.probed(number, Outcome::Pass);
+            let _ = stage.take(input);
         }
+        let _ = stage.take(Input::Tick);
         for number in 0..stage.names.len() {
             let first = address(2 * number % targets);
             let read = stage.read(number, &first);

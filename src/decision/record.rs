@@ -160,6 +160,15 @@ impl RecordState {
         out.push(Effect::Read(name.clone()));
     }
 
+    /// It is known whether the name holds the wish: where it does not, a reading comes first.
+    pub(super) fn seek(&mut self, now: Moment, in_sync: bool, name: &DomainName, out: &mut Vec<Effect>) {
+        if in_sync {
+            self.enter_sync(name, out);
+        } else if self.is_ready(now) && self.pending.is_none() {
+            self.begin_read(name, out);
+        }
+    }
+
     /// The name holds the wish: see `Decision::enter_sync`.
     pub(super) fn enter_sync(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
         let held = self.snapshot.as_ref().map(|snapshot| &snapshot.sets);

@@ -82,14 +82,10 @@ impl Decision {
                     if in_sync {
                         self.leave_queue(name);
                     }
+                    self.state(name).seek(now.moment, in_sync, name, out);
                 } else {
                     state.said.remove("all_down");
-                }
-                let state = self.records.get_mut(name).expect("it was there a moment ago");
-                if in_sync {
-                    state.enter_sync(name, out);
-                } else if state.is_ready(now.moment) && state.pending.is_none() {
-                    state.begin_read(name, out);
+                    state.seek(now.moment, in_sync, name, out);
                 }
             }
         }

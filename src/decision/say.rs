@@ -42,28 +42,35 @@ pub(super) fn target_changed(
     event
 }
 
-/// What a target's new verdict leads to. `records` are those that name it, each with the targets that serve it now.
+/// What a target's new verdict leads to. `records` are those that name it, each with the targets that serve it now;
+/// `settings` finds those of a record.
 pub(super) fn next_for_records<'a>(
     target: &TargetId,
     verdict: Verdict,
-    records: impl Iterator<Item = (&'a RecordPolicy, &'a [TargetId])>,
+    records: impl Iterator<Item = (&'a DomainName, &'a [TargetId])>,
+    settings: impl Fn(&DomainName) -> &'a RecordPolicy,
 ) -> Option<String> {
     let mut moves = Vec::new();
     let mut returns = Vec::new();
-    for (record, current) in records {
-        let served = current.contains(target);
+    for (name, current) in records {
+        if verdict == Verdict::Down && current.contains(target) {
+            moves.push(name.as_str());
+        }
+        if verdict != Verdict::Up {
+            continue;
+        }
+        let record = settings(name);
         let tier = |targets: &[TargetId]| targets.iter().filter_map(|t| record.tier_of(t)).min();
         let better = tier(std::slice::from_ref(target)) < tier(current);
-        match (verdict, record.failback) {
-            (Verdict::Down, _) if served => moves.push(record.name.to_string()),
-            (Verdict::Up, FailbackMode::Auto) if better => {
+        match record.failback {
+            FailbackMode::Auto if better => {
                 let after = human(record.failback_after);
                 returns.push(format!("{} goes back to it when it has been up for {after}", record.name));
             }
-            (Verdict::Up, FailbackMode::Manual) if better => {
+            FailbackMode::Manual if better => {
                 returns.push(format!("to go back to it, run `failover failback {}`", record.name));
             }
-            _ => {}
+            FailbackMode::Auto | FailbackMode::Manual => {}
         }
     }
     match verdict {

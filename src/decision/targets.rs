@@ -209,7 +209,8 @@ impl Targets {
     /// Is one of these places Down by what an earlier run counted alone: would it not be, without the checks that have
     /// not answered in this run?
     pub fn is_remembered(&self, target: &TargetId, places: &BTreeSet<Place>) -> bool {
-        self.of(target).is_remembered(places)
+        // Of what has answered nothing is remembered.
+        self.unheard > 0 && self.of(target).is_remembered(places)
     }
 
     /// Is some place of the target that is Down on its way up: does a check that is Down pass?
