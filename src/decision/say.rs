@@ -403,7 +403,8 @@ mod tests {
     fn what_follows_from_a_verdict() {
         let record = record();
         let next = |target: &str, verdict, current: &[TargetId]| {
-            next_for_records(&target.into(), verdict, [(&record, current)].into_iter()).unwrap_or_default()
+            let records = [(&record.name, current)].into_iter();
+            next_for_records(&target.into(), verdict, records, |_| &record).unwrap_or_default()
         };
         let (a, b) = (["a".into()], ["b".into()]);
         let moves = "www.example.com moves to a target that works, if there is one";
@@ -429,7 +430,9 @@ mod tests {
         let (first, a, b): (_, TargetId, TargetId) = (record(), "a".into(), "b".into());
         let next = |target: &TargetId, verdict, served: &TargetId, records: &[&RecordPolicy]| {
             let current = std::slice::from_ref(served);
-            next_for_records(target, verdict, records.iter().map(|record| (*record, current)))
+            let names = records.iter().map(|record| (&record.name, current));
+            let settings = |name: &DomainName| if *name == first.name { &first } else { &second };
+            next_for_records(target, verdict, names, settings)
         };
         let (one, both) = ([&first], [&first, &second]);
         let (of_one, of_both) = (next(&a, Verdict::Down, &a, &one), next(&a, Verdict::Down, &a, &both));
