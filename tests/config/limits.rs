@@ -73,7 +73,7 @@ fn a_value_a_key_and_a_file_have_a_length() {
 fn a_folder_has_so_many_files_and_bytes() {
     let folder = tempfile::tempdir().expect("in a test");
     for file in 0..17 {
-        std::fs::write(folder.path().join(format!("{file:02}.yaml")), "# 0123456789abcde\n".repeat(59_000))
+        std::fs::write(folder.path().join(format!("{file:02}.yaml")), "# 0123456789abcde\n".repeat(57_000))
             .expect("in a test");
     }
     let said = Config::load(folder.path(), &|_| None).expect_err("in a test").to_string();
