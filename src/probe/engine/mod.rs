@@ -5,6 +5,7 @@
 //! | `run.rs` | the loop: commands, timers, ready sockets; drives the probes under way |
 //! | `slots.rs` | what is probed, or was asked for once, and where it stands |
 //! | `turns.rs` | who may begin when more are due than there are descriptors |
+//! | `followers.rs` | probes that follow one that is not answered, and do not wait for its end |
 //! | `tripwire.rs`, `wires.rs` | idle connections that break when a target dies |
 //! | `handover.rs` | findings on their way out, many at a time |
 //! | `wheel.rs` | timers |
@@ -13,6 +14,7 @@
 //! Probes are ordinary futures, driven here and by nobody else: no task, no channel and no timer of its own for each, no
 //! system call that does not belong to the exchange. [`Scheduler`](super::Scheduler) gives its jobs here where it can.
 
+mod followers;
 mod handover;
 mod reactor;
 mod run;
