@@ -6,6 +6,7 @@ use super::agenda::{Agenda, Ask, Desk};
 use super::event_loop::{Agent, Mode};
 use super::jobs::jobs;
 use super::log;
+use super::round::Round;
 use super::systemd;
 use crate::decision::{ChannelId, Effect, Event, EventKind, Now, Recorded, Severity, counted};
 use crate::probe::{JobKey, Pace};
@@ -116,6 +117,18 @@ impl Agent {
     pub(super) async fn keep_share(&mut self, now: &Now) {
         let share = self.round.share(&self.decision, now);
         self.keep(share, now).await;
+    }
+
+    /// Keeps everything, at the end. However much it is, a disk that does not answer is waited for once.
+    pub(super) async fn keep_everything(&mut self, now: &Now) {
+        self.round = Round::default();
+        self.round.begin(&self.decision);
+        loop {
+            self.keep_share(now).await;
+            if self.round.next().is_none() || self.ledger.trouble().is_some() {
+                return;
+            }
+        }
     }
 
     /// Keeps everything, so that a lost machine forgets little; the first share of it at once.

@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::agenda::whole;
 use super::jobs::jobs;
 use super::ledger::Ledger;
 use super::reload::{Reload, Waiting};
@@ -387,7 +386,7 @@ impl Agent {
         let _ = timeout(limit, self.finish_changes(!hurried)).await;
         let now = self.clock.now();
         self.ledger.closing(hurried.then_some(STOP_DISK), &now);
-        self.keep(whole(&self.decision, &now), &now).await;
+        self.keep_everything(&now).await;
         if let Some(kept) = self.latency_kept(&now) {
             let _ = timeout(if hurried { STOP_DISK } else { ONCE_TAIL }, kept).await;
         }
