@@ -67,6 +67,7 @@ mod time;
 mod troubles;
 mod velocity;
 mod wakeup;
+mod watched;
 mod writing;
 
 pub use certificates::CERTIFICATE_KEY;
@@ -108,6 +109,7 @@ pub use require::Require;
 pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
 pub use sight::{Sight, SightChange};
 pub use steps::NextStep;
-pub use targets::{Counted, Targets, counted, human};
+pub use targets::{Targets, counted, human};
 pub use time::{Moment, Now};
 pub use velocity::Turn;
+pub use watched::Counted;
