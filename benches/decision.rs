@@ -6,7 +6,7 @@
 mod stage;
 
 use divan::Bencher;
-use failover::decision::{Moment, Outcome, Thresholds, Tracker};
+use failover::decision::{Effect, Moment, Outcome, Thresholds, Tracker};
 use stage::Stage;
 
 fn main() {
@@ -14,7 +14,7 @@ fn main() {
 }
 
 /// One probe that says what was known, of so many targets, with half as many records.
-#[divan::bench(args = [100, 10_000, 100_000], sample_count = 20, sample_size = 10_000)]
+#[divan::bench(args = [100, 10_000, 100_000, 1_000_000], sample_count = 20, sample_size = 10_000)]
 fn a_probe_that_passes(bencher: Bencher, targets: usize) {
     let mut stage = Stage::new(targets, (targets / 2).min(10_000));
     bencher.bench_local(|| stage.pass());
@@ -40,12 +40,12 @@ fn a_site_fails(bencher: Bencher, records: usize) {
     bencher
         .with_inputs(|| {
             let mut stage = Stage::new(2, records);
-            let _ = stage.fail(0);
-            let _ = stage.fail(0);
+            stage.site_is_about_to_fail(0);
             stage
         })
         .bench_local_values(|mut stage| {
             let effects = stage.fail(0);
+            assert!(effects.iter().filter(|effect| matches!(effect, Effect::Read(_))).count() == records);
             (stage, effects)
         });
 }
@@ -56,11 +56,15 @@ fn its_records_are_judged(bencher: Bencher, records: usize) {
     bencher
         .with_inputs(|| {
             let mut stage = Stage::new(2, records);
-            assert_eq!(stage.site_fails(0), records, "every record is read");
-            stage
+            stage.site_is_about_to_fail(0);
+            let _ = stage.fail(0);
+            let reads = stage.reads(0);
+            (stage, reads)
         })
-        .bench_local_values(|mut stage| {
-            assert_eq!(stage.all_read(0), records, "every record is changed");
-            stage
+        .bench_local_values(|(mut stage, reads)| {
+            let effects: Vec<Effect> = reads.into_iter().flat_map(|read| stage.take(read)).collect();
+            let writes = effects.iter().filter(|effect| matches!(effect, Effect::Write(_))).count();
+            assert_eq!(writes, records, "every record is changed");
+            (stage, effects)
         });
 }

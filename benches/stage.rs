@@ -94,9 +94,12 @@ impl Stage {
         let step = 10_000_000 / i64::try_from(targets).expect("fewer than 2^63 targets");
         let names = records.iter().map(|record| record.name.clone()).collect();
         let mut stage = Stage { decision, endpoints: endpoints.collect(), names, micros: 1, step, next: 0 };
-        for _ in 0..targets {
-            stage.pass();
+        // Nobody asks for the next wake-up here: each first verdict moves it, and then every record is asked for its own.
+        for number in 0..targets {
+            let input = stage.probed(number, Outcome::Pass);
+            let _ = stage.take(input);
         }
+        let _ = stage.take(Input::Tick);
         for number in 0..stage.names.len() {
             let first = address(2 * number % targets);
             let read = stage.read(number, &first);
@@ -164,24 +167,21 @@ impl Stage {
         Input::Read { record: name, result: Ok(snapshot) }
     }
 
-    /// The target with this number is dead, and all others passed a probe since: what is to be read.
-    pub(crate) fn site_fails(&mut self, number: usize) -> usize {
-        let mut reads = 0;
-        for _ in 0..3 {
-            reads = self.fail(number).iter().filter(|effect| matches!(effect, Effect::Read(_))).count();
+    /// The target with this number has failed twice, and all others passed a probe after each time: with the next
+    /// failure it is Down, and nothing has to be waited for.
+    pub(crate) fn site_is_about_to_fail(&mut self, number: usize) {
+        for _ in 0..2 {
+            let _ = self.fail(number);
             for other in (0..self.endpoints.len()).filter(|other| *other != number) {
                 let input = self.probed(other, Outcome::Pass);
-                reads += self.take(input).iter().filter(|effect| matches!(effect, Effect::Read(_))).count();
+                let _ = self.take(input);
             }
         }
-        reads
     }
 
-    /// Every record is read and found to point at this target: how many changes follow.
-    pub(crate) fn all_read(&mut self, target: usize) -> usize {
+    /// Every record is read and found to point at this target.
+    pub(crate) fn reads(&self, target: usize) -> Vec<Input> {
         let place = address(target);
-        let reads: Vec<Input> = (0..self.names.len()).map(|record| self.read(record, &place)).collect();
-        let effects = reads.into_iter().flat_map(|read| self.take(read));
-        effects.filter(|effect| matches!(effect, Effect::Write(_))).count()
+        (0..self.names.len()).map(|record| self.read(record, &place)).collect()
     }
 }

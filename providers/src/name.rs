@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct DomainName(String);
+pub struct DomainName(Arc<str>);
 
 /// Why a text is no domain name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +59,7 @@ impl DomainName {
 
     /// Is this the root of the DNS?
     pub fn is_root(&self) -> bool {
-        self.0 == "."
+        &*self.0 == "."
     }
 
     /// Is this name `zone` itself or below it? Whole labels count: `badexample.com` is not within `example.com`.
@@ -66,7 +67,7 @@ impl DomainName {
         zone.is_root()
             || self.0 == zone.0
             || (self.0.len() > zone.0.len()
-                && self.0.ends_with(&zone.0)
+                && self.0.ends_with(&*zone.0)
                 && self.0.as_bytes()[self.0.len() - zone.0.len() - 1] == b'.')
     }
 
@@ -75,10 +76,7 @@ impl DomainName {
         if self.is_root() {
             return None;
         }
-        Some(DomainName(match self.0.split_once('.') {
-            Some((_, rest)) => rest.to_owned(),
-            None => ".".to_owned(),
-        }))
+        Some(DomainName(self.0.split_once('.').map_or(".", |(_, rest)| rest).into()))
     }
 
     /// The name beside this one that holds its marker, a TXT record: `_failover.` before it. `None` where there can be none:
@@ -139,7 +137,7 @@ impl FromStr for DomainName {
                 return Err(NameError::Character(character));
             }
         }
-        Ok(DomainName(ascii))
+        Ok(DomainName(ascii.into()))
     }
 }
 
@@ -153,7 +151,7 @@ impl TryFrom<String> for DomainName {
 
 impl From<DomainName> for String {
     fn from(name: DomainName) -> String {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

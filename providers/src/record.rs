@@ -97,7 +97,7 @@ impl<T: Ord + Clone> TryFrom<BTreeSet<T>> for NonEmpty<T> {
     type Error = &'static str;
 
     fn try_from(set: BTreeSet<T>) -> Result<Self, Self::Error> {
-        NonEmpty::new(set).ok_or("a record set has at least one value")
+        if set.is_empty() { Err("a record set has at least one value") } else { Ok(NonEmpty(set)) }
     }
 }
 

@@ -128,7 +128,7 @@ impl Scribe {
     }
 }
 
-/// What is kept of everything from time to time, so that a lost machine forgets little.
+/// Everything at once: at the end.
 pub fn whole(decision: &Decision, now: &Now) -> Batch {
     Batch {
         trackers: decision.saved_trackers(now),
@@ -137,7 +137,7 @@ pub fn whole(decision: &Decision, now: &Now) -> Batch {
     }
 }
 
-fn record_row(decision: &Decision, name: &DomainName, now: &Now) -> Option<RecordRow> {
+pub(super) fn record_row(decision: &Decision, name: &DomainName, now: &Now) -> Option<RecordRow> {
     let SavedRecord { current, last_change, incident, said, penalty, marker, own_ttl } =
         decision.saved_record(name, now)?;
     let last_change = last_change.map(|moment| now.wall_of(moment));

@@ -2,10 +2,11 @@
 
 use providers::DomainName;
 
-use super::agenda::{Agenda, Ask, Desk, whole};
+use super::agenda::{Agenda, Ask, Desk};
 use super::event_loop::{Agent, Mode};
 use super::jobs::jobs;
 use super::log;
+use super::round::Round;
 use super::systemd;
 use crate::decision::{ChannelId, Effect, Event, EventKind, Now, Recorded, Severity, counted};
 use crate::probe::{JobKey, Pace};
@@ -112,8 +113,28 @@ impl Agent {
         let _ = self.ledger.commit(batch, now).await;
     }
 
+    /// Keeps the next share of everything.
+    pub(super) async fn keep_share(&mut self, now: &Now) {
+        let share = self.round.share(&self.decision, now);
+        self.keep(share, now).await;
+    }
+
+    /// Keeps everything, at the end. However much it is, a disk that does not answer is waited for once.
+    pub(super) async fn keep_everything(&mut self, now: &Now) {
+        self.round = Round::default();
+        self.round.begin(&self.decision);
+        loop {
+            self.keep_share(now).await;
+            if self.round.next().is_none() || self.ledger.trouble().is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Keeps everything, so that a lost machine forgets little; the first share of it at once.
     pub(super) async fn keep_all(&mut self, now: &Now) {
-        self.keep(whole(&self.decision, now), now).await;
+        self.round.begin(&self.decision);
+        self.keep_share(now).await;
         // Nothing waits for it: a change that is due in the meantime waits for the disk as ever, and no longer.
         if let Some(kept) = self.latency_kept(now) {
             self.tasks.spawn(kept);

@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::agenda::whole;
 use super::jobs::jobs;
 use super::ledger::Ledger;
 use super::reload::{Reload, Waiting};
 use super::restore::saved;
+use super::round::Round;
 use super::servers::Servers;
 use super::zones::Zones;
 use super::{World, systemd};
@@ -108,6 +108,7 @@ pub struct Agent {
     /// The first of them: asked for in each turn, of thousands of records.
     pub(super) next_look: Option<Moment>,
     pub(super) next_keep: Moment,
+    pub(super) round: Round,
     /// Does some channel write to the log already?
     pub(super) log_channels: BTreeSet<ChannelId>,
     /// Word of the files of the configuration.
@@ -184,6 +185,7 @@ impl Agent {
             next_look: next_looks.values().copied().min(),
             next_looks,
             next_keep: now.moment + KEEP_ALL,
+            round: Round::default(),
             log_channels,
             // Until somebody watches them: see `Agent::reloads`.
             reloads: mpsc::channel(1).1,
@@ -276,7 +278,7 @@ impl Agent {
 
     fn next_wakeup(&mut self, now: Moment, deadline: Option<Moment>, alive: Option<Moment>) -> Moment {
         let state = self.ledger.next_try().filter(|_| !matches!(self.mode, Mode::Plan { .. }));
-        [self.next_look, deadline, alive, self.waits_until(), Some(self.next_keep), state]
+        [self.next_look, deadline, alive, self.waits_until(), Some(self.next_keep), self.round.next(), state]
             .into_iter()
             .flatten()
             .fold(self.decision.next_wakeup(now), Moment::min)
@@ -298,6 +300,8 @@ impl Agent {
         if now.moment >= keep {
             self.next_keep = now.moment + KEEP_ALL;
             self.keep_all(&now).await;
+        } else if self.round.next().is_some_and(|at| at <= now.moment) {
+            self.keep_share(&now).await;
         }
     }
 
@@ -331,6 +335,7 @@ impl Agent {
                     age_s: 0,
                     state_trouble: self.ledger.trouble().map(str::to_owned),
                     pending_deliveries: pending,
+                    probe_delays: self.scheduler.as_ref().map(Scheduler::delays).unwrap_or_default(),
                     report: self.decision.report(&self.clock.now()),
                 });
             }
@@ -382,7 +387,7 @@ impl Agent {
         let _ = timeout(limit, self.finish_changes(!hurried)).await;
         let now = self.clock.now();
         self.ledger.closing(hurried.then_some(STOP_DISK), &now);
-        self.keep(whole(&self.decision, &now), &now).await;
+        self.keep_everything(&now).await;
         if let Some(kept) = self.latency_kept(&now) {
             let _ = timeout(if hurried { STOP_DISK } else { ONCE_TAIL }, kept).await;
         }

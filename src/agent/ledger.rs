@@ -14,12 +14,19 @@ use super::agenda::Scribe;
 use super::books::{Books, Entry, LATE, Told};
 use crate::decision::{ChannelId, Event, LatencyRow, Moment, Now, Recorded};
 use crate::notify::{HandOver, NotifySettings, Outbox, Sender};
-use crate::store::{Batch, GivenUp, Loaded, Store, StoreError};
+use crate::store::{Batch, GivenUp, Loaded, PRUNED_AT_ONCE, Store, StoreError};
 
 /// The longest the agent waits for the disk before it goes on from memory.
 const DISK_LIMIT: Duration = Duration::from_secs(3);
+/// The same at the start, when nothing else waits: of a hundred thousand endpoints there is a lot to read.
+const LOAD_LIMIT: Duration = Duration::from_secs(10);
 /// The same while the file is in trouble: nobody's verdict must grow old meanwhile.
 const TROUBLE_LIMIT: Duration = Duration::from_millis(500);
+
+/// Rows of latency that are kept in one transaction.
+const LATENCY_ROWS: usize = 1000;
+/// So often old history is dropped in a row, some of it each time: a hundred thousand endpoints add as many rows a minute.
+const PRUNE_STEPS: usize = 64;
 
 /// Where the agent keeps things.
 pub(super) struct Ledger {
@@ -95,10 +102,13 @@ impl Ledger {
                 tracing::debug!(%error, "what was told from memory could not be dropped");
             }
             let Some(store) = store else { return };
-            match timeout(DISK_LIMIT, store.prune(now)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "old history could not be dropped"),
-                Err(_) => tracing::debug!("the disk took too long to drop old history"),
+            for _ in 0..PRUNE_STEPS {
+                match timeout(DISK_LIMIT, store.prune(now)).await {
+                    Ok(Ok(removed)) if removed < PRUNED_AT_ONCE => return,
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => return tracing::debug!(%error, "old history could not be dropped"),
+                    Err(_) => return tracing::debug!("the disk took too long to drop old history"),
+                }
             }
         }
     }
@@ -108,10 +118,18 @@ impl Ledger {
         let store = (self.books.trouble().is_none() && !rows.is_empty()).then(|| self.store.clone());
         async move {
             let Some(store) = store else { return };
-            match timeout(DISK_LIMIT, store.add_latency(rows)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "latency could not be kept"),
-                Err(_) => tracing::debug!("the disk took too long to keep latency"),
+            let mut rows = rows.into_iter();
+            loop {
+                // Some at a time: a change that is due gets to the file between two of them.
+                let some: Vec<LatencyRow> = rows.by_ref().take(LATENCY_ROWS).collect();
+                if some.is_empty() {
+                    return;
+                }
+                match timeout(DISK_LIMIT, store.add_latency(some)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return tracing::debug!(%error, "latency could not be kept"),
+                    Err(_) => return tracing::debug!("the disk took too long to keep latency"),
+                }
             }
         }
     }
@@ -140,10 +158,10 @@ impl Ledger {
 
     /// What an earlier run left behind. A file that cannot be read is trouble, not the end.
     pub(super) async fn load(&mut self, age_limit: Option<Duration>, now: &Now) -> Loaded {
-        let why = match timeout(DISK_LIMIT, self.store.load(age_limit, now.wall)).await {
+        let why = match timeout(LOAD_LIMIT, self.store.load(age_limit, now.wall)).await {
             Ok(Ok(loaded)) => return loaded,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => late(DISK_LIMIT),
+            Err(_) => late(LOAD_LIMIT),
         };
         self.books.in_trouble(why, now);
         Loaded::default()
@@ -229,4 +247,30 @@ impl Ledger {
 
 fn late(limit: Duration) -> String {
     format!("{LATE} within {}", crate::decision::human(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::SavedTracker;
+
+    /// A hundred thousand endpoints add more in a minute than one call of the store drops.
+    #[tokio::test]
+    async fn old_history_is_dropped_to_its_end() {
+        let store = Store::in_memory().unwrap();
+        let body = serde_json::to_string(&SavedTracker::default()).unwrap();
+        let old = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) INSERT INTO trackers \
+             SELECT json_object('target', 't' || i, 'check', 'web', 'address', '192.0.2.1'), 0, '{body}' FROM n",
+            2 * PRUNED_AT_ONCE + 1
+        );
+        store.sql(&old).await;
+        let state = State::File(store.clone());
+        let ledger = Ledger::new("a".into(), NotifySettings::default(), state, |_| Ok(None), 1).unwrap();
+        let now = "2026-11-22T12:00:00Z".parse().unwrap();
+        let kept = async || store.load(None, now).await.unwrap().trackers.len();
+        assert_eq!(kept().await, 2 * PRUNED_AT_ONCE + 1);
+        ledger.prune(now).await;
+        assert_eq!(kept().await, 0);
+    }
 }

@@ -15,6 +15,7 @@ mod orders;
 mod reload;
 mod reloader;
 mod restore;
+mod round;
 mod servers;
 mod systemd;
 mod world;

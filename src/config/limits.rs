@@ -3,15 +3,15 @@
 //! docs/configuration.md lists them.
 
 /// A file, bytes.
-pub(super) const FILE: u64 = 1024 * 1024;
+pub(super) const FILE: u64 = 8 * 1024 * 1024;
 /// All files together, bytes.
-pub(super) const TOTAL: u64 = 8 * 1024 * 1024;
+pub(super) const TOTAL: u64 = 16 * 1024 * 1024;
 /// Files of a folder.
 pub(super) const FILES: usize = 256;
 /// Levels of lists and mappings.
 pub(super) const DEPTH: usize = 32;
-/// Values in all files together.
-pub(super) const VALUES: usize = 500_000;
+/// Values in all files together; 100,000 targets, a line each, have 700,000.
+pub(super) const VALUES: usize = 2_000_000;
 /// Values that the aliases of a file stand for, all together (a "billion laughs" document stops here).
 pub(super) const ALIASED: usize = 50_000;
 /// A key, bytes.
@@ -21,11 +21,11 @@ pub(super) const TEXT: usize = 64 * 1024;
 /// Records: one agent manages no more.
 pub(super) const RECORDS: usize = 10_000;
 /// Targets.
-pub(super) const TARGETS: usize = 10_000;
+pub(super) const TARGETS: usize = 100_000;
 /// Checks.
 pub(super) const CHECKS: usize = 1_000;
-/// Addresses of all targets times their checks: what one agent probes.
-pub(super) const PROBES: usize = 100_000;
+/// Addresses of all targets times their checks: what one agent probes. Both families of 100,000 targets.
+pub(super) const PROBES: usize = 200_000;
 /// Providers.
 pub(super) const PROVIDERS: usize = 100;
 /// Channels.

@@ -14,7 +14,7 @@ pub(super) fn nothing_up(view: &View<'_>, record: &RecordPolicy, current: Curren
         return Selection::Hold(Hold::NoneUp);
     }
     let Some(wish) = ordered(view, record) else { return Selection::Hold(Hold::AllDown) };
-    if *current.places == wish.answer.places() {
+    if wish.answer.leads_to(current.places) {
         return Selection::Serve(wish);
     }
     if let Some(target) = record.targets().find(|target| view.targets.is_recovering(target)) {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use providers::{DomainName, RecordSet, Snapshot, Swap};
 use serde::{Deserialize, Serialize};
 
+use super::record::RecordState;
 use super::{
     Coordination, Decision, Effect, Event, EventKind, Fate, Flapping, Guard, Judgement, KnownMarker, Marker,
     MarkerSeen, Moment, Now, PER_CHANGE, Penalty, RecordPolicy, Refusal, Side, TargetId, Work, fate, human,
@@ -59,6 +60,15 @@ pub fn changes_at_most(window: Duration, hold_down: Duration, flapping: &Flappin
     )]
     let damped = damped as u64;
     apart.min(damped)
+}
+
+/// When a record in this state was last changed: see [`Decision::held_since`].
+pub(super) fn held_since(record: &RecordPolicy, state: &RecordState) -> Option<Moment> {
+    let by_marker = match record.coordination {
+        Coordination::Zone => state.marker.as_ref().map(|marker| marker.changed),
+        Coordination::None => None,
+    };
+    state.last_change.max(by_marker)
 }
 
 impl Decision {
@@ -245,12 +255,7 @@ impl Decision {
 
     /// When the record was last changed, by us or by another agent: what `hold_down` counts from.
     pub(super) fn held_since(&self, name: &DomainName) -> Option<Moment> {
-        let state = self.records.get(name)?;
-        let by_marker = match self.record(name).coordination {
-            Coordination::Zone => state.marker.as_ref().map(|marker| marker.changed),
-            Coordination::None => None,
-        };
-        state.last_change.max(by_marker)
+        held_since(self.record(name), self.records.get(name)?)
     }
 
     /// A judgement under the marker: a write carries the next one, and is refused where none can be written.

@@ -2,6 +2,7 @@
 //! `reconcile.rs` has the part that follows a reading or a write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use providers::{DomainName, RecordSet, RecordType};
@@ -79,7 +80,7 @@ pub struct Decision {
     pub(super) incidents: BTreeMap<TargetId, String>,
     /// The verdict last told of each target.
     pub(super) told: BTreeMap<TargetId, Verdict>,
-    pub(super) by_target: BTreeMap<TargetId, Vec<DomainName>>,
+    pub(super) by_target: BTreeMap<TargetId, Arc<[DomainName]>>,
     pub(super) unsettled: BTreeSet<Endpoint>,
     pub(super) witness_pace: Pace,
     pub(super) settles_until: Moment,
@@ -105,7 +106,7 @@ impl Decision {
         now: &Now,
     ) -> Self {
         let mut targets = Targets::new(&policy, &saved.trackers, now);
-        let told = told_already(&policy, &targets);
+        let told = told_already(&targets);
         // What an earlier run found out too long ago is no verdict.
         targets.expire(now.moment, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
@@ -261,6 +262,11 @@ impl Decision {
         }
     }
 
+    /// The records of a target, in the order of their names.
+    pub(super) fn records_of(&self, target: &TargetId) -> Arc<[DomainName]> {
+        self.by_target.get(target).cloned().unwrap_or_default()
+    }
+
     pub(super) fn record(&self, name: &DomainName) -> &RecordPolicy {
         self.policy.records.get(name).expect("records and their policies have the same names")
     }
@@ -306,8 +312,7 @@ impl Decision {
             let hold = self.records.get(*name).and_then(|state| state.hold.as_ref());
             matches!(hold, Some(Hold::Verifying { .. } | Hold::Recovering { .. } | Hold::Remembered { .. }))
         };
-        let waiting: Vec<DomainName> =
-            self.by_target.get(target).into_iter().flatten().filter(waits).cloned().collect();
+        let waiting: Vec<DomainName> = self.records_of(target).iter().filter(waits).cloned().collect();
         for name in waiting {
             self.evaluate(now, &name, out);
         }
@@ -316,8 +321,9 @@ impl Decision {
     /// Whatever may be published instead of a failing endpoint must prove that it works since now: see
     /// [`Hold::Verifying`].
     fn probe_fellows(&self, failing: &Endpoint, out: &mut Vec<Effect>) {
-        let records = self.by_target.get(&failing.target).into_iter().flatten();
-        let fellows: BTreeSet<&TargetId> = records.flat_map(|name| self.record(name).targets()).collect();
+        let records = self.records_of(&failing.target);
+        let fellows: BTreeSet<&TargetId> =
+            records.iter().flat_map(|name| self.record(name).targets()).collect();
         for target in fellows {
             let endpoints = self.targets.endpoints(target).map(|(endpoint, _)| endpoint);
             out.extend(endpoints.filter(|one| *one != failing).cloned().map(Effect::Probe));
@@ -325,10 +331,7 @@ impl Decision {
     }
 
     fn witnessed(&mut self, now: &Now, sighting: &Sighting, out: &mut Vec<Effect>) {
-        let awaits =
-            |decision: &Self, target: &TargetId| decision.targets.awaits_witness(target, &decision.sight);
-        let waiting: Vec<TargetId> =
-            self.policy.targets.keys().filter(|target| awaits(self, target)).cloned().collect();
+        let waiting: Vec<TargetId> = self.targets.awaiting_witness(&self.sight).cloned().collect();
         match self.sight.count(sighting) {
             Some(SightChange::WentBlind) => {
                 out.push(Effect::Say(Box::new(say::went_blind(now, sighting)), None));
@@ -340,7 +343,7 @@ impl Decision {
         self.review_witness_pace(out);
         // A witness that vouches turns a doubtful Down into a real one.
         for target in waiting {
-            if !awaits(self, &target) {
+            if !self.targets.awaits_witness(&target, &self.sight) {
                 self.review_target(now, &target, false, out);
             }
         }
@@ -382,7 +385,7 @@ impl Decision {
     }
 
     pub(super) fn verdict(&self, target: &TargetId) -> Verdict {
-        self.targets.target(target, &self.policy, &self.sight)
+        self.targets.target(target, &self.sight)
     }
 
     /// Tells a target's new verdict, once, and looks at its records again.
@@ -411,8 +414,7 @@ impl Decision {
             self.incidents.insert(target.clone(), format!("{target}-{at}"));
         }
         if news {
-            let mut event =
-                say::target_changed(now, target, verdict, &self.targets, &self.policy, &self.sight);
+            let mut event = say::target_changed(now, target, verdict, &self.targets, &self.sight);
             event.next = self.next_for(now, target, verdict);
             event.incident = self.incidents.get(target).cloned();
             if verdict == Verdict::Up {
@@ -421,8 +423,8 @@ impl Decision {
             out.push(Effect::Say(Box::new(event), None));
         }
         out.push(Effect::KeepTarget(target.clone()));
-        for name in self.by_target.get(target).cloned().unwrap_or_default() {
-            self.evaluate(now, &name, out);
+        for name in self.records_of(target).iter() {
+            self.evaluate(now, name, out);
         }
     }
 
@@ -461,20 +463,21 @@ impl Decision {
 }
 
 /// The records of each target.
-pub(super) fn by_target(policy: &Policy) -> BTreeMap<TargetId, Vec<DomainName>> {
+pub(super) fn by_target(policy: &Policy) -> BTreeMap<TargetId, Arc<[DomainName]>> {
     let mut by_target: BTreeMap<TargetId, Vec<DomainName>> = BTreeMap::new();
     for record in policy.records.values() {
         for target in record.targets() {
             by_target.entry(target.clone()).or_default().push(record.name.clone());
         }
     }
-    by_target
+    by_target.into_iter().map(|(target, names)| (target, names.into())).collect()
 }
 
 /// The verdicts that an earlier run has told already, by the trackers that it kept.
-fn told_already(policy: &Policy, kept: &Targets) -> BTreeMap<TargetId, Verdict> {
-    let verdict = |id: &TargetId| (id.clone(), kept.target(id, policy, &Sight::default()));
-    policy.targets.keys().map(verdict).filter(|(_, verdict)| *verdict != Verdict::Unknown).collect()
+fn told_already(kept: &Targets) -> BTreeMap<TargetId, Verdict> {
+    let sight = Sight::default();
+    let formed = kept.verdicts(&sight).filter(|(_, verdict)| *verdict != Verdict::Unknown);
+    formed.map(|(target, verdict)| (target.clone(), verdict)).collect()
 }
 
 /// Values of record sets as a person reads them.

@@ -61,7 +61,7 @@ impl Decision {
                     until: state.penalty.and_then(|p| p.suppressed_until(now.moment, settings)),
                 }
             }
-            Guard::Velocity => match self.turn(now.moment, name) {
+            Guard::Velocity => match self.turn(now.moment, record, state) {
                 None => State { text: "the provider has no bound".into(), until: None },
                 Some(turn) => State {
                     text: format!(

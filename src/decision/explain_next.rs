@@ -119,7 +119,7 @@ impl Decision {
         let better = || record.tiers[..held].iter().flatten().filter(|t| !drained(t));
         if let Some(due) = failback_due_at(&self.view(steps.now.moment), record, &state.current) {
             let up = better().filter(|target| self.verdict(target) == Verdict::Up);
-            let first = up.min_by_key(|target| self.targets.since(target, &self.policy, &self.sight));
+            let first = up.min_by_key(|target| self.targets.since(target, &self.sight));
             let to = first.map_or_else(String::new, ToString::to_string);
             let due = self.held_down_until(steps.now, name).map_or(due, |until| until.max(due));
             steps.at(due, |left| format!("failback to {to} in {left} if it stays up"));

@@ -5,6 +5,11 @@ use providers::DomainName;
 use super::{Decision, Endpoint, Now, SavedRecord, SavedTracker, TargetId};
 
 impl Decision {
+    /// Every target's name.
+    pub fn target_names(&self) -> impl Iterator<Item = &TargetId> {
+        self.policy.targets.keys()
+    }
+
     /// What should be kept of a target's endpoints.
     pub fn saved_target<'a>(
         &'a self,

@@ -8,7 +8,6 @@ use super::{Observation, Place, Policy, Sight, TargetId, Targets, Thresholds, Ve
 /// what was seen, and changes nothing for it.
 #[derive(Clone, Debug)]
 pub struct OneLook {
-    policy: Policy,
     targets: Targets,
 }
 
@@ -21,7 +20,7 @@ impl OneLook {
         }
         let epoch = super::Now { moment: super::Moment::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
         let targets = Targets::new(&policy, &std::collections::BTreeMap::new(), &epoch);
-        OneLook { policy, targets }
+        OneLook { targets }
     }
 
     /// Takes in one probe. A later one of the same endpoint replaces it, unless it says nothing.
@@ -31,7 +30,7 @@ impl OneLook {
 
     /// What it says of a target.
     pub fn target(&self, target: &TargetId) -> Verdict {
-        self.targets.target(target, &self.policy, &Sight::default())
+        self.targets.target(target, &Sight::default())
     }
 
     /// What it says of one place of a target.

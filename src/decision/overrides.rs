@@ -397,6 +397,11 @@ impl Overrides {
         self.next_end = self.all.values().map(|order| order.until).min();
     }
 
+    /// Are there none, not even any that are over?
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// When the first of them ends.
     pub fn next_end(&self) -> Option<Moment> {
         self.next_end

@@ -1,5 +1,7 @@
 //! What the decision makes of an operator's word: putting it into force, ending it, and saying what follows.
 
+use std::iter::once;
+
 use providers::DomainName;
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +107,7 @@ impl Decision {
     /// The records that an override is about.
     fn touched_by(&self, key: &OverrideKey) -> Vec<DomainName> {
         match key {
-            OverrideKey::Drain(target) => self.by_target.get(target).cloned().unwrap_or_default(),
+            OverrideKey::Drain(target) => self.records_of(target).to_vec(),
             OverrideKey::Pin(name) | OverrideKey::Pause(Some(name)) => {
                 self.records.keys().filter(|known| *known == name).cloned().collect()
             }
@@ -196,34 +198,39 @@ impl Decision {
     /// What a target's new verdict leads to, for people.
     pub(super) fn next_for(&self, now: &Now, target: &TargetId, verdict: Verdict) -> Option<String> {
         let (mut words, mut usual) = (Vec::new(), Vec::new());
-        for name in self.by_target.get(target).into_iter().flatten() {
-            let record = self.record(name);
+        let settings = |name: &DomainName| self.record(name);
+        let records = self.records_of(target);
+        for name in records.iter() {
             let current = self.records.get(name).map_or(&[][..], |state| &state.current);
             let concerned = match verdict {
                 Verdict::Down => current.contains(target),
                 Verdict::Up => {
-                    say::next_for_records(target, verdict, std::iter::once((record, current))).is_some()
+                    say::next_for_records(target, verdict, once((name, current)), settings).is_some()
                 }
                 Verdict::Unknown => false,
             };
-            match self.in_the_way(now, name, target).filter(|_| concerned) {
+            let order = if concerned { self.in_the_way(now, name, target) } else { None };
+            match order {
                 Some(order) => words.push(format!(
                     "{name} does not follow, {}: {}; to end that: {}",
                     order.what,
                     order.reason,
                     order.key().remedy()
                 )),
-                None => usual.push((record, current)),
+                None => usual.push((name, current)),
             }
         }
         if words.is_empty() || !usual.is_empty() {
-            words.extend(say::next_for_records(target, verdict, usual.into_iter()));
+            words.extend(say::next_for_records(target, verdict, usual.into_iter(), settings));
         }
         (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// The order that keeps a record where it is although this target's verdict has changed.
     fn in_the_way(&self, now: &Now, name: &DomainName, target: &TargetId) -> Option<&Override> {
+        if self.overrides.is_empty() {
+            return None;
+        }
         let fixed = self.overrides.pause(now.moment, name);
         let fixed = fixed.or_else(|| self.overrides.pin(now.moment, name).map(|(_, order)| order));
         fixed.or_else(|| self.overrides.drain(now.moment, target)).or_else(|| {

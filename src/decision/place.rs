@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use providers::{AnswerSets, DomainName, NonEmpty, RecordSet, Snapshot, Ttl, Values};
@@ -21,9 +21,6 @@ pub enum Place {
 }
 
 impl Place {
-    /// Sorts before every other place.
-    pub(super) const FIRST: Place = Place::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-
     /// The address, if it is one.
     pub fn address(&self) -> Option<IpAddr> {
         match self {
@@ -118,15 +115,27 @@ impl Answer {
             }
         }
         let name = || names.first().map(|name| Answer::Name((*name).clone()));
-        NonEmpty::new(addresses).map(Answer::Addresses).or_else(name)
+        NonEmpty::try_from(addresses).ok().map(Answer::Addresses).or_else(name)
     }
 
     /// Where it leads.
     pub fn places(&self) -> BTreeSet<Place> {
-        match self {
-            Answer::Addresses(addresses) => addresses.iter().copied().map(Place::Address).collect(),
-            Answer::Name(name) => BTreeSet::from([Place::Name(name.clone())]),
-        }
+        self.each().collect()
+    }
+
+    /// The same one by one, in order.
+    pub(super) fn each(&self) -> impl Iterator<Item = Place> {
+        let (addresses, name) = match self {
+            Answer::Addresses(addresses) => (Some(addresses), None),
+            Answer::Name(name) => (None, Some(name)),
+        };
+        let addresses = addresses.into_iter().flat_map(NonEmpty::iter).copied().map(Place::Address);
+        addresses.chain(name.cloned().map(Place::Name))
+    }
+
+    /// Does it lead to these places and to no others?
+    pub(super) fn leads_to(&self, places: &BTreeSet<Place>) -> bool {
+        self.each().eq(places.iter().cloned())
     }
 
     /// The record sets that publish it.
@@ -165,7 +174,6 @@ mod tests {
             let json = format!("\"{text}\"");
             assert_eq!(serde_json::to_string(&place(text)).unwrap(), json);
             assert_eq!(serde_json::from_str::<Place>(&json).unwrap(), place(text));
-            assert!(Place::FIRST <= place(text));
         }
         assert_eq!(place("DR.Example.net."), place("dr.example.net"));
         assert!(serde_json::from_str::<Place>("\"two words\"").is_err());

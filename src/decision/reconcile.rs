@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use providers::{DomainName, Fault, Snapshot};
 
+use super::coordinate::held_since;
 use super::engine::values_of;
-use super::record::{Phase, RETRY_MAX};
+use super::record::{Phase, RETRY_MAX, RecordState};
+use super::review::selection_of;
 use super::{
-    Bench, Decision, Effect, Guard, Judgement, Motive, Now, Refusal, Selection, Verdict, Wish, Work,
-    foreign_values, judge, owner_of, say, say_change,
+    Bench, Decision, Effect, Guard, Judgement, Motive, Now, RecordPolicy, Refusal, Selection, Verdict, Wish,
+    Work, foreign_values, judge, owner_of, say, say_change,
 };
 
 /// A write may always wait so long to be sent: for the disk alone it may be 3 s.
@@ -28,10 +30,10 @@ impl Decision {
             out.push(Effect::Read(name.clone()));
             return;
         }
-        let provider = self.record(name).provider.clone();
         let phase = std::mem::take(&mut self.state(name).phase);
         match result {
             Err(fault) => {
+                let provider = self.record(name).provider.clone();
                 self.provider_fault(now, &provider, &fault, out);
                 self.step_aside(name);
                 let state = self.state(name);
@@ -42,19 +44,26 @@ impl Decision {
                 }
             }
             Ok(snapshot) => {
-                self.provider_works(now, &provider, out);
+                if !self.troubles.is_empty() {
+                    let provider = self.record(name).provider.clone();
+                    self.provider_works(now, &provider, out);
+                }
                 let state = self.state(name);
                 state.calm();
                 if state.snapshot.as_ref().is_some_and(|before| before.sets != snapshot.sets) {
                     state.shown_since = Some(now.moment);
                 }
-                let before = state.snapshot.replace(snapshot);
-                if let Phase::Confirming { work, word, tries } = phase
-                    && self.proves(now, name, work, word, tries, out)
-                {
-                    return;
+                let before = state.shows(snapshot);
+                let mut doubted = state.doubt.is_some();
+                if let Phase::Confirming { work, word, tries } = phase {
+                    if self.proves(now, name, work, word, tries, out) {
+                        return;
+                    }
+                    doubted = true;
                 }
-                self.resolve_doubt(now, name, out);
+                if doubted {
+                    self.resolve_doubt(now, name, out);
+                }
                 let by_peer = self.follow_marker(now, name, before.as_ref(), out);
                 self.compare_with_expected(now, name, by_peer, out);
                 self.act(now, name, out);
@@ -64,14 +73,18 @@ impl Decision {
 
     /// Was the record changed by somebody else since we last knew what it should hold?
     fn compare_with_expected(&mut self, now: &Now, name: &DomainName, by_peer: bool, out: &mut Vec<Effect>) {
-        let record = self.record(name).clone();
-        let policy = &self.policy;
-        let state = self.records.get(name).expect("the caller has found the record");
-        let snapshot = state.snapshot.clone().expect("set by the reading that led here");
+        let state = self.records.get_mut(name).expect("the caller has found the record");
+        let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
+        if state.settled.as_ref() == Some(&snapshot.sets) {
+            state.said.remove("drift");
+            return;
+        }
+        let (snapshot, expected) = (snapshot.clone(), state.settled.clone());
+        let (record, policy) = (self.record(name).clone(), &self.policy);
         let found = say::side(policy, &record, &snapshot);
         let strangers = foreign_values(&record, &snapshot, &|place| owner_of(policy, &record, place));
         let ours = strangers.is_empty() && !snapshot.is_missing();
-        let Some(expected) = state.settled.clone() else {
+        let Some(expected) = expected else {
             if ours {
                 let state = self.state(name);
                 state.settled = Some(snapshot.sets);
@@ -81,10 +94,6 @@ impl Decision {
             }
             return;
         };
-        if expected == snapshot.sets {
-            self.state(name).said.remove("drift");
-            return;
-        }
         // An old picture is no drift, and what stands beside a marker that cannot be followed may be a peer's.
         if self.marker_trouble(name).is_some() {
             return;
@@ -98,7 +107,8 @@ impl Decision {
             return;
         }
         let tier = |targets: &[super::TargetId]| targets.iter().filter_map(|t| record.tier_of(t)).min();
-        let better = tier(&found.targets).is_some_and(|new| tier(&state.current).is_none_or(|old| new < old));
+        let better = tier(&found.targets)
+            .is_some_and(|new| tier(&self.records[name].current).is_none_or(|old| new < old));
         // An order of a person's is more than an edit by hand.
         let better = better && !self.is_ordered_away(now.moment, name, &found.targets);
         let all_up = found.targets.iter().all(|target| self.verdict(target) == Verdict::Up);
@@ -134,39 +144,46 @@ impl Decision {
 
     /// With a picture just read: writes, refuses, holds, or is content.
     fn act(&mut self, now: &Now, name: &DomainName, out: &mut Vec<Effect>) {
-        if self.state(name).retry_at.is_some() {
+        if self.records.get(name).is_some_and(|state| state.pending.is_some() && state.retry_at.is_none()) {
+            self.looks_anew(now, name);
+        }
+        // All that is to be known first, by one search each: a dead site has ten thousand records.
+        let (record, state) = (self.record(name), &self.records[name]);
+        if state.retry_at.is_some() {
             return;
         }
-        let wish = match self.selection(now.moment, name) {
+        let wish = match selection_of(self.view(now.moment), record, state) {
             Selection::Hold(hold) => return self.enter_hold(now, name, hold, out),
             Selection::Serve(wish) => wish,
         };
-        let record = self.record(name).clone();
-        let after = self.stored_form(&record, &wish);
-        if self.state(name).pending.take().is_some() {
-            self.gives_turn_back(name);
-        }
-        let state = self.records.get(name).expect("the caller has found the record");
+        let after = self.stored_form(record, &wish);
         let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
-        // Another write of ours may still arrive: it counts for everything but a further attempt of the same.
-        let doubted =
-            state.doubt.as_ref().filter(|doubt| doubt.swap.after != after).map(|doubt| doubt.decided);
-        let bench = Bench {
-            now: now.moment,
-            policy: &self.policy,
-            record: &record,
-            targets: &self.targets,
-            sight: &self.sight,
-            last_change: self.held_since(name).max(doubted),
-            penalty: state.penalty,
-            turn: self.turn(now.moment, name),
-            atomic_name: self.faces.get(&record.provider).is_some_and(|face| face.atomic_name),
+        let (as_asked, in_sync) = (snapshot.holds(&after), state.holds(&after));
+        let judgement = if in_sync {
+            Judgement::InSync
+        } else {
+            // Another write of ours may still arrive: it counts for everything but a further attempt of the same.
+            let doubted =
+                state.doubt.as_ref().filter(|doubt| doubt.swap.after != after).map(|doubt| doubt.decided);
+            let bench = Bench {
+                now: now.moment,
+                policy: &self.policy,
+                record,
+                targets: &self.targets,
+                sight: &self.sight,
+                last_change: held_since(record, state).max(doubted),
+                penalty: state.penalty,
+                turn: self.turn(now.moment, record, state),
+                atomic_name: self.faces.get(&record.provider).is_some_and(|face| face.atomic_name),
+            };
+            let judgement = judge(&bench, &wish, snapshot, after);
+            self.under_marker(now, record, &wish.targets, judgement)
         };
-        let as_asked = snapshot.holds(&after);
-        let judgement = match judge(&bench, &wish, snapshot, after.clone()) {
-            _ if self.holds(name, &after) => Judgement::InSync,
-            judgement => self.under_marker(now, &record, &wish.targets, judgement),
+        let (judgement, work) = match judgement {
+            Judgement::Write(swap) => (None, Some(Box::new(self.work(now, record, state, &wish, swap)))),
+            other => (Some(other), None),
         };
+        let hold_down = record.hold_down;
         let state = self.state(name);
         // It can store what it is asked for.
         if as_asked && state.own_ttl.take().is_some() {
@@ -174,71 +191,67 @@ impl Decision {
         }
         state.hold = None;
         state.wish = Some(wish.clone());
-        self.tell_of_all_down(now, name, out);
+        if wish.motive == Motive::AllDown {
+            self.tell_of_all_down(now, name, out);
+        } else {
+            state.said.remove("all_down");
+        }
         match judgement {
-            Judgement::InSync => {
+            Some(Judgement::Refused { refusal, .. }) => self.refuse(now, name, &wish, refusal, out),
+            Some(_) => {
                 let state = self.state(name);
                 state.conflicts = 0;
                 state.write_faults = 0;
                 // What may still arrive counts for as long as it would if it had.
-                if state.doubt.as_ref().is_some_and(|doubt| now.moment >= doubt.decided + record.hold_down) {
+                if state.doubt.as_ref().is_some_and(|doubt| now.moment >= doubt.decided + hold_down) {
                     self.drop_doubt(name, out);
                 }
                 self.enter_sync(name, out);
             }
-            Judgement::Refused { refusal, .. } => self.refuse(now, name, &wish, refusal, out),
-            Judgement::Write(swap) => {
-                self.takes_turn(now.moment, name);
-                let state = self.state(name);
-                state.refusal = None;
-                state.refused = None;
-                let mut work = Box::new(self.work(now, name, &wish, swap));
-                let dry = self.options.dry;
-                let state = self.state(name);
-                let another = state.doubt.as_ref().is_some_and(|doubt| doubt.swap.after == work.swap.after);
-                if another {
-                    self.shares_id(name, &mut work, out);
-                } else {
-                    self.drop_doubt(name, out);
-                }
-                let state = self.state(name);
-                if dry {
-                    state.pending = Some(work);
-                    return;
-                }
-                state.written = None;
-                state.phase = Phase::Writing(work.clone());
-                let started = say_change::started(&work.completed, work.motive, now);
-                out.push(Effect::Say(Box::new(started), Some(format!("{}-started", work.id))));
-                out.push(Effect::Write(work));
-            }
+            None => {}
+        }
+        if let Some(work) = work {
+            self.write(now, name, work, out);
         }
     }
 
-    /// Another attempt of the change in doubt: whichever of them arrives, it is told once, under one id. That is the one
-    /// of the attempt before, or, where an earlier run gave that one, a new one: a receiver that drops repeated ids may
-    /// have heard under the old one of a change that somebody undid since.
-    fn shares_id(&mut self, name: &DomainName, work: &mut Work, out: &mut Vec<Effect>) {
-        let state = self.state(name);
-        let is_old = std::mem::take(&mut state.doubt_has_old_id);
-        let Some(doubt) = &mut state.doubt else { return };
-        if is_old {
-            let change = std::mem::replace(&mut doubt.id, work.id.clone());
-            out.push(Effect::Close { change, happened: false });
-        } else {
-            work.id.clone_from(&doubt.id);
+    /// In a dry run: what would be written is found out anew.
+    fn looks_anew(&mut self, now: &Now, name: &DomainName) {
+        if let Selection::Serve(_) = self.selection(now.moment, name) {
+            self.state(name).pending = None;
+            self.gives_turn_back(name);
         }
+    }
+
+    fn write(&mut self, now: &Now, name: &DomainName, mut work: Box<Work>, out: &mut Vec<Effect>) {
+        self.takes_turn(now.moment, name);
+        let dry = self.options.dry;
+        let state = self.state(name);
+        state.refusal = None;
+        state.refused = None;
+        match &state.doubt {
+            Some(doubt) if doubt.swap.after == work.swap.after => state.shares_id(&mut work, out),
+            _ => state.drop_doubt(out),
+        }
+        if dry {
+            state.pending = Some(work);
+            return;
+        }
+        state.written = None;
+        state.phase = Phase::Writing(work.clone());
+        let started = say_change::started(&work.completed, work.motive, now);
+        out.push(Effect::Say(Box::new(started), Some(format!("{}-started", work.id))));
+        out.push(Effect::Write(work));
     }
 
     /// What the words of a change from this picture to this wish are made of.
     fn telling<'a>(
         &'a self,
         now: &'a Now,
-        name: &DomainName,
+        (record, state): (&'a RecordPolicy, &'a RecordState),
         wish: &'a Wish,
         snapshot: &'a Snapshot,
     ) -> say_change::Telling<'a> {
-        let state = self.records.get(name).expect("the caller has found the record");
         let incident = match wish.motive {
             Motive::Failover | Motive::AllDown => {
                 state.current.iter().find_map(|t| self.incidents.get(t).cloned())
@@ -248,7 +261,7 @@ impl Decision {
         say_change::Telling {
             now,
             policy: &self.policy,
-            record: self.record(name),
+            record,
             targets: &self.targets,
             sight: &self.sight,
             snapshot,
@@ -256,16 +269,23 @@ impl Decision {
             wish,
             failback_asked: state.failback_asked,
             overrides: &self.overrides,
-            incident: incident.or_else(|| self.incident_of(name)),
+            incident: incident.or_else(|| self.incident_by(record, state)),
         }
     }
 
-    fn work(&self, now: &Now, name: &DomainName, wish: &Wish, swap: providers::Swap) -> Work {
-        let mut completed = self.telling(now, name, wish, &swap.before).completed();
+    fn work(
+        &self,
+        now: &Now,
+        record: &RecordPolicy,
+        state: &RecordState,
+        wish: &Wish,
+        swap: providers::Swap,
+    ) -> Work {
+        let mut completed = self.telling(now, (record, state), wish, &swap.before).completed();
         let by = say_change::effective_by(now.moment, swap.before.longest_ttl());
         completed.effective_by = by.map(|m| now.wall_of(m));
         // Dashes for dots: a webhook's id is signed with dots as separators.
-        let id = format!("chg-{}-{}", name.as_str().replace('.', "-"), now.wall.as_microsecond());
+        let id = format!("chg-{}-{}", record.name.as_str().replace('.', "-"), now.wall.as_microsecond());
         let (decided, send_by) = (now.moment, now.moment + self.send_within(&wish.targets));
         Work { id, swap, targets: wish.targets.clone(), motive: wish.motive, decided, send_by, completed }
     }
@@ -287,14 +307,13 @@ impl Decision {
         refusal: Refusal,
         out: &mut Vec<Effect>,
     ) {
-        let record = self.record(name);
-        let snapshot = self.records.get(name).and_then(|state| state.snapshot.as_ref());
-        let snapshot = snapshot.expect("set by the reading that led here");
+        let (record, state) = (self.record(name), &self.records[name]);
+        let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
         let before = say::side(&self.policy, record, snapshot);
         // Without the ages in its text, so that one refusal is told once.
         let words = format!("{} {} {before}", refusal.guard.as_str(), say::side_of_wish(wish));
         let mut event = say::withheld(now, record, &refusal, before, wish);
-        let telling = self.telling(now, name, wish, snapshot);
+        let telling = self.telling(now, (record, state), wish, snapshot);
         event.incident.clone_from(&telling.incident);
         if refusal.guard != Guard::Foreign {
             (event.reason, event.since) = telling.why();

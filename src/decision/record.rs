@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use providers::{Fault, RecordSet, RecordType, Snapshot};
+use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Snapshot};
 
 use super::{
-    Flapping, Hold, KnownMarker, Moment, OwnTtl, Penalty, Phases, Place, Refusal, TargetId, Wish, Work,
+    Effect, Flapping, Hold, KnownMarker, Moment, OwnTtl, Penalty, Phases, Place, Refusal, TargetId, Wish,
+    Work,
 };
 
 /// How far the reconciliation of a record has come.
@@ -65,6 +66,8 @@ pub(super) struct RecordState {
     pub(super) current: Vec<TargetId>,
     /// What the provider held when it was last read.
     pub(super) snapshot: Option<Snapshot>,
+    /// Where that leads: both are set by [`RecordState::shows`].
+    pub(super) published: BTreeSet<Place>,
     /// Since when the provider was seen to hold that; `None` when it held it already at the first reading.
     pub(super) shown_since: Option<Moment>,
     /// What should be there as far as we know: our last confirmed change, or the first reading.
@@ -138,9 +141,73 @@ pub(super) const RETRY_MAX: Duration = Duration::from_secs(30);
 const THROTTLE_MAX: Duration = Duration::from_mins(5);
 
 impl RecordState {
-    /// The places that are published, as last read.
-    pub(super) fn published(&self) -> BTreeSet<Place> {
-        self.snapshot.iter().flat_map(Place::published).collect()
+    /// The provider holds this now. Gives what it held before.
+    pub(super) fn shows(&mut self, snapshot: Snapshot) -> Option<Snapshot> {
+        self.published = Place::published(&snapshot);
+        self.snapshot.replace(snapshot)
+    }
+
+    /// Does the name hold this answer, as last read, or what its provider is known to make of it?
+    pub(super) fn holds(&self, after: &AnswerSets) -> bool {
+        let Some(snapshot) = &self.snapshot else { return false };
+        snapshot.holds(after) || self.own_ttl.is_some_and(|own| own.accepts(after, &snapshot.sets))
+    }
+
+    /// Reads what the provider holds.
+    pub(super) fn begin_read(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
+        self.phase = Phase::Reading;
+        self.retry_at = None;
+        out.push(Effect::Read(name.clone()));
+    }
+
+    /// It is known whether the name holds the wish: where it does not, a reading comes first.
+    pub(super) fn seek(&mut self, now: Moment, in_sync: bool, name: &DomainName, out: &mut Vec<Effect>) {
+        if in_sync {
+            self.enter_sync(name, out);
+        } else if self.is_ready(now) && self.pending.is_none() {
+            self.begin_read(name, out);
+        }
+    }
+
+    /// The name holds the wish: see `Decision::enter_sync`.
+    pub(super) fn enter_sync(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
+        let held = self.snapshot.as_ref().map(|snapshot| &snapshot.sets);
+        if self.settled.as_ref() != held {
+            self.settled = held.cloned();
+        }
+        if let Some(wish) = self.wish.as_ref().filter(|wish| wish.targets != self.current) {
+            self.current.clone_from(&wish.targets);
+            out.push(Effect::KeepRecord(name.clone()));
+        }
+        self.refusal = None;
+        self.refused = None;
+        for topic in ["withheld", "failed", "drift"] {
+            self.said.remove(topic);
+        }
+        if self.faults == 0 {
+            self.retry_at = None;
+        }
+    }
+
+    /// Another attempt of the change in doubt: whichever of them arrives, it is told once, under one id. That is the one
+    /// of the attempt before, or, where an earlier run gave that one, a new one: a receiver that drops repeated ids may
+    /// have heard under the old one of a change that somebody undid since.
+    pub(super) fn shares_id(&mut self, work: &mut Work, out: &mut Vec<Effect>) {
+        let is_old = std::mem::take(&mut self.doubt_has_old_id);
+        let Some(doubt) = &mut self.doubt else { return };
+        if is_old {
+            let change = std::mem::replace(&mut doubt.id, work.id.clone());
+            out.push(Effect::Close { change, happened: false });
+        } else {
+            work.id.clone_from(&doubt.id);
+        }
+    }
+
+    /// The doubtful change is not what is wanted now.
+    pub(super) fn drop_doubt(&mut self, out: &mut Vec<Effect>) {
+        if let Some(doubt) = self.doubt.take() {
+            out.push(Effect::Close { change: doubt.id, happened: false });
+        }
     }
 
     /// May something be begun now?

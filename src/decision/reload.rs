@@ -169,7 +169,7 @@ impl Decision {
         if state.current.iter().all(|target| record.tier_of(target).is_some()) {
             return;
         }
-        let published = owners(&self.policy, record, &state.published());
+        let published = owners(&self.policy, record, &state.published);
         state.current.retain(|target| record.tier_of(target).is_some());
         if !published.is_empty() {
             state.current = published;

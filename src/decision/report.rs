@@ -209,7 +209,7 @@ impl Decision {
         TargetReport {
             name: id.clone(),
             verdict: self.verdict(id),
-            since: self.targets.since(id, &self.policy, &self.sight).map(|m| now.wall_of(m)),
+            since: self.targets.since(id, &self.sight).map(|m| now.wall_of(m)),
             endpoints: endpoints.collect(),
         }
     }
@@ -295,7 +295,7 @@ impl Decision {
             );
         }
         let names = wish.targets.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" + ");
-        let since = wish.targets.first().and_then(|t| self.targets.since(t, &self.policy, &self.sight));
+        let since = wish.targets.first().and_then(|t| self.targets.since(t, &self.sight));
         let held = since.map_or_else(String::new, |s| format!(" for {}", human(now.since(s))));
         (RecordStatus::InSync, format!("{names} has been up{held}"))
     }

@@ -15,10 +15,9 @@ pub(super) fn target_changed(
     target: &TargetId,
     verdict: Verdict,
     targets: &Targets,
-    policy: &Policy,
     sight: &Sight,
 ) -> Event {
-    let since = targets.since(target, policy, sight);
+    let since = targets.since(target, sight);
     let (kind, summary) = match verdict {
         Verdict::Down => (EventKind::TargetDown, format!("{target} is down")),
         Verdict::Up => (EventKind::TargetUp, format!("{target} is up")),
@@ -43,28 +42,35 @@ pub(super) fn target_changed(
     event
 }
 
-/// What a target's new verdict leads to. `records` are those that name it, each with the targets that serve it now.
+/// What a target's new verdict leads to. `records` are those that name it, each with the targets that serve it now;
+/// `settings` finds those of a record.
 pub(super) fn next_for_records<'a>(
     target: &TargetId,
     verdict: Verdict,
-    records: impl Iterator<Item = (&'a RecordPolicy, &'a [TargetId])>,
+    records: impl Iterator<Item = (&'a DomainName, &'a [TargetId])>,
+    settings: impl Fn(&DomainName) -> &'a RecordPolicy,
 ) -> Option<String> {
     let mut moves = Vec::new();
     let mut returns = Vec::new();
-    for (record, current) in records {
-        let served = current.contains(target);
+    for (name, current) in records {
+        if verdict == Verdict::Down && current.contains(target) {
+            moves.push(name.as_str());
+        }
+        if verdict != Verdict::Up {
+            continue;
+        }
+        let record = settings(name);
         let tier = |targets: &[TargetId]| targets.iter().filter_map(|t| record.tier_of(t)).min();
         let better = tier(std::slice::from_ref(target)) < tier(current);
-        match (verdict, record.failback) {
-            (Verdict::Down, _) if served => moves.push(record.name.to_string()),
-            (Verdict::Up, FailbackMode::Auto) if better => {
+        match record.failback {
+            FailbackMode::Auto if better => {
                 let after = human(record.failback_after);
                 returns.push(format!("{} goes back to it when it has been up for {after}", record.name));
             }
-            (Verdict::Up, FailbackMode::Manual) if better => {
+            FailbackMode::Manual if better => {
                 returns.push(format!("to go back to it, run `failover failback {}`", record.name));
             }
-            _ => {}
+            FailbackMode::Auto | FailbackMode::Manual => {}
         }
     }
     match verdict {
@@ -397,7 +403,8 @@ mod tests {
     fn what_follows_from_a_verdict() {
         let record = record();
         let next = |target: &str, verdict, current: &[TargetId]| {
-            next_for_records(&target.into(), verdict, [(&record, current)].into_iter()).unwrap_or_default()
+            let records = [(&record.name, current)].into_iter();
+            next_for_records(&target.into(), verdict, records, |_| &record).unwrap_or_default()
         };
         let (a, b) = (["a".into()], ["b".into()]);
         let moves = "www.example.com moves to a target that works, if there is one";
@@ -423,7 +430,9 @@ mod tests {
         let (first, a, b): (_, TargetId, TargetId) = (record(), "a".into(), "b".into());
         let next = |target: &TargetId, verdict, served: &TargetId, records: &[&RecordPolicy]| {
             let current = std::slice::from_ref(served);
-            next_for_records(target, verdict, records.iter().map(|record| (*record, current)))
+            let names = records.iter().map(|record| (&record.name, current));
+            let settings = |name: &DomainName| if *name == first.name { &first } else { &second };
+            next_for_records(target, verdict, names, settings)
         };
         let (one, both) = ([&first], [&first, &second]);
         let (of_one, of_both) = (next(&a, Verdict::Down, &a, &one), next(&a, Verdict::Down, &a, &both));

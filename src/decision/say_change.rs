@@ -58,7 +58,7 @@ impl Telling<'_> {
         (event.reason, event.since) = self.reason(&before, &fallen, &details);
         event.target = fallen.first().cloned();
         event.phases = fallen.first().and_then(|target| {
-            let down = self.targets.since(target, self.policy, self.sight);
+            let down = self.targets.since(target, self.sight);
             Some(Phases::decided(self.targets.first_failure(target)?, down, self.now.moment))
         });
         if self.wish.motive == Motive::Stay && !(fallen.is_empty() && details.gone.is_empty()) {
@@ -118,7 +118,7 @@ impl Telling<'_> {
 
     /// The targets that served and do not work any more.
     fn fallen(&self, before: &Side) -> Vec<TargetId> {
-        let down = |t: &&TargetId| self.targets.target(t, self.policy, self.sight) == Verdict::Down;
+        let down = |t: &&TargetId| self.targets.target(t, self.sight) == Verdict::Down;
         let served = |t: &&TargetId| before.targets.contains(t) || self.current.contains(t);
         self.record.targets().filter(served).filter(down).cloned().collect()
     }
@@ -155,7 +155,7 @@ impl Telling<'_> {
         }
         if self.wish.motive == Motive::Failback {
             let Some(target) = self.wish.targets.first() else { return (None, None) };
-            let since = self.targets.since(target, self.policy, self.sight);
+            let since = self.targets.since(target, self.sight);
             let held =
                 since.map_or_else(String::new, |s| format!(" for {}", human(self.now.moment.since(s))));
             let asked = if self.failback_asked { "; a person asked for the failback" } else { "" };

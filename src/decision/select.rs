@@ -169,7 +169,7 @@ pub struct Current<'a> {
 
 impl View<'_> {
     pub(super) fn verdict(&self, target: &TargetId) -> Verdict {
-        self.targets.target(target, self.policy, self.sight)
+        self.targets.target(target, self.sight)
     }
 
     /// Is it up, and not drained?
@@ -182,7 +182,7 @@ impl View<'_> {
     }
 
     fn up_for(&self, target: &TargetId) -> std::time::Duration {
-        let since = self.targets.since(target, self.policy, self.sight);
+        let since = self.targets.since(target, self.sight);
         since.map_or(std::time::Duration::ZERO, |since| self.now.since(since))
     }
 }
@@ -238,7 +238,7 @@ pub fn select(view: &View<'_>, record: &RecordPolicy, current: Current<'_>) -> S
 /// [`unverified`]: that asks for a pass since the trouble began, this for a word in our own time. Somebody may have
 /// put the record where it is because the target works again.
 fn remembered(view: &View<'_>, current: Current<'_>, wish: &Wish) -> Option<TargetId> {
-    if wish.answer.places() == *current.places {
+    if wish.answer.leads_to(current.places) {
         return None;
     }
     let mut left = current.targets.iter().filter(|target| !view.is_drained(target));
@@ -293,11 +293,11 @@ fn is_verified(
     trouble: Option<Moment>,
 ) -> bool {
     let own = view.policy.targets.get(target).map(|t| &t.places);
-    wish.answer.places().iter().filter(|place| own.is_some_and(|own| own.contains(*place))).all(|place| {
-        let stays = current.places.contains(place);
-        let unknown = view.targets.address(target, place, view.sight) == Verdict::Unknown;
+    wish.answer.each().filter(|place| own.is_some_and(|own| own.contains(place))).all(|place| {
+        let stays = current.places.contains(&place);
+        let unknown = || view.targets.address(target, &place, view.sight) == Verdict::Unknown;
         // What is published and of which nothing can be known stays; what stays needs proof only in trouble.
-        (stays && (trouble.is_none() || unknown)) || view.targets.is_verified(target, place, trouble)
+        (stays && (trouble.is_none() || unknown())) || view.targets.is_verified(target, &place, trouble)
     })
 }
 
@@ -339,7 +339,7 @@ pub(super) fn failback_due_at(
     }
     let better = record.tiers[..held].iter().flatten().filter(|target| view.is_eligible(target));
     better
-        .filter_map(|target| view.targets.since(target, view.policy, view.sight))
+        .filter_map(|target| view.targets.since(target, view.sight))
         .map(|since| since + record.failback_after)
         .min()
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use providers::DomainName;
 
 use super::record::RecordState;
-use super::{Decision, Effect, Moment, Now, Policy, ProviderId, Velocity, say};
+use super::{Decision, Effect, Moment, Now, Policy, ProviderId, RecordPolicy, Velocity, say};
 
 /// So long a change counts.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
@@ -105,15 +105,17 @@ pub(super) fn lanes(
 
 impl Decision {
     fn lane_of(&mut self, name: &DomainName) -> Option<&mut Lane> {
+        if self.lanes.is_empty() {
+            return None;
+        }
         let provider = &self.policy.records.get(name)?.provider;
         self.lanes.get_mut(provider)
     }
 
     /// Where the record stands; `None` when its provider has no such bound.
-    pub(super) fn turn(&self, now: Moment, name: &DomainName) -> Option<Turn> {
-        let lane = self.lanes.get(&self.record(name).provider)?;
-        let since = self.records.get(name).and_then(|state| state.queued).unwrap_or(now);
-        Some(lane.turn(now, since, name))
+    pub(super) fn turn(&self, now: Moment, record: &RecordPolicy, state: &RecordState) -> Option<Turn> {
+        let lane = self.lanes.get(&record.provider)?;
+        Some(lane.turn(now, state.queued.unwrap_or(now), &record.name))
     }
 
     /// The record may be written from now on.
@@ -146,8 +148,10 @@ impl Decision {
 
     /// It waits for nothing.
     pub(super) fn leave_queue(&mut self, name: &DomainName) {
-        self.step_aside(name);
-        self.state(name).queued = None;
+        let Some(since) = self.state(name).queued.take() else { return };
+        if let Some(lane) = self.lane_of(name) {
+            lane.queue.remove(&(since, name.clone()));
+        }
     }
 
     /// It cannot be read now, so nobody waits for it; it has its old place when it can.

@@ -15,14 +15,15 @@ impl Decision {
 
     fn search_wakeup(&self, now: Moment) -> Moment {
         let view = self.view(now);
-        let records = self.policy.records.values().filter_map(|record| {
-            let state = self.records.get(&record.name)?;
-            let failback = (state.phase == Phase::Idle)
-                .then(|| failback_due_at(&view, record, &state.current))
-                .flatten()
-                .filter(|due| *due > now);
-            state.retry_at.into_iter().chain(failback).min()
-        });
+        // Both have the same names.
+        let records =
+            self.policy.records.values().zip(self.records.values()).filter_map(|(record, state)| {
+                let failback = (state.phase == Phase::Idle)
+                    .then(|| failback_due_at(&view, record, &state.current))
+                    .flatten()
+                    .filter(|due| *due > now);
+                state.retry_at.into_iter().chain(failback).min()
+            });
         let grace = (!self.settled_reviewed).then_some(self.settles_until);
         let queues = self.next_queue_news();
         let ends = self.overrides.next_end();

@@ -63,7 +63,7 @@ impl Decision {
         if let Fault::Partial { now: held } = &fault {
             // The half that was written is ours, and no drift.
             state.settled = Some(held.sets.clone());
-            state.snapshot = Some((**held).clone());
+            state.shows((**held).clone());
         }
         state.back_off_writing(now.moment, fault.clone());
         if !fault.is_transient() {
@@ -356,9 +356,7 @@ impl Decision {
 
     /// The doubtful change is not what is wanted now.
     pub(super) fn drop_doubt(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
-        if let Some(doubt) = self.state(name).doubt.take() {
-            out.push(Effect::Close { change: doubt.id, happened: false });
-        }
+        self.state(name).drop_doubt(out);
     }
 }
 

@@ -13,6 +13,10 @@ const SPREAD_PER_JOB: Duration = Duration::from_millis(1);
 pub(super) const SPREAD: Duration = Duration::from_secs(1);
 /// No two starts are planned closer than this, whatever a configuration says.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
+/// A probe is late when it takes so many times what was usual.
+const LATE: u32 = 2;
+/// Each pass forgets this share of the slowest answer so far.
+const FORGETS: u32 = 8;
 
 /// How often a job is probed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +58,13 @@ pub struct Cadence {
     /// A probe out of turn: when it is due at the latest.
     early: Option<Moment>,
     last_start: Option<Moment>,
-    random: SmallRng,
+    /// The follow-up that was last considered, made or not.
+    followed: Option<Moment>,
+    /// How many microseconds an answer took at the most, of late.
+    usual_us: u32,
+    /// The last probe told of trouble.
+    troubled: bool,
+    seed: u64,
 }
 
 /// Over which time the first probes of so many jobs are spread.
@@ -66,6 +76,7 @@ impl Cadence {
     /// A plan whose first probe is due within the first interval from `now`, and within `spread`.
     pub fn new(rhythm: Rhythm, spread: Duration, now: Moment, seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
+        let seed = random.random();
         let interval = rhythm.interval.max(MIN_INTERVAL);
         let first =
             now + random.random_range(Duration::ZERO..interval.min(spread).max(Duration::from_micros(1)));
@@ -78,13 +89,21 @@ impl Cadence {
             planned: first,
             early: None,
             last_start: None,
-            random,
+            followed: None,
+            usual_us: 0,
+            troubled: false,
+            seed,
         }
     }
 
     /// When the next probe is due. A moment in the past means now.
     pub fn due(&self) -> Moment {
         self.early.map_or(self.planned, |early| early.min(self.planned))
+    }
+
+    /// When the next probe is due if it is one of the plan, and nothing hurries it.
+    pub fn steady_due(&self) -> Option<Moment> {
+        (self.pace == Pace::Steady && self.early.is_none()).then_some(self.planned)
     }
 
     /// The next probe is due now, besides the plan.
@@ -102,6 +121,34 @@ impl Cadence {
     pub fn started(&mut self, now: Moment) {
         self.early = None;
         self.last_start = Some(now);
+    }
+
+    /// When another probe should follow one that is not answered yet, and does not wait for its end: as long after the last
+    /// start as a fast one would, and not before the answer is late by what was usual.
+    ///
+    /// None while it would change nothing: what was in trouble at the last steady probe is in the same trouble.
+    pub fn follow_up(&self) -> Option<Moment> {
+        let last = self.last_start?.max(self.followed.unwrap_or(Moment::from_micros(i64::MIN)));
+        let news = self.pace == Pace::Fast || !self.troubled;
+        let late = Duration::from_micros(self.usual_us.into()) * LATE;
+        news.then(|| last + self.fast.max(late))
+    }
+
+    /// A follow-up was considered; whether it begins.
+    pub fn followed(&mut self, now: Moment, begins: bool) {
+        self.followed = Some(now);
+        if begins {
+            self.last_start = Some(now);
+        }
+    }
+
+    /// A probe said something; how long it took if it passed.
+    pub fn told(&mut self, passed: Option<Duration>) {
+        self.troubled = passed.is_none();
+        if let Some(took) = passed {
+            let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+            self.usual_us = took.max(self.usual_us - self.usual_us / FORGETS);
+        }
     }
 
     /// The probe is done with; plans the next.
@@ -145,7 +192,9 @@ impl Cadence {
             let steps = u32::try_from(behind).unwrap_or(u32::MAX - 1) + 1;
             self.slot = self.slot + self.interval.saturating_mul(steps);
         }
-        let moved = self.random.random_range(Duration::ZERO..=self.jitter * 2);
+        // From the seed and the slot, so that no generator is kept for each of a crowd.
+        let mut random = SmallRng::seed_from_u64(self.seed ^ self.slot.micros().cast_unsigned());
+        let moved = random.random_range(Duration::ZERO..=self.jitter * 2);
         self.planned = self.slot - self.jitter + moved;
     }
 }

@@ -13,6 +13,8 @@ const AGE_LIMIT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Rows removed by one call at most, so that no call holds up the others for long.
 const STEP: i64 = 5_000;
+/// When [`Store::prune`] has removed so many rows there may be more to remove.
+pub const PRUNED_AT_ONCE: usize = 5_000;
 
 /// Which events are wanted: all of them when empty.
 #[derive(Clone, Debug, Default)]
@@ -106,8 +108,8 @@ impl Store {
     /// Forgets events (with their deliveries) and attempts that are older than 90 days or beyond 100,000 rows, and
     /// closed changes and trackers of that age. An event that still waits for its delivery is kept.
     ///
-    /// Cheap when there is nothing to do, and removes at most 5,000 rows of a kind: call it every hour or so.
-    /// Returns how many rows were removed.
+    /// Cheap when there is nothing to do, and removes at most 5,000 rows of a kind. Returns how many rows were removed:
+    /// call it again while those are [`PRUNED_AT_ONCE`] or more, or what is added faster than that grows for ever.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -28,7 +28,7 @@ pub use error::StoreError;
 use handle::Bounds;
 use handle::IN_MEMORY;
 pub use handle::{GivenUp, Store};
-pub use history::EventFilter;
+pub use history::{EventFilter, PRUNED_AT_ONCE};
 pub use latency::{LatencyPoint, Span};
 pub use lock::{LockError, LockRole, StateLock};
 pub use rows::{

@@ -1,6 +1,7 @@
 //! A thousand things at once: nothing is lost, nothing grows without a bound, and the agent still answers.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use failover::store::DeliveryFilter;
 
@@ -9,8 +10,8 @@ use crate::stage::{Kept, Stage, WWW};
 
 const MANY: usize = 1000;
 
-/// A thousand targets and one record that only ever looks at two of them.
-fn a_thousand_targets() -> String {
+/// So many targets, and one record that only ever looks at two of them.
+fn crowd(many: usize) -> String {
     let mut yaml = String::from(
         r#"
 agent: {id: toronto-1, state: ./not-used.db, startup_grace: 30s, live_interval: 30s, witnesses: [{tcp: "192.0.2.1:443"}]}
@@ -24,7 +25,7 @@ notify:
 targets:
 "#,
     );
-    for number in 0..MANY {
+    for number in 0..many {
         let (high, low) = (number / 250, number % 250);
         writeln!(yaml, "  t{number}: {{address: 10.1.{high}.{low}, checks: [web]}}").unwrap();
     }
@@ -34,7 +35,7 @@ targets:
 /// bad day: agent: 1,000 events in a second | all are kept and told, one after the other; it answers all the while
 #[tokio::test(start_paused = true)]
 async fn a_thousand_targets_that_fail_at_once_are_all_told_and_the_agent_answers() {
-    let stage = Stage::with(&a_thousand_targets()).await;
+    let stage = Stage::with(&crowd(MANY)).await;
     stage.edit(WWW, &["10.1.0.0"]);
     stage.start_and_settle().await;
     stage.uplink(Host::Refuses);
@@ -58,4 +59,29 @@ async fn a_thousand_targets_that_fail_at_once_are_all_told_and_the_agent_answers
     assert_eq!(kept, stage.kinds().len(), "what was kept was told");
     assert_eq!((stage.writes(), stage.heard("target.down").len()), (1, MANY - 1));
     stage.check();
+}
+
+/// What is kept in shares is kept whole.
+#[tokio::test(start_paused = true)]
+async fn the_counters_of_a_crowd_are_all_kept_by_the_minute_and_at_the_end() {
+    const CROWD: usize = 2500;
+    let stage = Stage::with(&crowd(CROWD)).await;
+    stage.edit(WWW, &["10.1.0.0"]);
+    stage.start_and_settle().await;
+    // Each target is probed every 10 s, and everything is kept from second 60 on.
+    stage.pass(50).await;
+    stage.crash().await;
+    // Whose last probe that is kept is no older than so many seconds.
+    let fresh = async |seconds| {
+        let Kept::Store(store) = &stage.kept else { unreachable!("a stage keeps a store") };
+        let kept = store.load(None, stage.true_wall()).await.unwrap().trackers;
+        let limit = stage.true_wall() - Duration::from_secs(seconds);
+        kept.values().filter(|tracker| tracker.last.is_some_and(|last| last >= limit)).count()
+    };
+    assert_eq!(fresh(20).await, CROWD, "by the minute");
+    stage.start_and_settle().await;
+    stage.pass(25).await;
+    let (ending, _) = stage.stop().await;
+    assert_eq!(ending.state_trouble, None);
+    assert_eq!(fresh(12).await, CROWD, "at the end");
 }

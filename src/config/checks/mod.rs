@@ -76,6 +76,8 @@ pub(super) fn witness(proof: Proof) -> Check {
         timeout: TIMEOUT,
         jitter_percent: JITTER_PERCENT,
         tripwire: false,
+        // One that is silent is asked again in its time: no verdict waits for so many failures of it.
+        fall: 1,
     }
 }
 
@@ -96,7 +98,7 @@ fn check(item: Item<'_>) -> Read<(Check, Thresholds)> {
         within_interval(&map, key, if key == "timeout" { timeout } else { fast_interval }, interval);
     }
     let tripwire = tripwire(&map, &kind);
-    let interval = interval?;
+    let (interval, fall) = (interval?, fall?);
     let check = Check {
         kind: kind?,
         interval,
@@ -105,8 +107,9 @@ fn check(item: Item<'_>) -> Read<(Check, Thresholds)> {
         timeout: timeout?.unwrap_or(TIMEOUT.min(interval)),
         jitter_percent: jitter_percent?,
         tripwire: tripwire?,
+        fall,
     };
-    Ok((check, Thresholds { fall: fall?, rise: rise?, clear: clear? }))
+    Ok((check, Thresholds { fall, rise: rise?, clear: clear? }))
 }
 
 /// Whether a connection is held between two probes: only a kind that makes a whole connection can have one.

@@ -10,8 +10,8 @@ fn verdicts(v4: Option<bool>, v6: Option<bool>) -> [Verdict; 3] {
     let (policy, sight) = (policy(), Sight::default());
     let targets = probed(&policy, &[(1, A4, v4), (1, A6, v6)]);
     let a = "a".into();
-    let family = |v6| targets.family(&a, v6, &policy, &sight).unwrap();
-    [family(false), family(true), targets.target(&a, &policy, &sight)]
+    let family = |v6| targets.family(&a, v6, &sight).unwrap();
+    [family(false), family(true), targets.target(&a, &sight)]
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn the_table_of_verdicts() {
     assert_eq!(verdicts(Some(false), None), [Down, Unknown, Down], "no IPv6 here must not save a dead host");
     assert_eq!(verdicts(Some(true), None), [Up, Unknown, Up]);
     assert_eq!(verdicts(None, None), [Unknown, Unknown, Unknown]);
-    let none = probed(&policy(), &[]).family(&"b".into(), true, &policy(), &Sight::default());
+    let none = probed(&policy(), &[]).family(&"b".into(), true, &Sight::default());
     assert_eq!(none, None, "b has no IPv6");
 }
 
@@ -59,7 +59,7 @@ fn a_probe_that_took_too_long_says_more_of_us_and_an_old_one_nothing() {
     let mut targets = probed(&policy, &[]);
     let slow = observation("web", B4, (1, 7), Some(false));
     targets.count(&slow, Duration::ZERO);
-    assert_eq!(targets.target(&"b".into(), &policy, &Sight::default()), Verdict::Unknown);
+    assert_eq!(targets.target(&"b".into(), &Sight::default()), Verdict::Unknown);
     assert!(!targets.is_too_old(&slow, at(40)));
     assert!(targets.is_too_old(&slow, at(41)), "three intervals and a time-out");
 }

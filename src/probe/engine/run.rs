@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mio::Events;
 
-use super::handover::Handover;
+use super::handover::{COMPANY, Handover};
 use super::reactor::{self, Reactor};
 use super::slots::{Probe, Slot, Slots, State, What};
 use super::turns::{self, Lane, Turns};
@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::decision::{Moment, Outcome, Timings};
 use crate::probe::Report;
 use crate::probe::cadence::{Cadence, Pace};
+use crate::probe::delays::Delays;
 use crate::probe::system::{Kit, look};
 use crate::probe::tls::Roots;
 
@@ -41,6 +42,7 @@ const REST: Duration = Duration::from_millis(100);
 pub(super) fn run(
     (mut poll, registry): (mio::Poll, mio::Registry),
     mailbox: &Mailbox,
+    delays: Arc<Delays>,
     clock: Arc<dyn Clock>,
     roots: Roots,
     limit: usize,
@@ -59,6 +61,7 @@ pub(super) fn run(
         turns: Turns::new(limit),
         wires: Wires::new(),
         handover: Handover::default(),
+        delays,
         commands: VecDeque::new(),
         due: VecDeque::new(),
         admits: false,
@@ -113,7 +116,8 @@ pub(super) struct Loop {
     pub(super) limit: usize,
     pub(super) turns: Turns,
     pub(super) wires: Wires,
-    handover: Handover,
+    pub(super) handover: Handover,
+    delays: Arc<Delays>,
     /// What it was told and has not done.
     commands: VecDeque<Command>,
     /// Those whose time has come.
@@ -175,12 +179,21 @@ impl Loop {
             let Some(slot) = self.slots.at(place) else { continue };
             slot.armed = None;
             let before = std::mem::replace(&mut slot.state, State::Idle);
-            if let (State::Runs { .. }, What::Job { cadence, .. }) = (&before, &mut slot.what) {
-                cadence.ended(now);
+            let (is_extra, runs) =
+                (matches!(slot.what, What::Follower { .. }), matches!(before, State::Runs { .. }));
+            if let What::Job { cadence, followers, .. } = &mut slot.what {
+                followers.clear();
+                if runs {
+                    cadence.ended(now);
+                }
             }
             // Whatever broke may break again as it is dropped.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(before)));
-            self.due.push_back(place);
+            if is_extra {
+                self.slots.remove_nameless(place);
+            } else {
+                self.due.push_back(place);
+            }
         }
     }
 
@@ -233,7 +246,10 @@ impl Loop {
         if let State::Runs { .. } = slot.state {
             self.turns.give_back(slot.lane);
         }
-        if let What::Job { .. } = slot.what {
+        if let What::Job { followers, .. } = &slot.what {
+            for follower in followers {
+                self.drop_follower(*follower);
+            }
             self.kit.shelf.forget(slot.address, &slot.check);
         }
     }
@@ -263,12 +279,15 @@ impl Loop {
         }
         match slot.state {
             State::Idle => self.begin(place),
-            State::Runs { .. } => self.drive(place),
+            State::Runs { .. } => {
+                self.drive(place);
+                self.follow_up(place);
+            }
             State::Waits => {}
         }
     }
 
-    fn arm(&mut self, place: u32, due: Moment) {
+    pub(super) fn arm(&mut self, place: u32, due: Moment) {
         if let Some(slot) = self.slots.at(place)
             && slot.armed.is_none_or(|armed| due < armed)
         {
@@ -312,16 +331,20 @@ impl Loop {
     }
 
     /// Begins a probe whose turn was taken.
-    fn start(&mut self, place: u32) {
+    pub(super) fn start(&mut self, place: u32) {
         let started = self.clock.moment();
         let kit = Rc::clone(&self.kit);
         let Some(slot) = self.slots.at(place) else { return };
         let (time, urgent) = match &mut slot.what {
             What::Job { cadence, pace, nudged, .. } => {
+                if let Some(due) = cadence.steady_due() {
+                    self.delays.count(due, started);
+                }
                 cadence.started(started);
                 (slot.check.timeout, std::mem::take(nudged) || *pace == Pace::Fast)
             }
             What::Look { time, .. } => (*time, true),
+            What::Follower { .. } => (slot.check.timeout, true),
         };
         let probe: Probe = Box::pin(look(kit, slot.address, Arc::clone(&slot.check), time));
         slot.state = State::Runs { probe, started, wake: None, urgent };
@@ -351,7 +374,7 @@ impl Loop {
             Ok(Poll::Pending) => {
                 let again = woken.load(Ordering::Relaxed).then(|| self.clock.moment());
                 *wake = again.or(wanted);
-                if let Some(due) = *wake {
+                if let Some(due) = slot.due() {
                     self.arm(place, due);
                 }
             }
@@ -370,12 +393,17 @@ impl Loop {
         let passed = report.outcome == Outcome::Pass;
         match &mut slot.what {
             What::Job { key, cadence, .. } => {
+                cadence.told(passed.then_some(report.timings.total));
                 slot.lane = if slow { Lane::Slow } else { Lane::Quick };
-                let urgent = urgent || !passed;
+                // Company that does not come is not waited for: it would cost another turn.
+                let alone =
+                    self.wheel.next().is_none_or(|next| next > ended + COMPANY) && self.turns.is_calm();
+                let urgent = urgent || !passed || alone;
                 self.handover.add(key.finding(started, ended, report), urgent, ended);
                 cadence.ended(ended);
                 self.turns.give_back(lane);
                 if passed {
+                    self.overtake(place, started);
                     self.hold_tripwire(place);
                 }
                 // Not at once, even if it is late: the others come first.
@@ -383,6 +411,10 @@ impl Loop {
                 if let Some(due) = due {
                     self.arm(place, due);
                 }
+            }
+            What::Follower { of } => {
+                let of = *of;
+                self.followed(of, place, (started, ended), report);
             }
             What::Look { answer, .. } => {
                 if let Some(answer) = answer.take() {

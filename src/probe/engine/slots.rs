@@ -39,7 +39,11 @@ pub(super) enum What {
         pace: Pace,
         /// It was told to probe now.
         nudged: bool,
+        /// Where its follow-ups are, those begun first in front.
+        followers: Vec<u32>,
     },
+    /// Another probe of the job in that place, whose own is not answered.
+    Follower { of: u32 },
     /// Until it begins it knows who waits, and after it as well.
     Look { time: std::time::Duration, answer: Option<oneshot::Sender<Report>> },
 }
@@ -61,7 +65,7 @@ pub(super) enum State {
 impl Slot {
     pub(super) fn of_job(job: EngineJob) -> Slot {
         let EngineJob { id, key, address, check, cadence } = job;
-        let what = What::Job { key, cadence, pace: Pace::Steady, nudged: false };
+        let what = What::Job { key, cadence, pace: Pace::Steady, nudged: false, followers: Vec::new() };
         let tripwire = check.tripwire.then(Box::default);
         Slot { id, address, check, what, state: State::Idle, lane: Lane::Quick, armed: None, tripwire }
     }
@@ -72,12 +76,44 @@ impl Slot {
         Slot { id, address, check, what, state: State::Idle, lane: Lane::Asked, armed: None, tripwire: None }
     }
 
+    /// A follow-up of the job in that place.
+    pub(super) fn following(&self, place: u32) -> Slot {
+        let (address, check, what) = (self.address, Arc::clone(&self.check), What::Follower { of: place });
+        Slot {
+            id: self.id,
+            address,
+            check,
+            what,
+            state: State::Idle,
+            lane: Lane::Slow,
+            armed: None,
+            tripwire: None,
+        }
+    }
+
+    /// When its probe under way began.
+    pub(super) fn began(&self) -> Option<Moment> {
+        if let State::Runs { started, .. } = &self.state { Some(*started) } else { None }
+    }
+
+    /// When another probe should follow the one under way.
+    pub(super) fn follow_up(&self) -> Option<Moment> {
+        match (&self.state, &self.what) {
+            (State::Runs { .. }, What::Job { key: JobKey::Endpoint(_), cadence, followers, .. })
+                if followers.len() + 1 < self.check.fall as usize =>
+            {
+                cadence.follow_up()
+            }
+            _ => None,
+        }
+    }
+
     /// When it has something to do without any news.
     pub(super) fn due(&self) -> Option<Moment> {
         match (&self.state, &self.what) {
-            (State::Runs { wake, .. }, _) => *wake,
+            (State::Runs { wake, .. }, _) => wake.iter().copied().chain(self.follow_up()).min(),
             (State::Idle, What::Job { cadence, .. }) => Some(cadence.due()),
-            (State::Idle, What::Look { .. }) => Some(Moment::ZERO),
+            (State::Idle, What::Look { .. } | What::Follower { .. }) => Some(Moment::ZERO),
             (State::Waits, _) => None,
         }
     }
@@ -94,22 +130,31 @@ pub(super) struct Slots {
 impl Slots {
     pub(super) fn add(&mut self, slot: Slot) -> u32 {
         let id = slot.id;
-        let slot = Some(Box::new(slot));
-        let place = if let Some(place) = self.free.pop() {
-            self.all[place as usize] = slot;
-            place
-        } else {
-            self.all.push(slot);
-            u32::try_from(self.all.len() - 1).expect("a configuration has fewer targets than that")
-        };
+        let place = self.add_nameless(slot);
         self.places.insert(id, place);
         place
     }
 
+    /// One that is known by its place alone.
+    pub(super) fn add_nameless(&mut self, slot: Slot) -> u32 {
+        let slot = Some(Box::new(slot));
+        if let Some(place) = self.free.pop() {
+            self.all[place as usize] = slot;
+            return place;
+        }
+        self.all.push(slot);
+        u32::try_from(self.all.len() - 1).expect("a configuration has fewer targets than that")
+    }
+
     pub(super) fn remove(&mut self, id: Id) -> Option<Box<Slot>> {
         let place = self.places.remove(&id)?;
+        self.remove_nameless(place)
+    }
+
+    pub(super) fn remove_nameless(&mut self, place: u32) -> Option<Box<Slot>> {
+        let slot = self.all.get_mut(place as usize)?.take()?;
         self.free.push(place);
-        self.all[place as usize].take()
+        Some(slot)
     }
 
     /// All places, taken or free.

@@ -76,6 +76,11 @@ impl Turns {
         self.limit.saturating_sub(self.running.iter().sum::<usize>() + kept)
     }
 
+    /// Whether nothing is under way but one probe at the most.
+    pub(super) fn is_calm(&self) -> bool {
+        self.running.iter().sum::<usize>() <= 1
+    }
+
     /// Whether one more of this lane may begin while so many connections are kept.
     fn has_room(&self, lane: Lane, kept: usize) -> bool {
         let all = self.running.iter().sum::<usize>();

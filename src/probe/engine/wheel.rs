@@ -28,12 +28,20 @@ pub(super) struct Wheel {
 struct Level {
     /// A bit for each slot that is not empty.
     filled: u64,
-    slots: [Vec<(u64, Token)>; SLOTS],
+    slots: [Slot; SLOTS],
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// When the first of its timers is due, or to be looked at again.
+    first: u64,
+    timers: Vec<(u64, Token)>,
 }
 
 impl Wheel {
     pub(super) fn new(now: Moment) -> Self {
-        let level = || Level { filled: 0, slots: [const { Vec::new() }; SLOTS] };
+        let level =
+            || Level { filled: 0, slots: [const { Slot { first: u64::MAX, timers: Vec::new() } }; SLOTS] };
         Wheel { levels: std::array::from_fn(|_| level()), now: floor(now) }
     }
 
@@ -52,26 +60,36 @@ impl Wheel {
             _ => (LEVELS - 1, due.min(self.now + (SLOTS as u64 - 1) * span(LEVELS - 1))),
         };
         let slot = index(at, level);
-        self.levels[level].slots[slot].push((due, token));
         self.levels[level].filled |= 1 << slot;
+        let slot = &mut self.levels[level].slots[slot];
+        slot.first = slot.first.min(at);
+        slot.timers.push((due, token));
     }
 
-    /// When [`fire`](Self::fire) has something to do next; `None` when nothing is armed. It may be too early, for
-    /// timers far away, and is never too late.
+    /// When the first of all timers is due; `None` when nothing is armed. That timers come closer in the wheel is no reason to
+    /// wake. It may be too early, for timers hours away, and is never too late.
     pub(super) fn next(&self) -> Option<Moment> {
-        let (tick, _) = self.next_tick()?;
+        // Of one level no slot has anything before an earlier one has.
+        let of_level = |(level, wheel): (usize, &Level)| Some(wheel.slots[self.next_slot(level)?].first);
+        let tick = self.levels.iter().enumerate().filter_map(of_level).min()?;
         Some(Moment::from_micros(i64::try_from(tick).unwrap_or(i64::MAX / TICK_US).saturating_mul(TICK_US)))
     }
 
     /// The first tick after now at which a slot is to be emptied, and its level.
     fn next_tick(&self) -> Option<(u64, usize)> {
-        let of_level = |(level, wheel): (usize, &Level)| {
-            let here = u32::try_from(index(self.now, level)).unwrap_or(0);
-            // Slots before ours belong to the next turn of this level; ours is empty.
-            let steps = u64::from(wheel.filled.rotate_right(here + 1).trailing_zeros()) + 1;
-            (wheel.filled != 0).then(|| ((self.now / span(level) + steps) * span(level), level))
-        };
-        self.levels.iter().enumerate().filter_map(of_level).min()
+        let of_level = |level| Some(((self.now / span(level) + self.steps(level)?) * span(level), level));
+        (0..LEVELS).filter_map(of_level).min()
+    }
+
+    /// How many slots of a level on the next filled one is. Those before ours belong to the next turn; ours is empty.
+    fn steps(&self, level: usize) -> Option<u64> {
+        let here = u32::try_from(index(self.now, level)).unwrap_or(0);
+        let filled = self.levels[level].filled;
+        (filled != 0).then(|| u64::from(filled.rotate_right(here + 1).trailing_zeros()) + 1)
+    }
+
+    fn next_slot(&self, level: usize) -> Option<usize> {
+        Some(index((self.now / span(level) + self.steps(level)?) * span(level), level))
     }
 
     /// Moves on to `now` and tells what was due meanwhile, in the order of ticks.
@@ -82,13 +100,14 @@ impl Wheel {
             let slot = index(tick, level);
             let wheel = &mut self.levels[level];
             wheel.filled &= !(1 << slot);
-            let mut due = std::mem::take(&mut wheel.slots[slot]);
+            wheel.slots[slot].first = u64::MAX;
+            let mut due = std::mem::take(&mut wheel.slots[slot].timers);
             for (at, token) in due.drain(..) {
                 if at <= tick { fired(token) } else { self.put(at, token) }
             }
             // Its memory is used again, unless something came into its place.
-            if self.levels[level].slots[slot].is_empty() {
-                self.levels[level].slots[slot] = due;
+            if self.levels[level].slots[slot].timers.is_empty() {
+                self.levels[level].slots[slot].timers = due;
             }
         }
         self.now = self.now.max(now);
@@ -143,6 +162,35 @@ mod tests {
         let expected =
             [1000, 1000, 1000, 1000, 2000, 63_000, 64_000, 66_000, 4_096_000, 3_600_000_000, 400_000_000_000];
         assert_eq!(play(0, &dues), (0..).zip(expected).collect());
+    }
+
+    #[test]
+    fn nobody_is_woken_before_the_first_is_due() {
+        let mut wheel = Wheel::new(at(12_345));
+        for (token, due) in [(1, 10_000_000), (2, 3_600_000_000), (3, 70_000)] {
+            wheel.arm(at(due), token);
+        }
+        for due in [70_000, 10_000_000, 3_600_000_000] {
+            assert_eq!(wheel.next(), Some(at(due)));
+            let mut fired = 0;
+            wheel.fire(at(due), |_| fired += 1);
+            assert_eq!(fired, 1);
+        }
+    }
+
+    /// The second is armed when the first waits in a slot before it, and is due before it.
+    #[test]
+    fn what_is_hours_away_hides_nothing() {
+        let hours = |hours: i64| at(hours * 3_600_000_000);
+        let mut wheel = Wheel::new(at(0));
+        wheel.arm(hours(10), 1);
+        wheel.fire(hours(1), |_| panic!("too early"));
+        wheel.arm(hours(5), 2);
+        let mut fired = Vec::new();
+        while let Some(next) = wheel.next() {
+            wheel.fire(next, |token| fired.push((token, next)));
+        }
+        assert_eq!(fired, [(2, hours(5)), (1, hours(10))]);
     }
 
     #[test]

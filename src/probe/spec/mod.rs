@@ -42,6 +42,8 @@ pub struct Check {
     pub jitter_percent: u8,
     /// Between two probes a connection is held, and when it breaks a probe comes at once.
     pub tripwire: bool,
+    /// Failures that make a target Down, 1 or more: so many probes of one place may wait for an answer together.
+    pub fall: u32,
 }
 
 impl Check {

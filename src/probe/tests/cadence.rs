@@ -130,3 +130,47 @@ fn a_hastened_probe_comes_besides_the_plan_and_no_sooner_than_a_fast_one() {
     cadence.hasten(planned + ms(10));
     assert_eq!(cadence.due(), planned, "never later than planned");
 }
+
+#[test]
+fn what_is_not_answered_is_followed_after_a_fast_interval_or_twice_what_is_usual() {
+    let ms = Duration::from_millis;
+    let (mut cadence, first) = plain(7);
+    assert_eq!(cadence.follow_up(), None, "nothing is under way");
+    cadence.started(first);
+    assert_eq!(cadence.follow_up(), Some(first + ms(1000)));
+    cadence.followed(first + ms(1000), true);
+    assert_eq!(cadence.follow_up(), Some(first + ms(2000)));
+    cadence.told(Some(ms(1600)));
+    assert_eq!(cadence.follow_up(), Some(first + ms(4200)), "an answer takes its time here");
+    cadence.told(Some(ms(8)));
+    assert_eq!(cadence.follow_up(), Some(first + ms(3800)), "and is quicker by and by");
+    (0..50).for_each(|_| cadence.told(Some(ms(8))));
+    assert_eq!(cadence.follow_up(), Some(first + ms(2000)));
+}
+
+#[test]
+fn what_was_in_trouble_is_followed_only_while_something_is_under_way() {
+    let ms = Duration::from_millis;
+    let (mut cadence, first) = plain(7);
+    run(&mut cadence, ms(20));
+    cadence.told(None);
+    assert_eq!(cadence.follow_up(), None);
+    cadence.set_pace(Pace::Fast, first + ms(30));
+    assert_eq!(cadence.follow_up(), Some(first + ms(1000)));
+    cadence.set_pace(Pace::Steady, first + ms(40));
+    cadence.told(Some(ms(1)));
+    assert_eq!(cadence.follow_up(), Some(first + ms(1000)));
+}
+
+/// One that was left out is thought of again a fast interval later, and puts off no other probe.
+#[test]
+fn a_follow_up_that_is_left_out_moves_no_plan() {
+    let ms = Duration::from_millis;
+    let (mut cadence, first) = plain(7);
+    cadence.set_pace(Pace::Fast, first);
+    cadence.started(first);
+    cadence.followed(first + ms(1000), false);
+    assert_eq!(cadence.follow_up(), Some(first + ms(2000)));
+    cadence.ended(first + ms(1500));
+    assert_eq!(cadence.due(), first + ms(1500));
+}

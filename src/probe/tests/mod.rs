@@ -15,6 +15,7 @@ mod cadence;
 mod dns;
 mod engine;
 mod exec;
+mod followers;
 mod grpc;
 mod h2server;
 mod http;
@@ -64,6 +65,7 @@ pub(super) fn check(kind: CheckKind) -> Check {
         timeout: Duration::from_secs(10),
         jitter_percent: 10,
         tripwire: false,
+        fall: 3,
     }
 }
 
