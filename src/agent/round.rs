@@ -78,8 +78,11 @@ mod tests {
             min_tls_days: None,
         };
         let target = TargetPolicy {
-            places: ["192.0.2.1", "2001:db8::1"].map(|address| address.parse().unwrap()).into(),
-            checks: BTreeMap::from([("web".into(), check)]),
+            places: ["192.0.2.1", "2001:db8::1"]
+                .into_iter()
+                .map(|address| address.parse().unwrap())
+                .collect(),
+            checks: BTreeMap::from([("web".into(), check)]).into(),
             ..TargetPolicy::default()
         };
         let targets = (0..1200).map(|number| (format!("t{number}").as_str().into(), target.clone()));

@@ -42,6 +42,7 @@ impl<T: Clone> DerefMut for Shared<T> {
     }
 }
 
+#[expect(clippy::into_iter_without_iter, reason = "`iter` is the value's own")]
 impl<'a, T> IntoIterator for &'a Shared<T>
 where
     &'a T: IntoIterator,
@@ -54,6 +55,7 @@ where
     }
 }
 
+#[expect(clippy::into_iter_without_iter, reason = "`iter` is the value's own")]
 impl<'a, T: Clone> IntoIterator for &'a mut Shared<T>
 where
     &'a mut T: IntoIterator,
