@@ -82,7 +82,7 @@ def powerdns(_, folder):
 TOOLS = {"failover and BIND": agent, "gdnsd": gdnsd, "PowerDNS, Lua records": powerdns}
 
 
-def one(start, binary, folder, fault, times):
+def one(start, binary, folder, fault, times, calm):
     """Seconds from the fault to the changed answer, so many times."""
     took = []
     primary, standby = nginx(folder, PRIMARY), nginx(folder, STANDBY)
@@ -94,7 +94,7 @@ def one(start, binary, folder, fault, times):
                     tool.must_run()
                 raise SystemExit(f"the primary is not served, before fault {turn + 1}; see {tools[0].log}")
             # Calm again, and at another point of the interval each time.
-            time.sleep(3 + 0.37 * turn)
+            time.sleep(calm + 0.37 * turn)
             begun = time.monotonic()
             os.kill(primary.pid, fault)
             changed = server.wait_for(STANDBY, LIMIT_S)
@@ -108,12 +108,13 @@ def one(start, binary, folder, fault, times):
     return took
 
 
-def run(binary, folder, rounds, times):
+def run(binary, folder, effort):
+    rounds, times = effort.rounds, effort.faults
     found = {}
     for _ in range(rounds):
         for fault in [signal.SIGKILL, signal.SIGSTOP]:
             for name, start in TOOLS.items():
-                found.setdefault((fault, name), []).extend(one(start, binary, folder, fault, times))
+                found.setdefault((fault, name), []).extend(one(start, binary, folder, fault, times, effort.calm))
     print(f"From the fault of the primary to the first changed authoritative answer, {rounds} rounds of {times}, in ms: "
           "median (least-most)\n")
     own, rows = next(iter(TOOLS)), []

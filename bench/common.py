@@ -1,8 +1,17 @@
 """What every part of the bench needs: processes, their accounts, the target, a table."""
-import os, re, shutil, signal, statistics, subprocess, sys, tempfile, time, urllib.request
+import os, re, signal, statistics, subprocess, sys, time, urllib.request
+from collections import namedtuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
+
+# How much is measured: rounds, seconds until a tool is at work and seconds that count then, faults of a primary, seconds of
+# calm before each of them, seconds that an idle agent is looked at.
+Effort = namedtuple("Effort", "rounds settle seconds faults calm idle")
+SHORT = Effort(1, 3, 5, 2, 1, 30)
+WHOLE = Effort(3, 5, 15, 10, 3, 60)
+
+NOT_MEASURED = "not measured"
 
 
 def address(number):
@@ -23,6 +32,10 @@ def fill(name, folder, **values):
     with open(path, "w") as out:
         out.write(text)
     return path
+
+
+class Ended(SystemExit):
+    """A program that should run does not."""
 
 
 class Process:
@@ -50,32 +63,45 @@ class Process:
     def must_run(self):
         if self.process.poll() is not None:
             with open(self.log, errors="replace") as log:
-                sys.exit(f"{self.process.args[0]} ended:\n{log.read()[-2000:]}")
+                raise Ended(f"{self.process.args[0]} ended:\n{log.read()[-2000:]}")
 
     def cpu_s(self):
-        """What the kernel counted for all of its threads, in seconds."""
-        nanoseconds = 0
-        for task in os.listdir(f"/proc/{self.pid}/task"):
-            with open(f"/proc/{self.pid}/task/{task}/schedstat") as counted:
-                nanoseconds += int(counted.read().split()[0])
-        return nanoseconds / 1e9
+        """What the kernel counted for all of its threads, those that ended too, in seconds (`clock_getcpuclockid(3)`)."""
+        return time.clock_gettime((~self.pid << 3) | 2)
 
     def status_mib(self, field):
         with open(f"/proc/{self.pid}/status") as status:
             return int(re.search(rf"^{field}:\s+(\d+) kB", status.read(), re.M)[1]) / 1024
 
 
+def counted(path, group, name):
+    """A counter of this network namespace."""
+    with open(path) as counters:
+        names, values = [line.split() for line in counters if line.startswith(f"{group}:")]
+    return int(values[names.index(name)])
+
+
 def opened():
-    """Connections opened in this network namespace (RFC 4022, tcpActiveOpens)."""
-    with open("/proc/net/snmp") as counters:
-        names, values = [line.split() for line in counters if line.startswith("Tcp:")]
-    return int(values[names.index("ActiveOpens")])
+    """Connections opened (RFC 4022, tcpActiveOpens)."""
+    return counted("/proc/net/snmp", "Tcp", "ActiveOpens")
+
+
+def broken_off():
+    """Handshakes that the target had agreed to and that were reset then. No connection comes of them, so that nothing that
+    counts connections there moves."""
+    return counted("/proc/net/netstat", "TcpExt", "EmbryonicRsts")
 
 
 def answered():
     """Requests that the target has answered; this question is one of them."""
     with urllib.request.urlopen("http://127.0.0.1:8080/status", timeout=10) as page:
         return int(page.read().split(b"\n")[2].split()[2])
+
+
+def loud(text):
+    """What must not be overlooked, also between tables that are kept."""
+    print(f"\n!!! {text}\n", flush=True)
+    print(f"!!! {text}", file=sys.stderr, flush=True)
 
 
 def spread(values, digits=1):

@@ -1,28 +1,42 @@
 """CPU for 1,000 checks, and memory, of the agent and of its peers."""
-import os, statistics, time
+import http.client, os, statistics, sys, threading, time
 
-from common import Process, address, answered, fill, opened, spread, table
+from common import Process, address, answered, broken_off, fill, opened, spread, table
 
-KINDS = ["http", "http, kept", "tcp", "https"]
+KINDS = ["http", "http, kept", "tcp", "tcp, half open", "https"]
+# What counts the checks of a kind, where it is not the connections: those that are kept are not opened.
+COUNTERS = {"http, kept": answered, "tcp, half open": broken_off}
+# One file of a configuration is 1 MiB at most.
+TARGETS_PER_FILE = 10_000
 
 
 def failover(binary, folder, kind, count, interval="1s"):
-    os.makedirs(os.path.join(folder, "failover"), exist_ok=True)
     check = {
         "http": "http: {port: 8080}",
         "http, kept": "http: {port: 8080, reuse: true}",
         "tcp": "tcp: {port: 8080}",
+        "tcp, half open": "tcp: {port: 8080, half_open: true}",
         "https": f"http: {{port: 8443, tls: true, host: bench.test, ca: {folder}/ca.pem}}",
     }[kind]
-    targets = "\n".join(f"  t{n}: {{address: {address(n)}, checks: [check]}}" for n in range(count))
-    path = fill("failover.yaml", folder, CHECK=check, TARGETS=targets, INTERVAL=interval)
-    return Process(folder, binary, "-c", path, "--log-level", "error", "run")
+    own = os.path.join(folder, "failover")
+    parts = os.path.join(own, "conf")
+    os.makedirs(parts, exist_ok=True)
+    for left in os.listdir(parts):
+        os.remove(os.path.join(parts, left))
+    path = fill("failover.yaml", folder, CHECK=check, INTERVAL=interval)
+    os.replace(path, os.path.join(parts, "agent.yaml"))
+    for first in range(0, count, TARGETS_PER_FILE):
+        with open(os.path.join(parts, f"targets-{first}.yaml"), "w") as out:
+            out.write("targets:\n")
+            for n in range(first, min(first + TARGETS_PER_FILE, count)):
+                out.write(f"  t{n}: {{address: {address(n)}, checks: [check]}}\n")
+    return Process(folder, binary, "-c", parts, "--log-level", "error", "run")
 
 
 def haproxy(_, folder, kind, count):
     check = {
         "http": "    option httpchk GET /\n    http-check expect status 200",
-        "tcp": "    option tcp-check",
+        "tcp, half open": "    option tcp-check",
         "https": "    option httpchk\n    http-check send meth GET uri / ver HTTP/1.1 hdr Host bench.test\n"
         "    http-check expect status 200",
     }[kind]
@@ -52,60 +66,85 @@ def gdnsd(_, folder, kind, count):
     return Process(folder, "gdnsd", "-c", os.path.join(folder, "gdnsd"), "start")
 
 
-TOOLS = {"failover": (failover, KINDS), "haproxy": (haproxy, ["http", "tcp", "https"]), "gdnsd": (gdnsd, ["http", "tcp"])}
+class Blackbox(Process):
+    """blackbox_exporter probes when it is asked to: 200 times a second, over kept connections, from threads of the bench, whose
+    CPU is not its own."""
+
+    ASKERS, RATE = 4, 200
+
+    def __init__(self, _, folder, kind, count):
+        self.over = threading.Event()
+        super().__init__(folder, "prometheus-blackbox-exporter", f"--config.file={fill('blackbox.yml', folder)}",
+                         "--web.listen-address=127.0.0.1:9115", "--log.level=error")
+        self.threads = [threading.Thread(target=self.ask, args=(kind, first, count), daemon=True)
+                        for first in range(self.ASKERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def ask(self, kind, first, count):
+        asker, number, due = None, first, time.monotonic()
+        while not self.over.wait(max(0, due - time.monotonic())):
+            due = max(due + self.ASKERS / self.RATE, time.monotonic() - 1)
+            target = f"http://{address(number % count)}:8080/"
+            number += self.ASKERS
+            try:
+                asker = asker or http.client.HTTPConnection("127.0.0.1", 9115, timeout=5)
+                asker.request("GET", f"/probe?module={kind}&target={target}")
+                asker.getresponse().read()
+            except OSError:
+                # Not listening yet, or ended: that is seen by who counts.
+                asker, due = None, time.monotonic() + 0.1
+
+    def __exit__(self, *given):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(10)
+        super().__exit__(*given)
 
 
-def one(start, binary, folder, kind, count, seconds):
+TOOLS = {
+    "failover": (failover, KINDS),
+    "haproxy": (haproxy, ["http", "tcp, half open", "https"]),
+    "gdnsd": (gdnsd, ["http", "tcp"]),
+    "blackbox_exporter": (Blackbox, ["http"]),
+}
+
+
+def one(start, binary, folder, kind, count, settle, seconds):
     """CPU in ms for 1,000 checks, checks a second, MiB at the highest, of one tool in one run."""
     with start(binary, folder, kind, count) as tool:
-        time.sleep(5)
+        time.sleep(settle)
         tool.must_run()
-        # Connections that are kept are not opened: there the requests count.
-        counter = answered if kind == "http, kept" else opened
+        counter = COUNTERS.get(kind, opened)
         cpu, checks, begun = tool.cpu_s(), counter(), time.monotonic()
         time.sleep(seconds)
         cpu, checks, took = tool.cpu_s() - cpu, counter() - checks, time.monotonic() - begun
         tool.must_run()
-        return cpu * 1e6 / max(checks, 1), checks / took, tool.status_mib("VmHWM")
+        if checks == 0:
+            sys.exit(f"{tool.process.args[0]}: no check by {kind} was counted in {seconds} s; see {tool.log}")
+        return cpu * 1e6 / checks, checks / took, tool.status_mib("VmHWM")
 
 
-def run(binary, folder, rounds, seconds, count):
+def run(binary, folder, effort, count):
     found = {}
-    for _ in range(rounds):
+    for _ in range(effort.rounds):
         for kind in KINDS:
             # A handshake costs the target far more than it costs who checks it: fewer of them.
             many = count // 5 if kind == "https" else count
             for name, (start, kinds) in TOOLS.items():
                 if kind in kinds:
-                    found.setdefault((kind, name), []).append(one(start, binary, folder, kind, many, seconds))
-    print(f"CPU in ms for 1,000 checks, {count} targets checked once a second ({count // 5} for https), "
-          f"{rounds} rounds of {seconds} s: median (least-most)\n")
+                    runs = found.setdefault((kind, name), [])
+                    runs.append(one(start, binary, folder, kind, many, effort.settle, effort.seconds))
+    print(f"CPU in ms for 1,000 checks, {count} targets checked once a second ({count // 5} for https; blackbox_exporter is "
+          f"asked {Blackbox.RATE} times a second), {effort.rounds} rounds of {effort.seconds} s: median (least-most)\n")
     rows = []
     for (kind, name), runs in found.items():
         cost, rate, memory = zip(*runs)
         ours = statistics.median(run[0] for run in found[(kind, "failover")])
-        peer = {"http, kept": "http"}.get(kind, kind)
-        theirs = [statistics.median(run[0] for run in runs) for (k, n), runs in found.items()
-                  if n == name and k == peer]
-        ratio = "" if name == "failover" else f"{ours / theirs[0]:.2f}"
+        ratio = "" if name == "failover" else f"{ours / statistics.median(cost):.2f}"
+        if kind == "http, kept":
+            # HAProxy keeps none in its checks: what its fresh ones cost.
+            theirs = statistics.median(run[0] for run in found[("http", "haproxy")])
+            ratio = f"{ours / theirs:.2f} of haproxy's http"
         rows.append([kind, name, spread(cost), f"{statistics.median(rate):.0f}", f"{max(memory):.0f}", ratio])
     table(["check", "tool", "ms CPU for 1,000", "checks/s", "MiB", "failover's share of it"], rows)
-
-
-def scale(binary, folder, rounds, seconds):
-    """The agent alone: does a check cost the same among many?"""
-    found = {}
-    sizes = [(100, "1s"), (1000, "1s"), (10_000, "1s"), (100_000, "10s")]
-    for _ in range(rounds):
-        for count, interval in sizes:
-            start = lambda *given: failover(*given, interval=interval)
-            found.setdefault((count, interval), []).append(one(start, binary, folder, "http", count, max(seconds, 12)))
-    print("The agent with more and more targets, plain HTTP\n")
-    few = statistics.median(run[0] for run in found[sizes[1]])
-    rows = []
-    for (count, interval), runs in found.items():
-        cost, rate, memory = zip(*runs)
-        core = statistics.median(cost) * statistics.median(rate) / 1e4
-        rows.append([f"{count:,}", interval, spread(cost), f"{statistics.median(rate):.0f}", f"{core:.0f} %",
-                     f"{max(memory):.0f}", f"{statistics.median(cost) / few:.2f}"])
-    table(["targets", "interval", "ms CPU for 1,000", "checks/s", "of a core", "MiB", "beside 1,000 targets"], rows)

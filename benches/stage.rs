@@ -38,8 +38,8 @@ fn target(number: usize) -> TargetPolicy {
         min_tls_days: None,
     };
     TargetPolicy {
-        places: BTreeSet::from([address(number)]),
-        checks: BTreeMap::from([("web".into(), check)]),
+        places: BTreeSet::from([address(number)]).into(),
+        checks: BTreeMap::from([("web".into(), check)]).into(),
         ..TargetPolicy::default()
     }
 }

@@ -71,6 +71,8 @@ fn the_example_is_played_where_there_is_no_configuration() {
         "toronto is down [console]",
         "www.workshopco.ca: 203.0.113.10 -> 198.51.100.5, 2001:db8::5",
         "www.workshopco.ca answers 198.51.100.5, 2001:db8::5",
+        "time    www.workshopco.ca, from the first failed probe: down ",
+        "served by all ",
         "RETURN: toronto is back",
         "www.workshopco.ca answers 203.0.113.10",
         "a second run: 0 writes, 0 messages",
@@ -145,6 +147,9 @@ fn records_of_all_sorts_each_see_the_outage_of_their_primary() {
     let count = |kind: &str| timeline.iter().filter(|entry| entry["kind"] == kind).count();
     assert_eq!((count("killed"), count("returned"), count("second_run")), (2, 2, 4));
     assert_eq!(count("asked"), 1, "a person asks for the failback by hand");
+    let phases = timeline.iter().find(|entry| entry["kind"] == "phases").expect("a failover was timed");
+    let ms = |step: &str| phases["phases"][step].as_u64().unwrap_or_else(|| panic!("no {step}: {phases}"));
+    assert!(ms("down_ms") <= ms("decided_ms") && ms("written_ms") <= ms("all_served_ms"), "{phases}");
     let all_down = timeline.iter().find(|entry| entry["event"] == "all_down").expect("told");
     assert_eq!(all_down["heard_by"], serde_json::json!(["ops", "team"]));
     let heard = document["messages"].as_array().expect("a list");

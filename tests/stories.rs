@@ -343,7 +343,7 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
             Some("target") => {
                 let id = words.next().unwrap().into();
                 let web = BTreeMap::from([("web".into(), check)]);
-                let mut target = TargetPolicy { checks: web, ..TargetPolicy::default() };
+                let mut target = TargetPolicy { checks: web.into(), ..TargetPolicy::default() };
                 for word in words {
                     match word.split_once('=') {
                         None => drop(target.places.insert(word.parse().unwrap())),

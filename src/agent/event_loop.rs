@@ -335,6 +335,7 @@ impl Agent {
                     age_s: 0,
                     state_trouble: self.ledger.trouble().map(str::to_owned),
                     pending_deliveries: pending,
+                    probe_delays: self.scheduler.as_ref().map(Scheduler::delays).unwrap_or_default(),
                     report: self.decision.report(&self.clock.now()),
                 });
             }

@@ -22,7 +22,7 @@ use providers::DomainName;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::decision::{Explanation, OverrideFault, OverrideKey, Report};
+use crate::decision::{Delay, Explanation, OverrideFault, OverrideKey, Report};
 
 pub use client::Client;
 pub use overrides::{Ordered, OverrideRequest};
@@ -64,6 +64,9 @@ pub struct Status {
     pub state_trouble: Option<String>,
     /// Messages that wait for their delivery.
     pub pending_deliveries: u64,
+    /// How late the steady probes over TCP began since the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probe_delays: Vec<Delay>,
     /// Everything else.
     #[serde(flatten)]
     pub report: Report,

@@ -104,6 +104,12 @@ fn text(explained: &Explained, paint: Paint) -> String {
         why.published_since.map_or_else(String::new, |at| format!(" since {}", output::clock(at, now)));
     row("serves", &(output::published(record) + &since));
     row(output::reason_label(record.status), &record.reason);
+    if let Some(change) = &why.change {
+        row("change", &format!("decided {}: {}", output::clock(change.decided, now), change.text));
+        if let Some(phases) = change.phases {
+            row("", &format!("after the first failure: {phases}"));
+        }
+    }
     if let Some(since) = why.blind_since {
         row("blind", &format!("since {}: no witness answers", output::clock(since, now)));
     }

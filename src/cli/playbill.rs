@@ -114,7 +114,7 @@ impl Playbill {
         match kind {
             Kind::Killed | Kind::Late | Kind::Refused => self.paint.bad(text),
             Kind::Returned | Kind::Ready => self.paint.good(text),
-            Kind::Served | Kind::Written => self.paint.strong(text),
+            Kind::Served | Kind::Written | Kind::Phases => self.paint.strong(text),
             Kind::Asked | Kind::Probed | Kind::Event | Kind::SecondRun => text.to_owned(),
         }
     }

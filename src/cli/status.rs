@@ -11,8 +11,11 @@ use crate::agent::kept_overrides;
 use crate::api::{Client, Source, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::decision::{Decision, Now, Options, Policy, Saved, SavedRecord, counted, human};
+use crate::decision::{Decision, Delay, Now, Options, Policy, Saved, SavedRecord, counted, human};
 use crate::store::{RecordRow, Store, StoreError};
+
+/// Of 100 probes 99 begin sooner after their time, or it is said.
+const LATE: Duration = Duration::from_millis(100);
 
 /// What the running agent knows; without one, what the last run left behind.
 ///
@@ -68,6 +71,7 @@ async fn from_state(config: &Config) -> Result<Status, StoreError> {
         age_s: age.as_secs(),
         state_trouble: None,
         pending_deliveries: store.pending().await?,
+        probe_delays: Vec::new(),
         report: decision.report(&now),
     })
 }
@@ -104,6 +108,18 @@ pub(super) async fn remembered(config: &Config) -> Result<Remembered, StoreError
     Ok(Remembered { decision, now, age, store })
 }
 
+/// Said when probes do not keep their cadence.
+fn lateness(delays: &[Delay]) -> Option<String> {
+    let bound = Duration::from_micros(Delay::bound_us(delays, 990)?);
+    (bound > LATE).then(|| {
+        format!(
+            "1 of 100 probes began more than {} late: the machine is too slow for so many, or too few files may be open (see \
+             the log of the start)",
+            human(bound / 2)
+        )
+    })
+}
+
 fn print(global: &Global, status: &Status, silence: &str) {
     if global.output != Output::Table {
         return output::json(global, status);
@@ -125,6 +141,9 @@ fn print(global: &Global, status: &Status, silence: &str) {
     if let Some(why) = &status.state_trouble {
         output::print(&format!("{}\n", paint.bad(&format!("the state cannot be kept: {why}"))));
     }
+    if let Some(line) = lateness(&status.probe_delays) {
+        output::print(&format!("{}\n", paint.doubtful(&line)));
+    }
     if status.pending_deliveries > 0 {
         let line = format!(
             "{} undelivered: failover deliveries list --state pending",
@@ -134,4 +153,21 @@ fn print(global: &Global, status: &Status, silence: &str) {
     }
     output::print(&output::records(&status.report, paint));
     output::print(&format!("targets\n{}", output::targets(&status.report, paint)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cadence_that_is_not_kept_is_said() {
+        let delays = |late: u64| {
+            let delay = |(within_us, count)| Delay { within_us, count };
+            [(256, 1000 - late), (65_536, 0), (1 << 20, late)].map(delay)
+        };
+        assert_eq!(lateness(&[]), None);
+        assert_eq!(lateness(&delays(9)), None);
+        let line = lateness(&delays(11)).unwrap();
+        assert!(line.starts_with("1 of 100 probes began more than 524 ms late: "), "{line}");
+    }
 }

@@ -11,7 +11,7 @@ use providers::{DomainName, ProviderConfig};
 use super::Marks;
 use super::fault::Finding;
 use crate::decision::{
-    CheckId, CheckPolicy, Coordination, Place, Policy, ProviderId, RecordPolicy, Require, TargetId,
+    CheckId, CheckPolicy, Coordination, Place, Policy, ProviderId, RecordPolicy, Require, Shared, TargetId,
     TargetPolicy, Thresholds, Velocity, WitnessId,
 };
 use crate::notify::NotifySettings;
@@ -73,9 +73,9 @@ pub struct Witness {
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its addresses; or its host name, alone.
-    pub places: BTreeSet<Place>,
+    pub places: Shared<BTreeSet<Place>>,
     /// The checks of each place, with what this target changes of them.
-    pub checks: BTreeMap<CheckId, (Arc<Check>, Thresholds)>,
+    pub checks: Shared<BTreeMap<CheckId, (Arc<Check>, Thresholds)>>,
     /// How they combine.
     pub require: Require,
 }
@@ -92,8 +92,8 @@ impl Target {
         own.is_some_and(|((own, at), (shared, shared_at))| !Arc::ptr_eq(own, shared) || at != shared_at)
     }
 
-    /// What the decision is told of it.
-    fn policy(&self) -> TargetPolicy {
+    /// What the decision is told of its checks.
+    fn checks_policy(&self) -> Shared<BTreeMap<CheckId, CheckPolicy>> {
         let checks = self.checks.iter().map(|(id, (check, thresholds))| {
             let policy = CheckPolicy {
                 thresholds: *thresholds,
@@ -104,7 +104,7 @@ impl Target {
             };
             (id.clone(), policy)
         });
-        TargetPolicy { places: self.places.clone(), checks: checks.collect(), require: self.require }
+        checks.collect()
     }
 }
 
@@ -133,10 +133,17 @@ impl Config {
 
     /// What the decision is told.
     pub fn policy(&self) -> Policy {
+        // Targets that share their checks here share them there.
+        let mut known: BTreeMap<*const _, Shared<_>> = BTreeMap::new();
+        let targets = self.targets.iter().map(|(id, target)| {
+            let checks = known.entry(&raw const *target.checks).or_insert_with(|| target.checks_policy());
+            let (places, checks) = (target.places.clone(), checks.clone());
+            (id.clone(), TargetPolicy { places, checks, require: target.require })
+        });
         Policy {
             startup_grace: self.agent.startup_grace,
             witnesses: self.agent.witnesses.keys().cloned().collect(),
-            targets: self.targets.iter().map(|(id, target)| (id.clone(), target.policy())).collect(),
+            targets: targets.collect(),
             records: self.records.iter().map(|(name, r)| (name.clone(), r.policy.clone())).collect(),
             velocity: self.velocity.clone(),
             agent: self.agent.id.clone(),

@@ -15,16 +15,18 @@ use super::names::check_name;
 use super::read::{Item, Noted, Optional, Read};
 use super::scalar::looks_like_an_address;
 use super::tree::{Scalar, Span, Value};
-use crate::decision::{CheckId, Place, Require, TargetId, Thresholds};
+use crate::decision::{CheckId, Place, Require, Shared, TargetId, Thresholds};
 use crate::probe::{Check, CheckKind, GrpcCheck, HttpCheck, TcpCheck, TlsCheck};
 
 /// All targets.
 pub(super) fn read(item: Item<'_>, checks: &Definitions<'_>) -> Read<BTreeMap<TargetId, Target>> {
     item.at_most(limits::TARGETS, "targets", "divide them among several agents")?;
     let mut targets = BTreeMap::new();
+    let mut lists = Lists::default();
     for entry in item.names()? {
         let item = Item { node: &entry.node, name: "target", ..item };
-        if let (Ok(()), Ok(target)) = (check_name(item, entry), target(item, checks)) {
+        if let (Ok(()), Ok(mut target)) = (check_name(item, entry), target(item, checks)) {
+            target.checks = lists.of(target.checks);
             targets.insert(TargetId::from(entry.key.as_str()), target);
         }
     }
@@ -38,6 +40,21 @@ pub(super) fn read(item: Item<'_>, checks: &Definitions<'_>) -> Read<BTreeMap<Ta
         return Err(item.fault(message, "divide them among several agents"));
     }
     Ok(targets)
+}
+
+/// The lists of checks so far: targets with the same checks share one.
+#[derive(Default)]
+struct Lists(BTreeMap<Vec<(CheckId, *const Check)>, Shared<Checks>>);
+
+/// The checks of a target.
+type Checks = BTreeMap<CheckId, (Arc<Check>, Thresholds)>;
+
+impl Lists {
+    /// A check that a target changes is no other target's, and its list neither.
+    fn of(&mut self, checks: Shared<Checks>) -> Shared<Checks> {
+        let key = checks.iter().map(|(id, (check, _))| (id.clone(), Arc::as_ptr(check))).collect();
+        self.0.entry(key).or_insert(checks).clone()
+    }
 }
 
 fn target(item: Item<'_>, definitions: &Definitions<'_>) -> Read<Target> {
@@ -127,7 +144,7 @@ fn require(item: Item<'_>, checks: usize) -> Read<Require> {
 }
 
 /// One or more addresses, or one host name.
-fn places(item: Item<'_>) -> Read<BTreeSet<Place>> {
+fn places(item: Item<'_>) -> Read<Shared<BTreeSet<Place>>> {
     let places = item.one_or_list(|item| Ok((place(item)?, item.node.span)))?;
     let name = places.iter().find(|(place, _)| place.name().is_some());
     if let Some((name, span)) = name.filter(|_| places.len() > 1) {
@@ -137,7 +154,7 @@ fn places(item: Item<'_>) -> Read<BTreeSet<Place>> {
         item.desk.cx.fault(fault.help("make a target of each host name, and one of the addresses"));
         return Err(Noted);
     }
-    let places = unique(item, places)?;
+    let places: Shared<_> = unique(item, places)?.into();
     let count = places.len();
     if !(1..=limits::ADDRESSES).contains(&count) {
         let message = format!("a target has 1 to {} addresses, and this has {count}", limits::ADDRESSES);
@@ -176,4 +193,33 @@ fn unique(item: Item<'_>, places: Vec<(Place, Span)>) -> Read<BTreeSet<Place>> {
         }
     }
     result.map(|()| seen.into_keys().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    /// Ten thousand of them would have the same map ten thousand times.
+    #[test]
+    fn targets_with_the_same_checks_share_the_list_of_them_and_so_does_judgement() {
+        let text = "
+checks: {web: {tcp: {port: 80}}, ssh: {tcp: {port: 22}}}
+targets:
+  a: {address: 192.0.2.1, checks: [web, ssh]}
+  b: {address: 192.0.2.2, checks: [web]}
+  c: {address: 192.0.2.3, checks: [ssh, web]}
+  d: {address: 192.0.2.4, checks: [web, {ssh: {interval: 30s}}]}
+providers: {zone: {type: mock}}
+records: [{name: www.example.com, provider: zone, ttl: 60, targets: [a, b, c, d]}]
+";
+        let config = Config::parse("test", text, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+        let policy = config.policy();
+        for (one, other, shared) in [("a", "c", true), ("a", "b", false), ("a", "d", false)] {
+            let (one, other) = (one.into(), other.into());
+            assert_eq!(config.targets[&one].checks.is(&config.targets[&other].checks), shared);
+            assert_eq!(policy.targets[&one].checks.is(&policy.targets[&other].checks), shared);
+        }
+        let (read, judged) = (&config.targets[&"a".into()], &policy.targets[&"a".into()]);
+        assert!(read.places.is(&judged.places));
+    }
 }

@@ -5,8 +5,8 @@ use providers::DomainName;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckId, Decision, Endpoint, Letter, NextStep, Now, Outcome, OverrideReport, Place, ProviderId,
-    RecordReport, TargetId, Tracker, Verdict,
+    ChangeUnderWay, CheckId, Decision, Endpoint, Letter, NextStep, Now, Outcome, OverrideReport, Place,
+    ProviderId, RecordReport, TargetId, Tracker, Verdict,
 };
 
 /// Why one record is where it is. The form of `explain -o json`.
@@ -25,6 +25,9 @@ pub struct Explanation {
     /// The targets that should serve; absent while the record is held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wish: Vec<TargetId>,
+    /// The change that is under way, and how far it has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeUnderWay>,
     /// Every guard and what it sees: those that refuse a change now come first.
     pub guards: Vec<GuardExplained>,
     /// What a person orders of this record, of its targets, or of every record.
@@ -146,6 +149,7 @@ impl Decision {
             blind_since: self.sight.blind_since().map(|m| now.wall_of(m)),
             published_since: since.map(|m| now.wall_of(m)),
             wish: state.wish.as_ref().map(|wish| wish.targets.clone()).unwrap_or_default(),
+            change: self.change_under_way(now, name),
             guards: self.guards_explained(now, name),
             overrides: self.orders_of(now, name).map(|order| order.report(now)).collect(),
             trouble,

@@ -65,8 +65,8 @@ pub(super) fn policy() -> Policy {
         min_tls_days: None,
     };
     let target = |all: &[&str]| TargetPolicy {
-        places: places(all),
-        checks: BTreeMap::from([("web".into(), check)]),
+        places: places(all).into(),
+        checks: BTreeMap::from([("web".into(), check)]).into(),
         require: Require::All,
     };
     Policy {

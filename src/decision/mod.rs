@@ -18,10 +18,12 @@ mod all_down;
 mod arrival;
 mod certificates;
 mod coordinate;
+mod delay;
 mod effect;
 mod engine;
 mod event;
 mod explain;
+mod explain_change;
 mod explain_guards;
 mod explain_next;
 #[cfg(test)]
@@ -59,6 +61,7 @@ mod review;
 mod say;
 mod say_change;
 mod select;
+mod shared;
 mod sight;
 mod steps;
 mod targets;
@@ -71,12 +74,14 @@ mod writing;
 
 pub use certificates::CERTIFICATE_KEY;
 pub use coordinate::{MarkerReport, changes_at_most};
+pub use delay::Delay;
 pub use effect::{Effect, Input, Order, Pace, ProviderFace, Seen, Watch, Work};
 pub use engine::{Decision, Options, Saved, SavedRecord};
 pub use event::{Event, EventKind, Recorded, ServerSeen, Severity, Side};
 pub use explain::{
     EndpointExplained, Explanation, GuardExplained, ProbeSeen, ProviderTrouble, TargetExplained,
 };
+pub use explain_change::{ChangeStep, ChangeUnderWay};
 pub use generation::{Fate, KnownMarker, fate, next_generation};
 pub use guard::{Guard, Refusal, foreign_values};
 pub use health::{SavedTracker, Tracker, Verdict};
@@ -105,6 +110,7 @@ pub use report::{
 };
 pub use require::Require;
 pub use select::{Current, Hold, Motive, Selection, View, Wish, select};
+pub use shared::Shared;
 pub use sight::{Sight, SightChange};
 pub use steps::NextStep;
 pub use targets::{Targets, counted, human};

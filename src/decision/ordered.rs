@@ -176,7 +176,7 @@ fn when_nothing_works_what_comes_back_is_waited_for_unless_it_is_done_already() 
 fn several_host_names_cannot_be_served_together_and_one_can() {
     let mut policy = policy();
     for (target, name) in [("a", "a.example.net"), ("b", "b.example.net")] {
-        policy.targets.get_mut(&target.into()).unwrap().places = places(&[name]);
+        policy.targets.get_mut(&target.into()).unwrap().places = places(&[name]).into();
     }
     let start = Now { moment: at(0), wall: jiff::Timestamp::UNIX_EPOCH };
     let mut targets = Targets::new(&policy, &BTreeMap::new(), &start);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use providers::{DomainName, Ttl};
 use serde::Serialize;
 
-use super::{CheckId, Place, ProviderId, Require, TargetId, WitnessId};
+use super::{CheckId, Place, ProviderId, Require, Shared, TargetId, WitnessId};
 
 /// Everything the decision is told of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,9 +88,9 @@ impl Flapping {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetPolicy {
     /// Its addresses, at least one; or its host name, alone.
-    pub places: BTreeSet<Place>,
+    pub places: Shared<BTreeSet<Place>>,
     /// The checks of each place, at least one.
-    pub checks: BTreeMap<CheckId, CheckPolicy>,
+    pub checks: Shared<BTreeMap<CheckId, CheckPolicy>>,
     /// How they combine.
     pub require: Require,
 }

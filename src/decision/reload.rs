@@ -290,7 +290,7 @@ mod tests {
     fn a_new_target_makes_no_record_hold_and_its_first_verdict_is_no_news() {
         let mut decision = running(patient(), WELL);
         let mut more = patient();
-        let new = TargetPolicy { places: places(&["192.0.2.7"]), ..more.targets[&"b".into()].clone() };
+        let new = TargetPolicy { places: places(&["192.0.2.7"]).into(), ..more.targets[&"b".into()].clone() };
         more.targets.insert("c".into(), new);
         more.records.get_mut(&record().name).unwrap().tiers.push(vec!["c".into()]);
         let out = decision.reconfigure(&now(34), more, faces());
@@ -308,7 +308,7 @@ mod tests {
     fn a_new_record_is_read_and_waits_for_the_verdicts_of_new_targets() {
         let mut decision = running(patient(), WELL);
         let mut more = patient();
-        let new = TargetPolicy { places: places(&["192.0.2.7"]), ..more.targets[&"b".into()].clone() };
+        let new = TargetPolicy { places: places(&["192.0.2.7"]).into(), ..more.targets[&"b".into()].clone() };
         more.targets.insert("c".into(), new);
         let mut record = record();
         record.name = "new.example.com".parse().unwrap();
@@ -352,7 +352,7 @@ mod tests {
     fn an_address_that_was_down_and_is_gone_is_told_as_a_recovery() {
         let mut decision = running(policy(), &[(31, A4, true), (31, A6, false), (31, B4, true)]);
         let mut bad = policy();
-        bad.targets.get_mut(&"a".into()).unwrap().places = places(&[A6]);
+        bad.targets.get_mut(&"a".into()).unwrap().places = places(&[A6]).into();
         let _ = decision.reconfigure(&now(32), bad, faces());
         assert_eq!(decision.verdict(&"a".into()), Verdict::Down);
         let out = decision.reconfigure(&now(33), policy(), faces());

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::cast::Cast;
 use super::facts::{Book, Happened};
 use super::timeline::{Entry, Kind};
-use crate::decision::{ChannelId, Severity};
+use crate::decision::{ChannelId, Event, Severity};
 use crate::notify::{Message, NotifySettings, SendResult, Sender};
 use crate::store::Delivery;
 
@@ -39,8 +39,20 @@ impl Notebook {
             ..Entry::new(at, Kind::Event, message.title)
         };
         self.book.tell(entry);
+        self.tell_phases(event);
         let (kind, record, target) = (event.kind, event.record.clone(), event.target.clone());
         self.book.facts().events.push(Happened { at, kind, record, target });
+    }
+
+    /// Where the time of a failover went, once all of it is known.
+    fn tell_phases(&self, event: &Event) {
+        let (Some(record), Some(phases)) = (&event.record, event.phases) else { return };
+        if phases.all_served_ms.is_some() {
+            let text = format!("{record}, from the first failed probe: {phases}");
+            let mut entry = Entry::new(self.book.time_of(event.time), Kind::Phases, text);
+            (entry.record, entry.phases) = (Some(record.clone()), Some(phases));
+            self.book.tell(entry);
+        }
     }
 }
 

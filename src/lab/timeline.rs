@@ -6,7 +6,7 @@ use providers::DomainName;
 use serde::Serialize;
 
 use super::shorten::seconds;
-use crate::decision::{ChannelId, EventKind, TargetId};
+use crate::decision::{ChannelId, EventKind, Phases, TargetId};
 
 /// What kind of thing happened; the name in JSON is stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +30,8 @@ pub enum Kind {
     Refused,
     /// The DNS server answered something new.
     Served,
+    /// Every authoritative server has a change away from a failed target: where its time went.
+    Phases,
     /// A second run ended.
     SecondRun,
     /// What should have happened did not, in good time.
@@ -46,6 +48,7 @@ impl Kind {
             Kind::Event => "agent",
             Kind::Written | Kind::Refused => "write",
             Kind::Served => "dns",
+            Kind::Phases => "time",
             Kind::SecondRun => "once",
         }
     }
@@ -68,6 +71,9 @@ pub struct Entry {
     /// The targets concerned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetId>,
+    /// Where the time of the change went, if that is what is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phases: Option<Phases>,
     /// In plain words, one line.
     pub text: String,
     /// The channels that would hear of it.
@@ -90,6 +96,7 @@ impl Entry {
             event: None,
             record: None,
             targets: Vec::new(),
+            phases: None,
             text: text.into(),
             heard_by: Vec::new(),
             message: None,

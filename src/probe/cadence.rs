@@ -101,6 +101,11 @@ impl Cadence {
         self.early.map_or(self.planned, |early| early.min(self.planned))
     }
 
+    /// When the next probe is due if it is one of the plan, and nothing hurries it.
+    pub fn steady_due(&self) -> Option<Moment> {
+        (self.pace == Pace::Steady && self.early.is_none()).then_some(self.planned)
+    }
+
     /// The next probe is due now, besides the plan.
     pub fn nudge(&mut self) {
         self.early = Some(Moment::from_micros(i64::MIN));

@@ -35,6 +35,7 @@ mod body;
 mod bounded;
 mod cadence;
 mod connect;
+mod delays;
 mod dns;
 mod echo;
 mod engine;

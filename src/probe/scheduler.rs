@@ -14,7 +14,7 @@ use super::cadence::{Cadence, Pace, spread};
 use super::engine::{EngineJob, descriptors_needed};
 use super::{Check, Engine, Prober, Report};
 use crate::clock::Clock;
-use crate::decision::{Endpoint, Moment, Observation, Place, Sighting, WitnessId};
+use crate::decision::{Delay, Endpoint, Moment, Observation, Place, Sighting, WitnessId};
 
 /// How many probes run at a time unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 512;
@@ -244,6 +244,11 @@ impl Scheduler {
             Some(RunBy::Engine(engine, id)) => engine.probe_now(*id),
             None => {}
         }
+    }
+
+    /// How late the steady probes over TCP began since the start, by rising bounds: whether the cadence is kept.
+    pub fn delays(&self) -> Vec<Delay> {
+        self.shared.prober.engine().map(|engine| engine.delays()).unwrap_or_default()
     }
 
     /// Stops: running probes are dropped, with their sockets and processes, and their findings are not sent.

@@ -30,6 +30,14 @@ impl Span {
         }
     }
 
+    /// Where the number of its rows is kept, in `meta`: to count a million of them takes a look at each.
+    fn counter(self) -> &'static str {
+        match self {
+            Span::Minute => "latency by the minute",
+            Span::Hour => "latency by the hour",
+        }
+    }
+
     fn kept(self) -> SignedDuration {
         match self {
             Span::Minute => SignedDuration::from_hours(48),
@@ -58,13 +66,19 @@ impl Store {
     pub async fn add_latency(&self, rows: Vec<LatencyRow>) -> Result<(), StoreError> {
         self.write(move |transaction, _| {
             let mut ids = BTreeMap::new();
+            let mut new = BTreeMap::new();
             for row in &rows {
                 if !ids.contains_key(&row.endpoint) {
                     ids.insert(&row.endpoint, id_of(transaction, &row.endpoint)?);
                 }
                 for span in Span::ALL {
-                    add(transaction, span, ids[&row.endpoint], row)?;
+                    if add(transaction, span, ids[&row.endpoint], row)? {
+                        *new.entry(span.counter()).or_insert(0) += 1;
+                    }
                 }
+            }
+            for (counter, new) in new {
+                count(transaction, counter, new)?;
             }
             Ok(())
         })
@@ -114,12 +128,14 @@ fn id_of(transaction: &Transaction<'_>, endpoint: &Endpoint) -> rusqlite::Result
         .query_row([&text], |row| row.get(0))
 }
 
-fn add(transaction: &Transaction<'_>, span: Span, id: i64, row: &LatencyRow) -> rusqlite::Result<()> {
+/// Is it a new row?
+fn add(transaction: &Transaction<'_>, span: Span, id: i64, row: &LatencyRow) -> rusqlite::Result<bool> {
     let start = row.start.as_second().div_euclid(span.seconds()) * span.seconds();
     let known: Option<Rollup> = transaction
         .prepare_cached("SELECT body FROM latency WHERE span = ? AND start = ? AND endpoint = ?")?
         .query_row(params![span.seconds(), start, id], |row| json(row, 0))
         .optional()?;
+    let new = known.is_none();
     let mut rollup = known.unwrap_or_default();
     rollup.merge(&row.rollup);
     transaction.prepare_cached("INSERT OR REPLACE INTO latency VALUES (?, ?, ?, ?)")?.execute(params![
@@ -128,7 +144,36 @@ fn add(transaction: &Transaction<'_>, span: Span, id: i64, row: &LatencyRow) -> 
         id,
         to_json(&rollup)?
     ])?;
+    Ok(new)
+}
+
+/// So many rows more, or fewer. A number that was never taken, or cannot be right, is taken anew when it is asked for.
+fn count(transaction: &Transaction<'_>, counter: &str, more: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE meta SET value = value + ?2 WHERE key = ?1")?
+        .execute(params![counter, more])?;
+    transaction.prepare_cached("DELETE FROM meta WHERE key = ? AND value < 0")?.execute([counter])?;
     Ok(())
+}
+
+/// How many rows there are.
+fn counted(transaction: &Transaction<'_>, span: Span) -> rusqlite::Result<i64> {
+    let known = transaction
+        .prepare_cached("SELECT value FROM meta WHERE key = ?")?
+        .query_row([span.counter()], |row| row.get(0))
+        .optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let rows: i64 =
+        transaction
+            .query_row("SELECT count(*) FROM latency WHERE span = ?", [span.seconds()], |row| row.get(0))?;
+    transaction.execute("INSERT INTO meta VALUES (?, ?)", params![span.counter(), rows])?;
+    Ok(rows)
+}
+
+fn rows(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Forgets what is too old, and the oldest of what is too much; at most `step` rows of a kind.
@@ -141,23 +186,22 @@ pub(super) fn prune(
     let mut removed = 0;
     for span in Span::ALL {
         let oldest = now.saturating_sub(span.kept()).map_or(i64::MIN, Timestamp::as_second);
-        removed += transaction.execute(
+        let before = counted(transaction, span)?;
+        let mut of_span = transaction.execute(
             "DELETE FROM latency WHERE (span, start, endpoint) IN \
              (SELECT span, start, endpoint FROM latency WHERE span = ?1 AND start < ?2 LIMIT ?3)",
             params![span.seconds(), oldest, step],
         )?;
-        let count: i64 = transaction.query_row(
-            "SELECT count(*) FROM latency WHERE span = ?",
-            [span.seconds()],
-            |row| row.get(0),
-        )?;
-        if count > most {
-            removed += transaction.execute(
+        let too_many = before - rows(of_span) - most;
+        if too_many > 0 {
+            of_span += transaction.execute(
                 "DELETE FROM latency WHERE (span, start, endpoint) IN \
                  (SELECT span, start, endpoint FROM latency WHERE span = ?1 ORDER BY start LIMIT ?2)",
-                params![span.seconds(), (count - most).min(step)],
+                params![span.seconds(), too_many.min(step)],
             )?;
         }
+        count(transaction, span.counter(), -rows(of_span))?;
+        removed += of_span;
     }
     removed += transaction.execute(
         "DELETE FROM endpoints WHERE id IN (SELECT id FROM endpoints e WHERE NOT EXISTS \

@@ -1,6 +1,6 @@
 //! One agent: a real decision, what its disk holds, and what it has on the way to the provider.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use std::sync::Arc;
@@ -47,8 +47,8 @@ fn policy(agent: usize, marker: bool) -> Policy {
         min_tls_days: None,
     };
     let target = |id: &str| TargetPolicy {
-        places: [address(id).parse().unwrap()].into(),
-        checks: BTreeMap::from([("web".into(), check)]),
+        places: BTreeSet::from([address(id).parse().unwrap()]).into(),
+        checks: BTreeMap::from([("web".into(), check)]).into(),
         require: Require::All,
     };
     let record = RecordPolicy {

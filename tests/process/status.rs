@@ -26,6 +26,8 @@ const KEYS: &str = "\
 .age_s number
 .agent string
 .pending_deliveries number
+.probe_delays[].count number
+.probe_delays[].within_us number
 .records[].changes_made number
 .records[].effective_by string
 .records[].last_change string

@@ -78,7 +78,7 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
                 2 => Require::Any,
                 _ => Require::AtLeast(2),
             };
-            let settings = TargetPolicy { places, checks: checks.collect(), require };
+            let settings = TargetPolicy { places: places.into(), checks: checks.collect(), require };
             policy.targets.insert(target(number), settings);
         }
         let mut all: Vec<TargetId> = (0..shape.len()).map(target).collect();

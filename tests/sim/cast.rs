@@ -229,7 +229,7 @@ fn draw_target(rng: &mut Rng, number: usize, named: bool, check: CheckPolicy) ->
     let checks: &[&str] = if several { &["ssh", "web"] } else { &["web"] };
     let require = if several && rng.percent(50) { Require::Any } else { Require::All };
     let checks = checks.iter().map(|id| (CheckId::from(*id), check)).collect();
-    TargetPolicy { places, checks, require }
+    TargetPolicy { places: places.into(), checks, require }
 }
 
 fn draw_vendor(rng: &mut Rng, tiers: &[Tier], number: usize) -> Vendor {

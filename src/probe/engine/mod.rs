@@ -38,10 +38,11 @@ use mio::{Poll, Token, Waker};
 use tokio::sync::{mpsc, oneshot};
 
 use super::cadence::{Cadence, Pace};
+use super::delays::Delays;
 use super::tls::Roots;
 use super::{Check, CheckKind, Finding, JobKey, Report};
 use crate::clock::Clock;
-use crate::decision::{Outcome, Place, Timings};
+use crate::decision::{Delay, Outcome, Place, Timings};
 
 pub(super) use reactor::timeout;
 pub(super) use socket::Socket;
@@ -117,6 +118,7 @@ pub struct Engine {
     next: AtomicU64,
     /// How many probes it makes at a time.
     limit: usize,
+    delays: Arc<Delays>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -135,15 +137,22 @@ impl Engine {
         let registry = poll.registry().try_clone()?;
         let waker = Waker::new(poll.registry(), COMMANDS)?;
         let mailbox = Arc::new(Mailbox { commands: Mutex::default(), waker });
-        let theirs = Arc::clone(&mailbox);
+        let (theirs, delays) = (Arc::clone(&mailbox), Arc::new(Delays::default()));
+        let counted = Arc::clone(&delays);
         let thread = std::thread::Builder::new().name("probes".into());
-        let thread = thread.spawn(move || run::run((poll, registry), &theirs, clock, roots, limit))?;
-        Ok(Engine { mailbox, next: AtomicU64::new(0), limit, thread: Some(thread) })
+        let thread =
+            thread.spawn(move || run::run((poll, registry), &theirs, counted, clock, roots, limit))?;
+        Ok(Engine { mailbox, next: AtomicU64::new(0), limit, delays, thread: Some(thread) })
     }
 
     /// How many probes it makes at a time; others wait for their turn.
     pub(super) fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// How late the steady probes of all jobs began, since the start.
+    pub(super) fn delays(&self) -> Vec<Delay> {
+        self.delays.told()
     }
 
     /// Does it make such probes?

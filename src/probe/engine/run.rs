@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::decision::{Moment, Outcome, Timings};
 use crate::probe::Report;
 use crate::probe::cadence::{Cadence, Pace};
+use crate::probe::delays::Delays;
 use crate::probe::system::{Kit, look};
 use crate::probe::tls::Roots;
 
@@ -41,6 +42,7 @@ const REST: Duration = Duration::from_millis(100);
 pub(super) fn run(
     (mut poll, registry): (mio::Poll, mio::Registry),
     mailbox: &Mailbox,
+    delays: Arc<Delays>,
     clock: Arc<dyn Clock>,
     roots: Roots,
     limit: usize,
@@ -59,6 +61,7 @@ pub(super) fn run(
         turns: Turns::new(limit),
         wires: Wires::new(),
         handover: Handover::default(),
+        delays,
         commands: VecDeque::new(),
         due: VecDeque::new(),
         admits: false,
@@ -114,6 +117,7 @@ pub(super) struct Loop {
     pub(super) turns: Turns,
     pub(super) wires: Wires,
     pub(super) handover: Handover,
+    delays: Arc<Delays>,
     /// What it was told and has not done.
     commands: VecDeque<Command>,
     /// Those whose time has come.
@@ -333,6 +337,9 @@ impl Loop {
         let Some(slot) = self.slots.at(place) else { return };
         let (time, urgent) = match &mut slot.what {
             What::Job { cadence, pace, nudged, .. } => {
+                if let Some(due) = cadence.steady_due() {
+                    self.delays.count(due, started);
+                }
                 cadence.started(started);
                 (slot.check.timeout, std::mem::take(nudged) || *pace == Pace::Fast)
             }

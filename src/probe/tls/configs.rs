@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
@@ -30,21 +30,27 @@ type Key = (Alpn, Option<Fingerprint>, Option<Fingerprint>);
 pub(super) struct Configs {
     clock: Arc<dyn Clock>,
     ring: Arc<CryptoProvider>,
-    /// For checks without authorities of their own; or why there is none. Probes without TLS go on then.
-    usual: Result<Arc<dyn ServerCertVerifier>, String>,
+    roots: Roots,
+    /// For checks without authorities of their own; or why there is none. Probes without TLS go on then. The machine's
+    /// authorities are read with the first of these checks: without any, they would only take memory.
+    usual: OnceLock<Result<Arc<dyn ServerCertVerifier>, String>>,
     made: Mutex<BTreeMap<Key, Arc<ClientConfig>>>,
 }
 
 impl Configs {
     pub(super) fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
         let ring = Arc::new(rustls::crypto::ring::default_provider());
-        let usual = match roots {
-            Roots::System => Verifier::new(Arc::clone(&ring))
+        Configs { clock, ring, roots, usual: OnceLock::new(), made: Mutex::default() }
+    }
+
+    fn usual(&self) -> Result<Arc<dyn ServerCertVerifier>, String> {
+        let read = || match &self.roots {
+            Roots::System => Verifier::new(Arc::clone(&self.ring))
                 .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
                 .map_err(|error| error.to_string()),
-            Roots::Only(certificates) => only(&certificates, &ring),
+            Roots::Only(certificates) => only(certificates, &self.ring),
         };
-        Configs { clock, ring, usual, made: Mutex::default() }
+        self.usual.get_or_init(read).clone()
     }
 
     /// The configuration for these settings.
@@ -73,7 +79,7 @@ impl Configs {
                 usual: only(&authorities.certificates, &self.ring)?,
                 authorities: Arc::clone(authorities),
             }),
-            None => self.usual.clone()?,
+            None => self.usual()?,
         };
         let clock = Arc::new(WallTime(Arc::clone(&self.clock)));
         let mut config = ClientConfig::builder_with_details(Arc::clone(&self.ring), clock)

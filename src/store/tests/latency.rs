@@ -57,6 +57,29 @@ async fn it_is_bounded_by_age_and_by_rows() {
     assert_eq!(counts(&store, "toronto", Span::Hour).await, []);
 }
 
+#[tokio::test]
+async fn the_number_of_rows_is_known_without_counting_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("failover.db");
+    let rows = |sql: &str| -> i64 {
+        rusqlite::Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let known = || rows("SELECT value FROM meta WHERE key = 'latency by the minute'");
+    let store = Store::open(&path).unwrap();
+    let times = ["12:00:00", "12:01:00", "12:02:00"];
+    // Those that were there before anybody counted count, too.
+    store.add_latency(times.map(|time| row("toronto", time, &[1])).to_vec()).await.unwrap();
+    store.prune(at("12:04:00")).await.unwrap();
+    assert_eq!(known(), 3);
+    store
+        .add_latency(vec![row("toronto", "12:02:00", &[1]), row("toronto", "12:03:00", &[1])])
+        .await
+        .unwrap();
+    assert_eq!((known(), rows("SELECT count(*) FROM latency WHERE span = 60")), (4, 4));
+    store.prune(at("12:00:30") + jiff::SignedDuration::from_hours(48)).await.unwrap();
+    assert_eq!((known(), rows("SELECT count(*) FROM latency WHERE span = 60")), (3, 3));
+}
+
 /// bad day: state: it was written by an earlier version | brought to the new one, with all that is in it
 #[tokio::test]
 async fn a_file_of_version_1_is_taken_along_whole() {
