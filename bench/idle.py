@@ -1,5 +1,5 @@
 """What an agent costs that has next to nothing to do, and how fast `failover once` is done."""
-import json, os, sqlite3, statistics, subprocess, sys, time
+import contextlib, json, os, sqlite3, statistics, subprocess, sys, time
 
 from common import Process, fill, loud, spread, table
 
@@ -33,7 +33,7 @@ def agent(binary, folder, seconds):
 
 def latencies(path):
     """Of each endpoint how long all of its probes took together, seconds: all minutes that are kept."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as state:
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as state:
         rows = state.execute("SELECT endpoint, body FROM latency "
                              "WHERE span = 60 AND endpoint <= 3")
         sums = {}
@@ -46,7 +46,7 @@ def fill_history(path):
     """As much as ninety days of trouble leave: what is there already, again and again, at other times."""
     micros, hour = 1_000_000, 3600
     now = int(time.time())
-    with sqlite3.connect(path) as state:
+    with contextlib.closing(sqlite3.connect(path)) as state, state:
         sample = state.execute("SELECT body FROM events LIMIT 1").fetchone()[0]
         state.executemany(
             "INSERT INTO events (id, time, body) VALUES (?, ?, ?)",
