@@ -113,8 +113,8 @@ impl Rfc2136Provider {
                 self.client.server(),
                 zone.name,
             ))),
-            Rcode::NOERROR => records::record_set(&reply.message, name, kind),
-            Rcode::NXDOMAIN => Ok(None),
+            // NXDOMAIN may be said of where an alias leads (RFC 6604 section 2.1): the alias is in the answer then.
+            Rcode::NOERROR | Rcode::NXDOMAIN => records::record_set(&reply.message, name, kind),
             _ => Err(fault::of_refusal(reply, Purpose::Read, &zone.name, &self.client)),
         }
     }
@@ -136,8 +136,19 @@ impl Rfc2136Provider {
 }
 
 /// The types that are asked for: a marker's name holds texts only.
-fn kinds_of(name: &DomainName) -> &'static [RecordType] {
-    if name.is_marker() { &[RecordType::Txt] } else { &RecordType::ANSWER }
+fn questions_about(name: &DomainName) -> &'static [RecordType] {
+    if name.is_marker() { &[RecordType::Txt] } else { &[RecordType::A, RecordType::Aaaa] }
+}
+
+/// What an answer to a question of this type shows. An alias is in the answer whatever is asked for (RFC 1034 section 3.6.2),
+/// and stands alone, so it needs no question of its own.
+fn answered_with(asked: RecordType) -> &'static [RecordType] {
+    match asked {
+        RecordType::A => &[RecordType::A, RecordType::Cname],
+        RecordType::Aaaa => &[RecordType::Aaaa],
+        RecordType::Cname => &[RecordType::Cname],
+        RecordType::Txt => &[RecordType::Txt],
+    }
 }
 
 #[async_trait]
@@ -184,15 +195,17 @@ impl ReadProvider for Rfc2136Provider {
 
     async fn read(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Snapshot>, Fault> {
         fault::all_within(zone, names.iter())?;
-        let asked = names
-            .iter()
-            .flat_map(|name| kinds_of(name).iter().map(move |kind| (name.clone(), message::rtype(*kind))));
+        let asked = names.iter().flat_map(|name| {
+            questions_about(name).iter().map(move |kind| (name.clone(), message::rtype(*kind)))
+        });
         let mut replies = self.ask(asked.collect()).await?.into_iter();
         let snapshot = |name: &DomainName| {
             let mut sets = BTreeMap::new();
-            for (kind, reply) in kinds_of(name).iter().zip(replies.by_ref()) {
-                if let Some(set) = self.set_of(zone, name, *kind, &reply)? {
-                    sets.insert(*kind, set);
+            for (kind, reply) in questions_about(name).iter().zip(replies.by_ref()) {
+                for kind in answered_with(*kind) {
+                    if let Some(set) = self.set_of(zone, name, *kind, &reply)? {
+                        sets.insert(*kind, set);
+                    }
                 }
             }
             let native = serde_json::Value::Null;

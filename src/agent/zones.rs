@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use providers::{DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, Zone, read_with_markers};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -96,11 +97,20 @@ impl Zones {
                 }
             }
         }
+        // What nobody else has to ask just now is asked for in parallel.
+        let spare = self.spare_turns(&provider);
+        let mut chunks = Vec::new();
         for (zone, names) in by_zone {
-            for names in names.chunks(NAMES_PER_READ) {
-                results.extend(read_zone(reader.as_ref(), &zone, names, &marked).await);
-            }
+            chunks.extend(names.chunks(NAMES_PER_READ).map(|names| (zone.clone(), names.to_vec())));
         }
+        let reads = chunks
+            .into_iter()
+            .map(async |(zone, names)| read_zone(reader.as_ref(), &zone, &names, &marked).await);
+        let mut reads = stream::iter(reads).buffered(1 + spare.len());
+        while let Some(read) = reads.next().await {
+            results.extend(read);
+        }
+        drop(reads);
         owed.pay(results).await;
     }
 
@@ -186,6 +196,12 @@ impl Zones {
         let (good, late): (Vec<&Work>, Vec<&Work>) = works.iter().partition(|work| now <= work.send_by);
         let unsent = |work: &&Work| Input::Unsent { record: work.swap.name().clone() };
         (good.iter().map(|work| work.swap.clone()).collect(), late.iter().map(unsent).collect())
+    }
+
+    /// Turns at a provider that nobody waits for.
+    fn spare_turns(&self, provider: &ProviderId) -> Vec<tokio::sync::OwnedSemaphorePermit> {
+        let turn = || Arc::clone(self.turns.get(provider)?).try_acquire_owned().ok();
+        std::iter::from_fn(turn).collect()
     }
 
     async fn turn(&self, provider: &ProviderId) -> Option<tokio::sync::OwnedSemaphorePermit> {

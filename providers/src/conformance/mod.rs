@@ -225,6 +225,7 @@ checks! {
     reading::the_zone_is_the_longest_suffix,
     reading::a_name_in_no_zone_is_a_configuration_fault,
     reading::spelling_does_not_matter,
+    reading::an_alias_is_read_wherever_it_leads,
     writing::a_missing_name_is_created,
     writing::both_families_move_together,
     writing::a_family_that_the_new_target_lacks_goes,

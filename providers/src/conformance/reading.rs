@@ -87,3 +87,20 @@ pub async fn spelling_does_not_matter(fixture: &dyn Fixture) -> Verdict {
         values => Err(broken(format!("asked in capitals, the server says {values:?}"))),
     }
 }
+
+/// What an alias is read as does not depend on where it leads: to a name of the zone, to one that it does not have (an answer
+/// may say NXDOMAIN of that, RFC 6604 section 2.1), or elsewhere.
+pub async fn an_alias_is_read_wherever_it_leads(fixture: &dyn Fixture) -> Verdict {
+    let stage = Stage::set(fixture, "leads", &[]).await?;
+    let (owner, led) = (format!("leads.{}", fixture.zone()), format!("led.{}", fixture.zone()));
+    fixture.arrange(&led, &[RawSet::new(60, "A", &["192.0.2.9"])]).await;
+    for target in [led, format!("nobody.{}", fixture.zone()), "elsewhere.example.net".to_owned()] {
+        fixture.arrange(&owner, &[RawSet::new(60, "CNAME", &[&format!("{target}.")])]).await;
+        let read = stage.read().await?;
+        let is_alias = read.cname().is_some_and(|found| found.as_str() == target);
+        if !is_alias || !read.addresses().is_empty() {
+            return Err(broken(format!("an alias of {target} reads {}", read.summary())));
+        }
+    }
+    Ok(())
+}
