@@ -1,13 +1,11 @@
 """The agent alone with more and more targets: does a check cost the same among many, and does it begin in time?"""
-import http.client, os, re, socket, statistics, time
+import http.client, json, os, socket, statistics, time
 
 from common import NOT_MEASURED, Ended, loud, opened, spread, table
 from costs import failover
 
 SIZES = [(100, 1), (1000, 1), (10_000, 1), (100_000, 10)]
-# How late probes begin, as the agent counts it: a histogram in the text format of Prometheus.
 LIMIT_S = 60
-DELAY = "failover_probe_start_delay_seconds"
 
 
 class LocalSocket(http.client.HTTPConnection):
@@ -24,30 +22,29 @@ class LocalSocket(http.client.HTTPConnection):
 
 
 def late_starts(folder):
-    """The buckets of the histogram, by their upper bounds: {seconds: probes that began no later}. Empty where there is none."""
+    """How many probes began no later than so many ms after their time, as the agent counts: {ms: probes}."""
     asker = LocalSocket(os.path.join(folder, "failover", "failover.sock"))
     try:
-        asker.request("GET", "/metrics")
-        text = asker.getresponse().read().decode(errors="replace")
-    except (OSError, http.client.HTTPException):
+        asker.request("GET", "/v1/status")
+        delays = json.load(asker.getresponse()).get("probe_delays", [])
+    except (OSError, ValueError, http.client.HTTPException):
         return {}
     finally:
         asker.close()
-    buckets = {}
-    for labels, count in re.findall(rf"^{DELAY}_bucket{{([^}}]*)}} (\S+)", text, re.M):
-        bound = re.search(r'le="([^"]+)"', labels)
-        if bound:
-            bound = float(bound[1].replace("+Inf", "inf"))
-            buckets[bound] = buckets.get(bound, 0) + float(count)
-    return buckets
+    all_so_far, counts = 0, {}
+    for delay in delays:
+        all_so_far += delay["count"]
+        counts[delay["within_us"] / 1000] = all_so_far
+    return counts
 
 
 def p99_ms(before, after):
     """The bound below which 99 of 100 of the probes between two readings began."""
-    grown = {bound: count - before.get(bound, 0) for bound, count in sorted(after.items())}
+    most = max(before.values(), default=0)
+    grown = {bound: count - before.get(bound, most) for bound, count in sorted(after.items())}
     if not grown or max(grown.values()) == 0:
         return None
-    return 1000 * next(bound for bound, count in grown.items() if count >= 0.99 * max(grown.values()))
+    return next(bound for bound, count in grown.items() if count >= 0.99 * max(grown.values()))
 
 
 def wait_for_checks(agent, limit_s):

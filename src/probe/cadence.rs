@@ -9,8 +9,10 @@ use crate::decision::Moment;
 
 /// First probes are spread over this time for each job ...
 const SPREAD_PER_JOB: Duration = Duration::from_millis(1);
-/// ... and this time at most: a thousand targets do not start in one tick, and two do not wait for each other.
+/// ... and this time at most: a thousand targets do not start in one tick, and two do not wait for each other ...
 pub(super) const SPREAD: Duration = Duration::from_secs(1);
+/// ... unless that were more than ten thousand a second: so it goes on at each interval, and no machine does it in time.
+const LEAST_PER_JOB: Duration = Duration::from_micros(100);
 /// No two starts are planned closer than this, whatever a configuration says.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// A probe is late when it takes so many times what was usual.
@@ -69,7 +71,8 @@ pub struct Cadence {
 
 /// Over which time the first probes of so many jobs are spread.
 pub(super) fn spread(jobs: usize) -> Duration {
-    SPREAD_PER_JOB.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX)).min(SPREAD)
+    let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
+    SPREAD_PER_JOB.saturating_mul(jobs).min(SPREAD).max(LEAST_PER_JOB.saturating_mul(jobs))
 }
 
 impl Cadence {

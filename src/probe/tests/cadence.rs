@@ -98,7 +98,6 @@ fn ten_thousand_probes_do_not_drift_and_keep_within_the_jitter() {
 #[test]
 fn the_first_probes_of_few_jobs_come_at_once() {
     assert_eq!((spread(2), spread(1000)), (Duration::from_millis(2), SPREAD));
-    assert_eq!(spread(usize::MAX), SPREAD);
     for seed in 0..20 {
         assert!(Cadence::new(tcp_only(1).rhythm(), spread(2), Moment::ZERO, seed).due() < at(2));
     }
@@ -173,4 +172,10 @@ fn a_follow_up_that_is_left_out_moves_no_plan() {
     assert_eq!(cadence.follow_up(), Some(first + ms(2000)));
     cadence.ended(first + ms(1500));
     assert_eq!(cadence.due(), first + ms(1500));
+}
+
+#[test]
+fn a_crowd_never_begins_faster_than_it_can_go_on() {
+    let ms = |jobs| spread(jobs).as_millis();
+    assert_eq!([ms(3), ms(1000), ms(10_000), ms(50_000), ms(100_000)], [3, 1000, 1000, 5000, 10_000]);
 }
