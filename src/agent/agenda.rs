@@ -1,7 +1,7 @@
 //! What the effects of one turn come to, in the order that a crash at any instruction survives. PURE, so that the
 //! simulation in `tests/sim` runs this and no copy of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use providers::DomainName;
 
@@ -64,11 +64,17 @@ impl Agenda {
         let Desk { decision, scribe, notify, open, provider_of } = desk;
         let mut agenda = Agenda::default();
         let batch = &mut agenda.batch;
+        // Of each of ten thousand records the decision may want the same one probed.
+        let mut probed = BTreeSet::new();
         for effect in effects {
             match effect {
                 Effect::Pace(endpoint, pace) => agenda.asks.push(Ask::Pace(endpoint, pace)),
                 Effect::WitnessPace(witness, pace) => agenda.asks.push(Ask::WitnessPace(witness, pace)),
-                Effect::Probe(endpoint) => agenda.asks.push(Ask::Probe(endpoint)),
+                Effect::Probe(endpoint) => {
+                    if probed.insert(endpoint.clone()) {
+                        agenda.asks.push(Ask::Probe(endpoint));
+                    }
+                }
                 Effect::ProbeWitnesses => agenda.asks.push(Ask::ProbeWitnesses),
                 Effect::ProbeTargets => agenda.asks.push(Ask::ProbeTargets),
                 Effect::Look(record) => agenda.asks.push(Ask::Look(record)),

@@ -19,8 +19,10 @@ use crate::decision::{Input, ProviderId, Work};
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Calls under way at one provider.
 const CALLS_AT_ONCE: usize = 4;
-/// Names in one reading.
+/// Names in one reading, or as many as in one swap where these are more: there a reading may list the whole zone.
 const NAMES_PER_READ: usize = 200;
+/// A larger transaction that another writer spoils is tried in parts of so many before each name is by itself.
+const NAMES_PER_PART: usize = 50;
 
 /// The zones of all providers.
 #[derive(Clone)]
@@ -99,9 +101,10 @@ impl Zones {
         }
         // What nobody else has to ask just now is asked for in parallel.
         let spare = self.spare_turns(&provider);
+        let at_once = reader.capabilities().names_per_swap.max(NAMES_PER_READ);
         let mut chunks = Vec::new();
         for (zone, names) in by_zone {
-            chunks.extend(names.chunks(NAMES_PER_READ).map(|names| (zone.clone(), names.to_vec())));
+            chunks.extend(names.chunks(at_once).map(|names| (zone.clone(), names.to_vec())));
         }
         let reads = chunks
             .into_iter()
@@ -173,8 +176,17 @@ impl Zones {
         }
         let result = within(writer.swap(zone, &swaps), Fault::Unknown).await;
         let spoilt = matches!(result, Err(Fault::Conflict(_) | Fault::Invalid(_) | Fault::Unsupported(_)));
+        let sent: BTreeSet<&DomainName> = swaps.iter().map(Swap::name).collect();
+        if swaps.len() > NAMES_PER_PART && spoilt {
+            let works: Vec<Work> =
+                works.iter().filter(|work| sent.contains(work.swap.name())).cloned().collect();
+            for part in works.chunks(NAMES_PER_PART) {
+                results.extend(Box::pin(self.write_chunk(writer, zone, part)).await);
+            }
+            return results;
+        }
         if swaps.len() > 1 && spoilt {
-            for work in works.iter().filter(|work| swaps.iter().any(|swap| swap.name() == work.swap.name())) {
+            for work in works.iter().filter(|work| sent.contains(work.swap.name())) {
                 let (swap, late) = self.in_time(std::slice::from_ref(work));
                 results.extend(late);
                 if !swap.is_empty() {
@@ -317,5 +329,48 @@ mod tests {
         assert!(matches!(input, Input::Unsent { .. }) && calls == 0, "{input:?}");
         let (input, calls) = written_after(Duration::from_secs(5)).await;
         assert!(matches!(input, Input::Written { result: Ok(()), .. }) && calls == 1, "{input:?}");
+    }
+    /// A hundred names in one transaction, of which another writer has changed one: it alone is left, and the fifty that have
+    /// nothing to do with it need one call.
+    #[tokio::test(start_paused = true)]
+    async fn one_name_that_is_fought_over_holds_up_no_other() {
+        let zone: DomainName = "example.com".parse().unwrap();
+        let mock = MockProvider::in_memory([zone]);
+        let answer = |address: &str| {
+            let values = Values::A(NonEmpty::one(address.parse().unwrap()));
+            RecordSet::new(Ttl(60), values)
+        };
+        let names: Vec<DomainName> = (0..100).map(|n| format!("r{n}.example.com").parse().unwrap()).collect();
+        let provider: Arc<dyn Provider> = Arc::new(mock.clone());
+        let zone = provider.zone(&names[0]).await.unwrap();
+        for name in &names {
+            mock.edit(name, vec![answer("192.0.2.1")]).unwrap();
+        }
+        let read = provider.read(&zone, &names).await.unwrap();
+        mock.edit(&names[7], vec![answer("192.0.2.3")]).unwrap();
+        let (out, mut results) = mpsc::channel(1);
+        let hands = Hands::writing(BTreeMap::from([("zone".into(), provider)]));
+        let zones = Zones::new(hands, Arc::new(TokioClock::start_at(Timestamp::UNIX_EPOCH)), out);
+        let work = |before: Snapshot| Work {
+            id: "chg-1".into(),
+            swap: Swap::new(before, providers::AnswerSets::new([answer("192.0.2.2")]).unwrap()),
+            targets: Vec::new(),
+            motive: Motive::Failover,
+            decided: Moment::ZERO,
+            send_by: Moment::ZERO + Duration::from_secs(5),
+            completed: Event::new(EventKind::FailoverCompleted, Timestamp::UNIX_EPOCH, "www moved"),
+        };
+        for name in &names {
+            zones.found.lock().unwrap().insert(name.clone(), zone.clone());
+        }
+        let before = mock.calls(Call::Swap);
+        zones.write("zone".into(), read.into_iter().map(work).collect()).await;
+        let told = results.recv().await.unwrap();
+        let left = told.iter().filter(|input| {
+            matches!(input, Input::Written { record, result: Err(Fault::Conflict(_)) } if *record == names[7])
+        });
+        let made = told.iter().filter(|input| matches!(input, Input::Written { result: Ok(()), .. }));
+        assert_eq!((told.len(), left.count(), made.count()), (100, 1, 99));
+        assert_eq!(mock.calls(Call::Swap) - before, 1 + 2 + 50, "all, two halves, and each of one half");
     }
 }

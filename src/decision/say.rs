@@ -79,12 +79,20 @@ pub(super) fn next_for_records<'a>(
             Some(format!("{} moves to a target that works, if there is one", moves.concat()))
         }
         Verdict::Down => {
-            Some(format!("these move to a target that works, if there is one: {}", moves.join(", ")))
+            Some(format!("these move to a target that works, if there is one: {}", few(moves, ", ")))
         }
         Verdict::Unknown => Some("nobody is moved to it, and nobody away from it, until it is known".into()),
         Verdict::Up if returns.is_empty() => None,
-        Verdict::Up => Some(returns.join("; ")),
+        Verdict::Up => Some(few(returns, "; ")),
     }
+}
+
+/// The first of them, and how many there are besides: a message is no list of ten thousand records.
+fn few(all: Vec<impl ToString>, separator: &str) -> String {
+    const NAMED: usize = 5;
+    let others = all.len().saturating_sub(NAMED);
+    let named = all.into_iter().take(NAMED).map(|one| one.to_string());
+    named.chain((others > 0).then(|| counted(others, "other"))).collect::<Vec<_>>().join(separator)
 }
 
 pub(super) fn went_blind(now: &Now, sighting: &Sighting) -> Event {
@@ -192,17 +200,12 @@ pub(super) fn queue(
     allowed: usize,
     last: Moment,
 ) -> Event {
-    const NAMED: usize = 5;
     let (changes, have) = (counted(waiting.len(), "change"), if waiting.len() == 1 { "has" } else { "have" });
     let allowed = counted(allowed, "record");
     let summary = format!("{changes} at {provider} {have} to wait: it may change {allowed} a minute");
     let mut event = Event::new(EventKind::ChangeWithheld, now.wall, summary);
     event.guard = Some(Guard::Velocity.as_str().into());
-    let mut names: Vec<String> = waiting.iter().take(NAMED).map(ToString::to_string).collect();
-    if waiting.len() > NAMED {
-        names.push(counted(waiting.len() - NAMED, "other"));
-    }
-    event.reason = Some(format!("in this order: {}", names.join(", ")));
+    event.reason = Some(format!("in this order: {}", few(waiting.to_vec(), ", ")));
     let until = now.wall_of(last).strftime("%Y-%m-%d %H:%M:%SZ");
     let left = human(last.since(now.moment));
     event.next =
@@ -443,5 +446,14 @@ mod tests {
                     `failover failback mail.example.com`";
         assert_eq!(next(&a, Verdict::Up, &b, &both).as_deref(), Some(back));
         assert_eq!(next(&b, Verdict::Up, &a, &both), None, "it is no better one");
+    }
+
+    #[test]
+    fn of_many_five_are_named() {
+        let names = |count: usize| (1..=count).map(|n| format!("r{n}")).collect::<Vec<_>>();
+        assert_eq!(few(names(5), ", "), "r1, r2, r3, r4, r5");
+        assert_eq!(few(names(6), "; "), "r1; r2; r3; r4; r5; 1 other");
+        assert_eq!(few(names(10_000), ", "), "r1, r2, r3, r4, r5, 9995 others");
+        assert_eq!(few(Vec::<String>::new(), ", "), "");
     }
 }

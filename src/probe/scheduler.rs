@@ -69,8 +69,8 @@ pub enum Finding {
 /// Probes its jobs until it is stopped or dropped.
 ///
 /// - The first probes of few jobs come at once, those of many within a second, or ten thousand a second (within the
-///   interval, where that is shorter), later ones on a fixed grid: planned + interval, never end + interval. A probe that outlasts its slot
-///   skips slots.
+///   interval, where that is shorter), later ones on a fixed grid: planned + interval, never end + interval. A probe that
+///   outlasts its slot skips slots.
 /// - Every job waits for itself alone: a slow one delays nobody. At most so many probes run at a time; waiting for
 ///   a turn is no part of a probe's time.
 /// - No finding is dropped: while the channel is full, the jobs that have something to say wait.

@@ -149,7 +149,9 @@ fn prepare(connection: &mut Connection, shown: &str) -> Result<(), StoreError> {
     // FULL: with WAL, NORMAL may lose the last commits with the power (https://www.sqlite.org/pragma.html#pragma_synchronous).
     // No spilling: of thousands of rows in one batch each page would go to the WAL many times. Batches are bounded.
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_spill = OFF;")
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_spill = OFF;",
+        )
         .map_err(told)?;
     migrate(connection).map_err(told)
 }

@@ -91,7 +91,8 @@ fn of_status(answer: &Answer, purpose: Purpose, api: &Api, zone: &DomainName) ->
             Fault::Conflict(format!("{server} refuses: {said}"))
         }
         StatusCode::CONFLICT => Fault::Conflict(format!("{server} refuses: {said}")),
-        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
+        // Too large as a whole is not too large in parts, so it counts with what is refused.
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => {
             Fault::Invalid(format!("{server} refuses ({status}): {said}"))
         }
         _ if status.is_redirection() => Fault::Config(format!(
