@@ -72,7 +72,7 @@ fn a_person_at_a_terminal_gets_text_and_colour() {
     json.wait(PATIENCE);
     let shown = text(&stage.path("typescript"));
     assert!(!shown.contains("\u{1b}["), "{shown}");
-    let plain = stage.run(&["once", "--log-format", "text", "--log-level", "debug"]);
+    let plain = stage.run(&["plan", "--log-format", "text", "--log-level", "debug"]);
     assert!(!plain.stderr.contains('\u{1b}') && !plain.stderr.contains('{'), "{plain:?}");
     assert!(plain.stderr.contains("DEBUG"), "{plain:?}");
 }
