@@ -49,7 +49,7 @@ const BODY_LIMIT: usize = 8 << 20;
 const LISTING_LIMIT: usize = 64 << 20;
 
 /// With a few addresses each far below the 2 MB that PowerDNS takes in one request (`webserver-max-bodysize`).
-const NAMES_PER_SWAP: usize = 1000;
+const NAMES_PER_SWAP: usize = 100;
 
 /// More names than this are read by listing the zone once.
 const NAMES_ONE_BY_ONE: usize = 8;
