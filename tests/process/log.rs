@@ -39,7 +39,10 @@ fn each_change_is_one_line_that_a_program_can_read() {
 
 /// `script` gives the program a terminal.
 fn on_a_terminal(stage: &Stage, arguments: &str) -> Agent {
-    let command = format!("exec {BINARY} {arguments} --config {}", stage.config().display());
+    let command = format!(
+        "exec setpriv --pdeathsig KILL -- {BINARY} {arguments} --config {}",
+        stage.config().display()
+    );
     let typescript = stage.path("typescript");
     let mut script = Command::new("setpriv");
     script.args(["--pdeathsig", "KILL", "--", "script", "--quiet", "--flush", "--return", "--command"]);
