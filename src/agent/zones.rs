@@ -291,15 +291,28 @@ mod tests {
     use crate::clock::TokioClock;
     use crate::decision::{Event, EventKind, Moment, Motive};
 
+    fn answer(address: &str) -> RecordSet {
+        RecordSet::new(Ttl(60), Values::A(NonEmpty::one(address.parse().unwrap())))
+    }
+
+    /// Decided now, and in time for five seconds.
+    fn to_the_standby(before: Snapshot) -> Work {
+        Work {
+            id: "chg-1".into(),
+            swap: Swap::new(before, providers::AnswerSets::new([answer("192.0.2.2")]).unwrap()),
+            targets: Vec::new(),
+            motive: Motive::Failover,
+            decided: Moment::ZERO,
+            send_by: Moment::ZERO + Duration::from_secs(5),
+            completed: Event::new(EventKind::FailoverCompleted, Timestamp::UNIX_EPOCH, "www moved"),
+        }
+    }
+
     /// What comes of a write that was decided now, at a process that stands still for so long before it is sent.
     async fn written_after(standstill: Duration) -> (Input, u64) {
         let (zone, name): (DomainName, DomainName) =
             ("example.com".parse().unwrap(), "www.example.com".parse().unwrap());
         let mock = MockProvider::in_memory([zone]);
-        let answer = |address: &str| {
-            let values = Values::A(NonEmpty::one(address.parse().unwrap()));
-            RecordSet::new(Ttl(60), values)
-        };
         mock.edit(&name, vec![answer("192.0.2.1")]).unwrap();
         let provider: Arc<dyn Provider> = Arc::new(mock.clone());
         let zone = provider.zone(&name).await.unwrap();
@@ -309,17 +322,8 @@ mod tests {
         let hands = Hands::writing(BTreeMap::from([("zone".into(), provider)]));
         let zones = Zones::new(hands, clock, out);
         zones.found.lock().unwrap().insert(name, zone);
-        let work = Work {
-            id: "chg-1".into(),
-            swap: Swap::new(before, providers::AnswerSets::new([answer("192.0.2.2")]).unwrap()),
-            targets: Vec::new(),
-            motive: Motive::Failover,
-            decided: Moment::ZERO,
-            send_by: Moment::ZERO + Duration::from_secs(5),
-            completed: Event::new(EventKind::FailoverCompleted, Timestamp::UNIX_EPOCH, "www moved"),
-        };
         tokio::time::advance(standstill).await;
-        zones.write("zone".into(), vec![work]).await;
+        zones.write("zone".into(), vec![to_the_standby(before)]).await;
         (results.recv().await.unwrap().remove(0), mock.calls(Call::Swap))
     }
 
@@ -330,16 +334,13 @@ mod tests {
         let (input, calls) = written_after(Duration::from_secs(5)).await;
         assert!(matches!(input, Input::Written { result: Ok(()), .. }) && calls == 1, "{input:?}");
     }
+
     /// A hundred names in one transaction, of which another writer has changed one: it alone is left, and the fifty that have
     /// nothing to do with it need one call.
     #[tokio::test(start_paused = true)]
     async fn one_name_that_is_fought_over_holds_up_no_other() {
         let zone: DomainName = "example.com".parse().unwrap();
         let mock = MockProvider::in_memory([zone]);
-        let answer = |address: &str| {
-            let values = Values::A(NonEmpty::one(address.parse().unwrap()));
-            RecordSet::new(Ttl(60), values)
-        };
         let names: Vec<DomainName> = (0..100).map(|n| format!("r{n}.example.com").parse().unwrap()).collect();
         let provider: Arc<dyn Provider> = Arc::new(mock.clone());
         let zone = provider.zone(&names[0]).await.unwrap();
@@ -351,20 +352,11 @@ mod tests {
         let (out, mut results) = mpsc::channel(1);
         let hands = Hands::writing(BTreeMap::from([("zone".into(), provider)]));
         let zones = Zones::new(hands, Arc::new(TokioClock::start_at(Timestamp::UNIX_EPOCH)), out);
-        let work = |before: Snapshot| Work {
-            id: "chg-1".into(),
-            swap: Swap::new(before, providers::AnswerSets::new([answer("192.0.2.2")]).unwrap()),
-            targets: Vec::new(),
-            motive: Motive::Failover,
-            decided: Moment::ZERO,
-            send_by: Moment::ZERO + Duration::from_secs(5),
-            completed: Event::new(EventKind::FailoverCompleted, Timestamp::UNIX_EPOCH, "www moved"),
-        };
         for name in &names {
             zones.found.lock().unwrap().insert(name.clone(), zone.clone());
         }
         let before = mock.calls(Call::Swap);
-        zones.write("zone".into(), read.into_iter().map(work).collect()).await;
+        zones.write("zone".into(), read.into_iter().map(to_the_standby).collect()).await;
         let told = results.recv().await.unwrap();
         let left = told.iter().filter(|input| {
             matches!(input, Input::Written { record, result: Err(Fault::Conflict(_)) } if *record == names[7])
