@@ -45,7 +45,7 @@ use async_trait::async_trait;
 pub use capabilities::{Capabilities, Consistency, SwapTier};
 pub use config::{MockConfig, PowerDnsConfig, ProviderConfig, Rfc2136Config, TsigAlgorithm, TsigConfig};
 pub use fault::Fault;
-pub use marked::read_with_markers;
+pub use marked::{read_crowd_with_markers, read_with_markers};
 pub use name::{DomainName, NameError};
 pub use permission::{Permission, touched};
 pub use record::{
@@ -77,6 +77,17 @@ pub trait ReadProvider: Send + Sync {
     ///
     /// Evidence comes from the provider itself (its API, its primary server), never from a cache.
     async fn read(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Snapshot>, Fault>;
+
+    /// The same for many names of one zone, from one picture of it all, where that costs far less than to ask for each.
+    ///
+    /// `None` for a name of which the picture says nothing, or not what [`read`](ReadProvider::read) would find, and for each
+    /// where there is no such picture: those are to be read.
+    ///
+    /// # Errors
+    /// As [`read`](ReadProvider::read).
+    async fn read_crowd(&self, _zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
+        Ok(vec![None; names.len()])
+    }
 
     /// Would a swap of `now`'s name to sets of these types be taken? Whatever the answer, nothing is changed by the
     /// question, not even the zone's serial: the same provider must be safe in the hands of a dry run.

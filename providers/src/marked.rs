@@ -41,6 +41,36 @@ pub async fn read_with_markers(
     Err(Fault::Unavailable(format!("the markers in {} changed each time they were read", zone.name)))
 }
 
+/// What these names hold, as [`ReadProvider::read_crowd`]; for those in `marked` with the text at their markers. It is one
+/// picture, in which no change can fall between a name and its marker.
+///
+/// # Errors
+/// As [`ReadProvider::read_crowd`].
+pub async fn read_crowd_with_markers(
+    reader: &dyn ReadProvider,
+    zone: &Zone,
+    names: &[DomainName],
+    marked: &BTreeSet<DomainName>,
+) -> Result<Vec<Option<Snapshot>>, Fault> {
+    let marker_of = |name: &DomainName| if marked.contains(name) { name.marker() } else { None };
+    let mut asked = names.to_vec();
+    asked.extend(names.iter().filter_map(marker_of));
+    let mut found = reader.read_crowd(zone, &asked).await?;
+    let markers = found.split_off(names.len().min(found.len()));
+    let mut markers = markers.into_iter();
+    for (name, found) in names.iter().zip(&mut found) {
+        if marker_of(name).is_none() {
+            continue;
+        }
+        let marker = markers.next().flatten();
+        *found = found.take().zip(marker).map(|(mut snapshot, mut marker)| {
+            snapshot.marker = marker.sets.remove(&RecordType::Txt);
+            snapshot
+        });
+    }
+    Ok(found)
+}
+
 async fn texts(
     reader: &dyn ReadProvider,
     zone: &Zone,

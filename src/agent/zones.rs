@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use providers::{DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, Zone, read_with_markers};
+use providers::{
+    DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, Zone, read_crowd_with_markers,
+    read_with_markers,
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -19,10 +22,10 @@ use crate::decision::{Input, ProviderId, Work};
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Calls under way at one provider.
 const CALLS_AT_ONCE: usize = 4;
-/// Names in one reading, or as many as in one swap where these are more: there a reading may list the whole zone.
+/// Names in one reading. More of one zone are first looked for in a picture of the whole of it, where the provider has one.
 const NAMES_PER_READ: usize = 200;
-/// A larger transaction that another writer spoils is tried in parts of so many before each name is by itself.
-const NAMES_PER_PART: usize = 50;
+/// A transaction of so many that another writer spoils is tried name by name, a larger one in parts.
+const NAMES_ONE_BY_ONE: usize = 8;
 
 /// The zones of all providers.
 #[derive(Clone)]
@@ -101,14 +104,20 @@ impl Zones {
         }
         // What nobody else has to ask just now is asked for in parallel.
         let spare = self.spare_turns(&provider);
-        let at_once = reader.capabilities().names_per_swap.max(NAMES_PER_READ);
-        let mut chunks = Vec::new();
-        for (zone, names) in by_zone {
-            chunks.extend(names.chunks(at_once).map(|names| (zone.clone(), names.to_vec())));
+        let (reader, marked) = (reader.as_ref(), &marked);
+        let zones = by_zone.into_iter().map(async |(zone, names)| {
+            let (told, left) = read_crowd(reader, &zone, names, marked).await;
+            (zone, told, left)
+        });
+        let mut zones = stream::iter(zones).buffered(1 + spare.len());
+        let mut parts = Vec::new();
+        while let Some((zone, told, left)) = zones.next().await {
+            results.extend(told);
+            parts.extend(left.chunks(NAMES_PER_READ).map(|names| (zone.clone(), names.to_vec())));
         }
-        let reads = chunks
-            .into_iter()
-            .map(async |(zone, names)| read_zone(reader.as_ref(), &zone, &names, &marked).await);
+        drop(zones);
+        let reads =
+            parts.into_iter().map(async |(zone, names)| read_zone(reader, &zone, &names, marked).await);
         let mut reads = stream::iter(reads).buffered(1 + spare.len());
         while let Some(read) = reads.next().await {
             results.extend(read);
@@ -167,8 +176,9 @@ impl Zones {
         owed.pay(results).await;
     }
 
-    /// One transaction. When another writer spoils it, each name gets one of its own: names are independent of each
-    /// other, and one that is fought over must not hold up the rest. The record sets of a name are never torn apart.
+    /// One transaction. When another writer spoils it, the names are read again: those that changed are told, and the others
+    /// are written without them, since names are independent of each other. Where that explains nothing (a value that is
+    /// refused, a wildcard) the halves are tried, down to single names. The record sets of a name are never torn apart.
     async fn write_chunk(&self, writer: &dyn Provider, zone: &Zone, works: &[Work]) -> Vec<Input> {
         let (swaps, mut results) = self.in_time(works);
         if swaps.is_empty() {
@@ -176,29 +186,30 @@ impl Zones {
         }
         let result = within(writer.swap(zone, &swaps), Fault::Unknown).await;
         let spoilt = matches!(result, Err(Fault::Conflict(_) | Fault::Invalid(_) | Fault::Unsupported(_)));
+        if swaps.len() == 1 || !spoilt {
+            let written = |swap: &Swap| Input::Written {
+                record: swap.name().clone(),
+                result: result.clone().map(drop),
+            };
+            results.extend(swaps.iter().map(written));
+            return results;
+        }
         let sent: BTreeSet<&DomainName> = swaps.iter().map(Swap::name).collect();
-        if swaps.len() > NAMES_PER_PART && spoilt {
-            let works: Vec<Work> =
-                works.iter().filter(|work| sent.contains(work.swap.name())).cloned().collect();
-            for part in works.chunks(NAMES_PER_PART) {
-                results.extend(Box::pin(self.write_chunk(writer, zone, part)).await);
+        let mut left: Vec<Work> =
+            works.iter().filter(|work| sent.contains(work.swap.name())).cloned().collect();
+        let mut part = if left.len() > NAMES_ONE_BY_ONE { left.len().div_ceil(2) } else { 1 };
+        if matches!(result, Err(Fault::Conflict(_))) && left.len() > NAMES_ONE_BY_ONE {
+            let changed = changed(writer, zone, &swaps).await;
+            if !changed.is_empty() {
+                left.retain(|work| !changed.contains_key(work.swap.name()));
+                part = left.len().max(1);
             }
-            return results;
+            let told = |(record, why)| Input::Written { record, result: Err(Fault::Conflict(why)) };
+            results.extend(changed.into_iter().map(told));
         }
-        if swaps.len() > 1 && spoilt {
-            for work in works.iter().filter(|work| sent.contains(work.swap.name())) {
-                let (swap, late) = self.in_time(std::slice::from_ref(work));
-                results.extend(late);
-                if !swap.is_empty() {
-                    let result = within(writer.swap(zone, &swap), Fault::Unknown).await.map(drop);
-                    results.push(Input::Written { record: work.swap.name().clone(), result });
-                }
-            }
-            return results;
+        for part in left.chunks(part) {
+            results.extend(Box::pin(self.write_chunk(writer, zone, part)).await);
         }
-        let written =
-            |swap: &Swap| Input::Written { record: swap.name().clone(), result: result.clone().map(drop) };
-        results.extend(swaps.iter().map(written));
         results
     }
 
@@ -248,6 +259,59 @@ impl Drop for Owed {
     }
 }
 
+/// What one picture of the zone tells of so many names that it is worth taking, and the names that are left to be read.
+async fn read_crowd(
+    reader: &dyn ReadProvider,
+    zone: &Zone,
+    names: Vec<DomainName>,
+    marked: &BTreeSet<DomainName>,
+) -> (Vec<Input>, Vec<DomainName>) {
+    if names.len() <= NAMES_PER_READ {
+        return (Vec::new(), names);
+    }
+    match within(read_crowd_with_markers(reader, zone, &names, marked), Fault::Unavailable).await {
+        Ok(found) => {
+            let (mut told, mut left) = (Vec::new(), Vec::new());
+            let mut found = found.into_iter();
+            for record in names {
+                match found.next().flatten() {
+                    Some(snapshot) => told.push(Input::Read { record, result: Ok(snapshot) }),
+                    None => left.push(record),
+                }
+            }
+            (told, left)
+        }
+        Err(fault) => {
+            let lost = |record| Input::Read { record, result: Err(fault.clone()) };
+            (names.into_iter().map(lost).collect(), Vec::new())
+        }
+    }
+}
+
+/// Which of the names no longer hold what their swaps are based on, and what they hold instead, as far as it can be read.
+async fn changed(writer: &dyn Provider, zone: &Zone, swaps: &[Swap]) -> BTreeMap<DomainName, String> {
+    let before: BTreeMap<&DomainName, &Swap> = swaps.iter().map(|swap| (swap.name(), swap)).collect();
+    let marked: BTreeSet<DomainName> =
+        swaps.iter().filter(|swap| swap.marker.is_some()).map(|swap| swap.name().clone()).collect();
+    let names: Vec<DomainName> = before.keys().copied().cloned().collect();
+    let (mut read, left) = read_crowd(writer, zone, names, &marked).await;
+    for part in left.chunks(NAMES_PER_READ) {
+        read.extend(read_zone(writer, zone, part, &marked).await);
+    }
+    let differs = |input: Input| {
+        let Input::Read { record, result: Ok(now) } = input else { return None };
+        let swap = before.get(&record)?;
+        let marker = swap.marker.is_some() && now.marker != swap.before.marker;
+        let why = match (now.sets != swap.before.sets, marker) {
+            (true, _) => format!("{record} holds {} now", now.summary()),
+            (false, true) => format!("the marker of {record} is another one now"),
+            (false, false) => return None,
+        };
+        Some((record, why))
+    };
+    read.into_iter().filter_map(differs).collect()
+}
+
 async fn read_zone(
     reader: &dyn ReadProvider,
     zone: &Zone,
@@ -284,7 +348,7 @@ async fn within<T>(
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use providers::mock::{Call, MockProvider};
+    use providers::mock::{Call, MockProvider, StoredSet};
     use providers::{NonEmpty, RecordSet, Ttl, Values};
 
     use super::*;
@@ -335,20 +399,23 @@ mod tests {
         assert!(matches!(input, Input::Written { result: Ok(()), .. }) && calls == 1, "{input:?}");
     }
 
-    /// A hundred names in one transaction, of which another writer has changed one: it alone is left, and the fifty that have
-    /// nothing to do with it need one call.
-    #[tokio::test(start_paused = true)]
-    async fn one_name_that_is_fought_over_holds_up_no_other() {
+    /// A hundred names with an address each, at a mock; `spoil` changes one after it was read. What was told, and the swaps
+    /// that were made.
+    async fn a_hundred_written(
+        spoil: impl FnOnce(&MockProvider, &mut Work),
+    ) -> (Vec<Input>, u64, DomainName) {
         let zone: DomainName = "example.com".parse().unwrap();
         let mock = MockProvider::in_memory([zone]);
-        let names: Vec<DomainName> = (0..100).map(|n| format!("r{n}.example.com").parse().unwrap()).collect();
+        let names: Vec<DomainName> =
+            (0..100).map(|n| format!("r{n:02}.example.com").parse().unwrap()).collect();
         let provider: Arc<dyn Provider> = Arc::new(mock.clone());
         let zone = provider.zone(&names[0]).await.unwrap();
         for name in &names {
             mock.edit(name, vec![answer("192.0.2.1")]).unwrap();
         }
         let read = provider.read(&zone, &names).await.unwrap();
-        mock.edit(&names[7], vec![answer("192.0.2.3")]).unwrap();
+        let mut works: Vec<Work> = read.into_iter().map(to_the_standby).collect();
+        spoil(&mock, &mut works[7]);
         let (out, mut results) = mpsc::channel(1);
         let hands = Hands::writing(BTreeMap::from([("zone".into(), provider)]));
         let zones = Zones::new(hands, Arc::new(TokioClock::start_at(Timestamp::UNIX_EPOCH)), out);
@@ -356,13 +423,52 @@ mod tests {
             zones.found.lock().unwrap().insert(name.clone(), zone.clone());
         }
         let before = mock.calls(Call::Swap);
-        zones.write("zone".into(), read.into_iter().map(to_the_standby).collect()).await;
-        let told = results.recv().await.unwrap();
-        let left = told.iter().filter(|input| {
-            matches!(input, Input::Written { record, result: Err(Fault::Conflict(_)) } if *record == names[7])
-        });
+        zones.write("zone".into(), works).await;
+        (results.recv().await.unwrap(), mock.calls(Call::Swap) - before, names[7].clone())
+    }
+
+    /// Told of each once: of this one what is said, of the others that they are written.
+    fn all_but_one_are_made(told: &[Input], left: &DomainName, is_said: impl Fn(&Fault) -> bool) {
+        let kept = told.iter().filter(
+            |input| matches!(input, Input::Written { record, result: Err(why) } if record == left && is_said(why)),
+        );
         let made = told.iter().filter(|input| matches!(input, Input::Written { result: Ok(()), .. }));
-        assert_eq!((told.len(), left.count(), made.count()), (100, 1, 99));
-        assert_eq!(mock.calls(Call::Swap) - before, 1 + 2 + 50, "all, two halves, and each of one half");
+        assert_eq!((told.len(), kept.count(), made.count()), (100, 1, 99), "{told:?}");
+    }
+
+    /// A hundred names in one transaction, of which another writer has changed one: it alone is left, and all others are
+    /// written in one more call.
+    #[tokio::test(start_paused = true)]
+    async fn one_name_that_is_fought_over_holds_up_no_other() {
+        let (told, calls, fought) = a_hundred_written(|mock, work| {
+            mock.edit(work.swap.name(), vec![answer("192.0.2.3")]).unwrap();
+        })
+        .await;
+        all_but_one_are_made(
+            &told,
+            &fought,
+            |why| matches!(why, Fault::Conflict(why) if why.contains("192.0.2.3")),
+        );
+        assert_eq!(calls, 1 + 1, "all, and all others");
+    }
+
+    /// A name whose value is refused does not show in what is there: it is found by halves.
+    #[tokio::test(start_paused = true)]
+    async fn one_name_that_is_refused_is_found_in_few_calls() {
+        let (told, calls, refused) = a_hundred_written(|mock, work| {
+            let mail = StoredSet {
+                ttl: Ttl(60),
+                record_type: "MX".into(),
+                values: vec!["10 m.example.net.".into()],
+            };
+            let address =
+                StoredSet { ttl: Ttl(60), record_type: "A".into(), values: vec!["192.0.2.1".into()] };
+            mock.edit_all(work.swap.name(), [mail, address]).unwrap();
+            let alias = RecordSet::new(Ttl(60), Values::Cname("dr.example.net".parse().unwrap()));
+            work.swap.after = providers::AnswerSets::new([alias]).unwrap();
+        })
+        .await;
+        all_but_one_are_made(&told, &refused, |why| matches!(why, Fault::Unsupported(_)));
+        assert_eq!(calls, 1 + 2 + 2 + 2 + 2 + 6, "all, halves down to six, and each of those");
     }
 }

@@ -71,6 +71,10 @@ impl ReadProvider for WatchedProvider {
     async fn read(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Snapshot>, Fault> {
         self.mock.read(zone, names).await
     }
+
+    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
+        self.mock.read_crowd(zone, names).await
+    }
 }
 
 #[async_trait]

@@ -84,6 +84,11 @@ pub trait Fixture: Send + Sync {
         true
     }
 
+    /// Does [`read_crowd`](crate::ReadProvider::read_crowd) tell of ordinary names here?
+    fn shows_zones(&self) -> bool {
+        true
+    }
+
     /// How long the authoritative server may lag behind an arranged or an [`Eventual`](crate::Consistency::Eventual) write.
     fn lag(&self) -> Duration {
         Duration::from_secs(5)
@@ -226,6 +231,7 @@ checks! {
     reading::a_name_in_no_zone_is_a_configuration_fault,
     reading::spelling_does_not_matter,
     reading::an_alias_is_read_wherever_it_leads,
+    reading::a_crowd_reads_as_its_names_do,
     writing::a_missing_name_is_created,
     writing::both_families_move_together,
     writing::a_family_that_the_new_target_lacks_goes,

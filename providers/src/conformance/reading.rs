@@ -3,7 +3,7 @@
 use super::ask::{Transport, ask};
 use super::stage::{Stage, a, answer, below, broken};
 use super::{Breach, Fixture, RawSet, Verdict};
-use crate::{Fault, RecordType};
+use crate::{DomainName, Fault, RecordType};
 
 /// A name with nothing is an empty snapshot, not an error: an error would stop the creation of a record.
 pub async fn a_missing_name_is_an_empty_snapshot(fixture: &dyn Fixture) -> Verdict {
@@ -103,4 +103,71 @@ pub async fn an_alias_is_read_wherever_it_leads(fixture: &dyn Fixture) -> Verdic
         }
     }
     Ok(())
+}
+
+/// What the picture of a whole zone says of a name is what a reading of the name finds, types, values and TTLs; where it cannot
+/// know, it says nothing: below a delegation, under an alias of a whole tree, where a wildcard answers.
+pub async fn a_crowd_reads_as_its_names_do(fixture: &dyn Fixture) -> Verdict {
+    let zone = fixture.zone();
+    let cases: [(&str, &[RawSet]); 14] = [
+        ("crowd-a", &[RawSet::new(61, "A", &["192.0.2.1", "192.0.2.2"])]),
+        ("crowd-both", &[RawSet::new(62, "A", &["192.0.2.3"]), RawSet::new(63, "AAAA", &["2001:db8::3"])]),
+        ("crowd-aaaa", &[RawSet::new(0, "AAAA", &["2001:db8::4"])]),
+        ("crowd-alias", &[RawSet::new(64, "CNAME", &["Elsewhere.Example.NET."])]),
+        ("crowd-led", &[RawSet::new(65, "CNAME", &[&format!("crowd-a.{zone}.")])]),
+        ("CroWd-Spelt", &[RawSet::new(66, "A", &["192.0.2.5"])]),
+        (
+            "crowd-company",
+            &[RawSet::new(60, "A", &["192.0.2.6"]), RawSet::new(60, "MX", &["10 mail.example.net."])],
+        ),
+        ("crowd-mail", &[RawSet::new(60, "MX", &["10 mail.example.net."])]),
+        ("_failover.crowd-a", &[RawSet::new(67, "TXT", &["\"v=failover1; crowd\""])]),
+        ("deep.below.crowd-nothing", &[RawSet::new(60, "A", &["192.0.2.7"])]),
+        ("crowd-cut", &[RawSet::new(60, "NS", &["ns.elsewhere.example.net."])]),
+        ("*.crowd-wild", &[RawSet::new(60, "A", &["192.0.2.8"])]),
+        ("own.crowd-wild", &[RawSet::new(60, "A", &["192.0.2.9"])]),
+        ("crowd-tree", &[RawSet::new(60, "DNAME", &["tree.example.net."])]),
+    ];
+    let stage = Stage::set(fixture, "crowd", &[]).await?;
+    for (label, sets) in &cases {
+        fixture.arrange(&format!("{label}.{zone}"), sets).await;
+    }
+    let others = [
+        "crowd-gone",
+        "below.crowd-nothing",
+        "below.crowd-cut",
+        "any.crowd-wild",
+        "deeper.any.crowd-wild",
+        "crowd-wild",
+        "below.crowd-tree",
+    ];
+    let labels = cases.iter().map(|(label, _)| *label).chain(others);
+    let mut names: Vec<DomainName> = labels.map(|label| below(fixture, label)).collect();
+    names.push(zone);
+    let crowd = stage.client.read_crowd(&stage.zone, &names).await?;
+    if crowd.len() != names.len() {
+        return Err(broken(format!("{} names were asked for, {} came back", names.len(), crowd.len())));
+    }
+    let mut told = 0;
+    for (name, seen) in names.iter().zip(&crowd) {
+        let alone = stage.client.read(&stage.zone, std::slice::from_ref(name)).await;
+        let alone = alone.map(|mut snapshots| snapshots.pop());
+        match (seen, &alone) {
+            (Some(seen), Ok(Some(alone))) if seen == alone => told += 1,
+            (Some(seen), alone) => {
+                return Err(broken(format!("{name} is {seen:?} in the crowd, and alone {alone:?}")));
+            }
+            (None, _) => {}
+        }
+    }
+    // By every picture of a zone these ten can be told: all that are there, but for the cut, the wildcards and the tree.
+    let plain = crowd[..10].iter().flatten().count();
+    match (fixture.shows_zones(), told) {
+        (true, _) if plain == 10 => Ok(()),
+        (true, told) => {
+            Err(broken(format!("{told} of {} names were told of, {plain} of 10 plain ones", names.len())))
+        }
+        (false, 0) => Err(Breach::NotApplicable("there is no picture of a whole zone here")),
+        (false, told) => Err(broken(format!("{told} names were told of where no zone is shown"))),
+    }
 }

@@ -132,6 +132,8 @@ enum How {
     KeepsTtls,
     /// Says an unknown name is missing, where it is in no zone.
     FindsEverything,
+    /// In the picture of a zone it sees no alias.
+    CrowdOfAddresses,
     /// Finds out whether it may write by writing.
     WritesToAsk,
     /// Compares the record and writes the marker whatever it holds.
@@ -257,7 +259,9 @@ impl Broken {
                 self.inner.swap(zone, &[Swap { marker: None, ..swap.clone() }]).await
             }
             How::DropsTheMarker => self.inner.swap(zone, &[Swap { marker: None, ..swap.clone() }]).await,
-            How::NameByName | How::FindsEverything | How::WritesToAsk => self.inner.swap(zone, &one).await,
+            How::NameByName | How::FindsEverything | How::WritesToAsk | How::CrowdOfAddresses => {
+                self.inner.swap(zone, &one).await
+            }
         }
     }
 }
@@ -290,6 +294,16 @@ impl ReadProvider for Broken {
 
     async fn read(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Snapshot>, Fault> {
         self.inner.read(zone, names).await
+    }
+
+    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
+        let mut seen = self.inner.read_crowd(zone, names).await?;
+        if self.how == How::CrowdOfAddresses {
+            for snapshot in seen.iter_mut().flatten() {
+                snapshot.sets.remove(&RecordType::Cname);
+            }
+        }
+        Ok(seen)
     }
 
     async fn permission(
@@ -371,6 +385,7 @@ must_be_caught! {
         "a_marker_is_not_written_beside_a_changed_record", "a_marker_is_not_written_for_its_own_sake";
     who_drops_the_marker_is_caught: DropsTheMarker by
         "a_marker_comes_and_goes_on_with_its_record", "a_changed_marker_is_a_conflict";
+    who_overlooks_aliases_in_a_crowd_is_caught: CrowdOfAddresses by "a_crowd_reads_as_its_names_do";
     who_finds_everything_is_caught: FindsEverything by "a_name_in_no_zone_is_a_configuration_fault";
 }
 

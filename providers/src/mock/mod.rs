@@ -321,6 +321,10 @@ impl ReadProvider for MockProvider {
         names.iter().map(|name| zones.snapshot(&zone.name, name)).collect()
     }
 
+    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
+        Ok(self.read(zone, names).await?.into_iter().map(Some).collect())
+    }
+
     /// Memory takes every swap; a file does where it can be replaced.
     async fn permission(
         &self,

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use url::Url;
 
 use crate::{BuildError, PowerDnsConfig};
@@ -98,9 +97,10 @@ impl Api {
         self.send(self.http.request(Method::GET, url), limit).await
     }
 
-    /// PATCH with a JSON body; the body of the answer does not matter unless it is an error.
-    pub(super) async fn patch(&self, path: &[&str], body: &Value) -> Result<Answer, Lost> {
-        let request = self.http.request(Method::PATCH, self.url(path)).json(body);
+    /// PATCH with a body of JSON; the body of the answer does not matter unless it is an error.
+    pub(super) async fn patch(&self, path: &[&str], body: Vec<u8>) -> Result<Answer, Lost> {
+        let request = self.http.request(Method::PATCH, self.url(path)).body(body);
+        let request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.send(request, ERROR_TEXT).await
     }
 

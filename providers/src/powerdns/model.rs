@@ -1,11 +1,11 @@
 //! The JSON of the API, and what a name holds in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{OWN_ADDRESSES, answer_type};
@@ -22,8 +22,17 @@ pub(super) struct ZoneDocument {
     pub(super) serial: u32,
     #[serde(default)]
     pub(super) soa_edit_api: String,
-    #[serde(default)]
-    rrsets: Vec<RrSet>,
+    /// By their names in lower case: of a listing of ten thousand sets a swap looks for a thousand names.
+    #[serde(default, deserialize_with = "by_name")]
+    rrsets: HashMap<String, Vec<RrSet>>,
+}
+
+fn by_name<'de, D: Deserializer<'de>>(listing: D) -> Result<HashMap<String, Vec<RrSet>>, D::Error> {
+    let mut found: HashMap<String, Vec<RrSet>> = HashMap::new();
+    for set in Vec::<RrSet>::deserialize(listing)? {
+        found.entry(set.name.to_ascii_lowercase()).or_default().push(set);
+    }
+    Ok(found)
 }
 
 /// A record set as the API has it.
@@ -51,7 +60,7 @@ pub(super) struct Record {
 
 impl ZoneDocument {
     pub(super) fn is_called(&self, apex: &DomainName) -> bool {
-        is(&self.name, apex)
+        self.name.eq_ignore_ascii_case(&apex.fqdn())
     }
 
     /// Is it copied from elsewhere, so that a write here would be lost?
@@ -66,7 +75,7 @@ impl ZoneDocument {
 
     /// What a name holds. A set without enabled records holds nothing, but may have comments and disabled records.
     pub(super) fn holding(&self, name: &DomainName) -> Result<Holding, Fault> {
-        let ours: Vec<RrSet> = self.rrsets.iter().filter(|set| is(&set.name, name)).cloned().collect();
+        let ours = self.rrsets.get(&name.fqdn()).cloned().unwrap_or_default();
         let mut sets = BTreeMap::new();
         for set in &ours {
             let Some(kind) = answer_type(&set.kind) else { continue };
@@ -170,8 +179,4 @@ pub(super) fn summary(sets: &BTreeMap<RecordType, RecordSet>) -> String {
     let one = |set: &RecordSet| format!("{} {} {}", set.ttl, set.record_type(), set.values);
     let all: Vec<String> = sets.values().map(one).collect();
     if all.is_empty() { "nothing".into() } else { all.join(", ") }
-}
-
-fn is(text: &str, name: &DomainName) -> bool {
-    text.eq_ignore_ascii_case(&name.fqdn())
 }

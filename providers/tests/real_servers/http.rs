@@ -207,6 +207,28 @@ async fn a_write_in_between_is_told() {
     assert!(matches!(&fault, Fault::Unknown(why) if why.contains("somebody else")), "{fault}");
 }
 
+/// As many names as the card says in one PATCH, and not sent where the server would refuse it for its size.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_is_one_patch_unless_it_is_too_large() {
+    let server = Pdns::start();
+    let provider = provider(&by_http(&server));
+    let count = provider.capabilities().names_per_swap;
+    let names: Vec<_> = (0..count).map(|n| format!("r{n}.{ZONE}").parse().expect("a name")).collect();
+    let swaps = async |addresses: u8| -> Vec<Swap> {
+        let before = provider.read(&zone(ZONE), &names).await.expect("readable");
+        let v4 = (0..addresses).map(|n| [192, 0, 2, n].into());
+        let wish = RecordSet::new(Ttl(60), Values::A(failover_providers::NonEmpty::new(v4).expect("some")));
+        before.into_iter().map(|before| Swap::new(before, answer([wish.clone()]))).collect()
+    };
+    let serial = server.serial(ZONE);
+    let fault = provider.swap(&zone(ZONE), &swaps(60).await).await.expect_err("too large");
+    assert!(matches!(&fault, Fault::Unsupported(why) if why.contains("fewer")), "{fault}");
+    assert_eq!(server.serial(ZONE), serial, "it was not sent");
+    provider.swap(&zone(ZONE), &swaps(8).await).await.expect("written");
+    assert_eq!(server.serial(ZONE), serial + 1, "one transaction");
+    assert_eq!(server.ask(&format!("r{}.{ZONE}", count - 1), "A").values().len(), 8);
+}
+
 /// bad day: provider: `PowerDNS` is dead or hangs | nothing is written; after a hanging write it is read again
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_server_is_unavailable_and_a_hanging_patch_unknown() {
