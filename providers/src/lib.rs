@@ -23,6 +23,7 @@
 mod capabilities;
 mod config;
 pub mod conformance;
+mod crowd;
 mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -44,6 +45,7 @@ use async_trait::async_trait;
 
 pub use capabilities::{Capabilities, Consistency, SwapTier};
 pub use config::{MockConfig, PowerDnsConfig, ProviderConfig, Rfc2136Config, TsigAlgorithm, TsigConfig};
+pub use crowd::Crowd;
 pub use fault::Fault;
 pub use marked::{read_crowd_with_markers, read_with_markers};
 pub use name::{DomainName, NameError};
@@ -80,13 +82,12 @@ pub trait ReadProvider: Send + Sync {
 
     /// The same for many names of one zone, from one picture of it all, where that costs far less than to ask for each.
     ///
-    /// `None` for a name of which the picture says nothing, or not what [`read`](ReadProvider::read) would find, and for each
-    /// where there is no such picture: those are to be read.
+    /// Of a name it says nothing where it could not say what [`read`](ReadProvider::read) would find.
     ///
     /// # Errors
     /// As [`read`](ReadProvider::read).
-    async fn read_crowd(&self, _zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
-        Ok(vec![None; names.len()])
+    async fn read_crowd(&self, _zone: &Zone, names: &[DomainName]) -> Result<Crowd, Fault> {
+        Ok(Crowd::unseen(names.len()))
     }
 
     /// Would a swap of `now`'s name to sets of these types be taken? Whatever the answer, nothing is changed by the

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{DomainName, Fault, ReadProvider, RecordSet, RecordType, Snapshot, Zone};
+use crate::{Crowd, DomainName, Fault, ReadProvider, RecordSet, RecordType, Snapshot, Zone};
 
 /// How often a picture is taken again that changed while it was taken.
 const TRIES: u32 = 3;
@@ -51,11 +51,11 @@ pub async fn read_crowd_with_markers(
     zone: &Zone,
     names: &[DomainName],
     marked: &BTreeSet<DomainName>,
-) -> Result<Vec<Option<Snapshot>>, Fault> {
+) -> Result<Crowd, Fault> {
     let marker_of = |name: &DomainName| if marked.contains(name) { name.marker() } else { None };
     let mut asked = names.to_vec();
     asked.extend(names.iter().filter_map(marker_of));
-    let mut found = reader.read_crowd(zone, &asked).await?;
+    let Crowd { snapshots: mut found, why_not } = reader.read_crowd(zone, &asked).await?;
     let markers = found.split_off(names.len().min(found.len()));
     let mut markers = markers.into_iter();
     for (name, found) in names.iter().zip(&mut found) {
@@ -68,7 +68,7 @@ pub async fn read_crowd_with_markers(
             snapshot
         });
     }
-    Ok(found)
+    Ok(Crowd { snapshots: found, why_not })
 }
 
 async fn texts(

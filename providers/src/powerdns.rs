@@ -33,7 +33,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use crate::{
-    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, Permission, PowerDnsConfig,
+    AnswerSets, BuildError, Capabilities, Consistency, Crowd, DomainName, Fault, Permission, PowerDnsConfig,
     Provider, ReadProvider, Receipt, RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Version,
     Zone,
 };
@@ -153,11 +153,11 @@ impl ReadProvider for PowerDnsProvider {
         Ok(snapshots)
     }
 
-    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
+    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Crowd, Fault> {
         fault::all_within(zone, names.iter())?;
         let listing = self.list(zone).await?;
         // A name that cannot be handled is read by itself, and fails by itself.
-        Ok(names.iter().map(|name| snapshot(&listing, name).ok()).collect())
+        Ok(Crowd::of(names.iter().map(|name| snapshot(&listing, name).ok()).collect()))
     }
 
     /// The API has one key, which may do everything: where reading is allowed, writing is. A PATCH that changes nothing

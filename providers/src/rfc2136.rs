@@ -15,6 +15,7 @@
 //! | The primary is asked itself, with RD=0, signed where there is a key; an answer without AA is no evidence | RFC 1035 4.1.1 |
 //! | Whether an update would be allowed is asked by one that deletes, under the same prerequisites, what is not there: it changes nothing and moves no serial | RFC 2136 3.4.2.4; measured, BIND 9.18.49, Knot 3.2.6, PowerDNS 4.7.3 |
 //! | A marker is a TXT at another name of the zone: its set is a prerequisite like the others, or that it does not exist, and it is replaced in the same message | RFC 2136 2.4.2, 2.4.3, 3.7 |
+//! | Many names are read by one transfer of the zone, signed message by message, where the server allows it; else by questions | RFC 5936, RFC 8945 5.3.1 |
 //! | BADTIME carries the server's clock, signed: sign once more with its time | RFC 8945 5.2.3 |
 //! | PowerDNS answers TSIG trouble with an unsigned REFUSED (update) or NOTAUTH (query), Knot an update of an unknown zone with an unsigned NOTAUTH | measured, PowerDNS 4.7.3, Knot 3.2.6 |
 //!
@@ -30,9 +31,11 @@ mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod message;
+mod picture;
 mod records;
 mod sign;
 mod tcp;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,14 +44,16 @@ use domain::base::Rtype;
 use domain::base::iana::Rcode;
 
 use crate::{
-    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, Permission, Provider, ReadProvider,
-    Receipt, RecordSet, RecordType, Rfc2136Config, Settled, Snapshot, Swap, SwapTier, Ttl, Version, Zone,
-    permission,
+    AnswerSets, BuildError, Capabilities, Consistency, Crowd, DomainName, Fault, Permission, Provider,
+    ReadProvider, Receipt, RecordSet, RecordType, Rfc2136Config, Settled, Snapshot, Swap, SwapTier, Ttl,
+    Version, Zone, permission,
 };
-use client::{Client, Reply};
+use client::{Client, Failure, NoTransfer, Reply};
 use fault::Purpose;
 use message::Request;
 use sign::Signer;
+use tcp::Lost;
+use transfer::{Declined, Why};
 
 /// So many names fit a message whatever they look like: 60 names of full length with one record each (60 x 267 octets)
 /// lie within the first 16 KiB, so that all later records refer to them by 2 octets (RFC 1035 section 4.1.4).
@@ -61,6 +66,7 @@ const QUESTIONS_AT_ONCE: usize = 60;
 /// A primary server that takes DNS UPDATE.
 pub struct Rfc2136Provider {
     client: Client,
+    declined: Declined,
 }
 
 impl Rfc2136Provider {
@@ -78,7 +84,8 @@ impl Rfc2136Provider {
     /// As [`new`](Self::new).
     pub fn with_clock(config: &Rfc2136Config, clock: fn() -> u64) -> Result<Self, BuildError> {
         let signer = config.tsig.as_ref().map(|tsig| Signer::new(tsig, clock)).transpose()?;
-        Ok(Rfc2136Provider { client: Client::new(config.server, config.timeout, signer) })
+        let client = Client::new(config.server, config.timeout, signer);
+        Ok(Rfc2136Provider { client, declined: Declined::default() })
     }
 
     /// Asks questions, `QUESTIONS_AT_ONCE` in one exchange; the answers are in the order of the questions.
@@ -212,6 +219,28 @@ impl ReadProvider for Rfc2136Provider {
             Ok(Snapshot { name: name.clone(), sets, version: Version::Values, marker: None, native })
         };
         names.iter().map(snapshot).collect()
+    }
+
+    /// By a transfer of the zone, where the server gives one.
+    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Crowd, Fault> {
+        fault::all_within(zone, names.iter())?;
+        if !self.declined.may_be_tried(&zone.name, names.len()) {
+            return Ok(Crowd::unseen(names.len()));
+        }
+        let why = match self.client.transfer(&zone.name, names).await {
+            Ok(picture) => return Ok(Crowd::of(names.iter().map(|name| picture.snapshot(name)).collect())),
+            // Nor would it answer questions.
+            Err(NoTransfer::Lost(lost @ Lost::BeforeSend(_))) => {
+                return Err(fault::of_failure(Failure::Lost(lost), Purpose::Read, &self.client));
+            }
+            Err(NoTransfer::Lost(Lost::AfterSend(why))) => Why::Refused(why),
+            Err(NoTransfer::BadTime(_)) => {
+                Why::Refused("the server refuses the time of our signature".into())
+            }
+            Err(NoTransfer::No(why)) => why,
+        };
+        let why = self.declined.note(&zone.name, names.len(), why);
+        Ok(Crowd { why_not: Some(why), ..Crowd::unseen(names.len()) })
     }
 
     async fn permission(

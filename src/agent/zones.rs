@@ -270,9 +270,12 @@ async fn read_crowd(
         return (Vec::new(), names);
     }
     match within(read_crowd_with_markers(reader, zone, &names, marked), Fault::Unavailable).await {
-        Ok(found) => {
+        Ok(crowd) => {
+            if let Some(why) = crowd.why_not {
+                tracing::info!("{why}");
+            }
             let (mut told, mut left) = (Vec::new(), Vec::new());
-            let mut found = found.into_iter();
+            let mut found = crowd.snapshots.into_iter();
             for record in names {
                 match found.next().flatten() {
                     Some(snapshot) => told.push(Input::Read { record, result: Ok(snapshot) }),

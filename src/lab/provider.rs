@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use providers::mock::MockProvider;
 use providers::{
-    AnswerSets, Capabilities, DomainName, Fault, Provider, ReadProvider, Receipt, Settled, Snapshot, Swap,
-    Zone,
+    AnswerSets, Capabilities, Crowd, DomainName, Fault, Provider, ReadProvider, Receipt, Settled, Snapshot,
+    Swap, Zone,
 };
 
 use super::facts::{Addresses, Book, Write};
@@ -72,7 +72,7 @@ impl ReadProvider for WatchedProvider {
         self.mock.read(zone, names).await
     }
 
-    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
+    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Crowd, Fault> {
         self.mock.read_crowd(zone, names).await
     }
 }

@@ -144,7 +144,7 @@ pub async fn a_crowd_reads_as_its_names_do(fixture: &dyn Fixture) -> Verdict {
     let labels = cases.iter().map(|(label, _)| *label).chain(others);
     let mut names: Vec<DomainName> = labels.map(|label| below(fixture, label)).collect();
     names.push(zone);
-    let crowd = stage.client.read_crowd(&stage.zone, &names).await?;
+    let crowd = stage.client.read_crowd(&stage.zone, &names).await?.snapshots;
     if crowd.len() != names.len() {
         return Err(broken(format!("{} names were asked for, {} came back", names.len(), crowd.len())));
     }

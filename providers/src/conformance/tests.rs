@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use super::{Fixture, RaceSize, RawSet, run, run_matching};
 use crate::mock::{MockProvider, StoredSet};
 use crate::{
-    AnswerSets, Capabilities, DomainName, Fault, MockConfig, Permission, Provider, ReadProvider, Receipt,
-    RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Zone,
+    AnswerSets, Capabilities, Crowd, DomainName, Fault, MockConfig, Permission, Provider, ReadProvider,
+    Receipt, RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Zone,
 };
 
 const ZONE: &str = "conformance.example";
@@ -296,10 +296,10 @@ impl ReadProvider for Broken {
         self.inner.read(zone, names).await
     }
 
-    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
+    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Crowd, Fault> {
         let mut seen = self.inner.read_crowd(zone, names).await?;
         if self.how == How::CrowdOfAddresses {
-            for snapshot in seen.iter_mut().flatten() {
+            for snapshot in seen.snapshots.iter_mut().flatten() {
                 snapshot.sets.remove(&RecordType::Cname);
             }
         }

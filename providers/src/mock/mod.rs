@@ -67,8 +67,8 @@ pub use state::{Author, Write};
 pub use zone::StoredSet;
 
 use crate::{
-    AnswerSets, BuildError, Capabilities, Consistency, DomainName, Fault, MockConfig, Permission, Provider,
-    ReadProvider, Receipt, RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Zone,
+    AnswerSets, BuildError, Capabilities, Consistency, Crowd, DomainName, Fault, MockConfig, Permission,
+    Provider, ReadProvider, Receipt, RecordSet, RecordType, Settled, Snapshot, Swap, SwapTier, Ttl, Zone,
 };
 use file::ZoneFile;
 use state::{Extent, State};
@@ -321,8 +321,8 @@ impl ReadProvider for MockProvider {
         names.iter().map(|name| zones.snapshot(&zone.name, name)).collect()
     }
 
-    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Vec<Option<Snapshot>>, Fault> {
-        Ok(self.read(zone, names).await?.into_iter().map(Some).collect())
+    async fn read_crowd(&self, zone: &Zone, names: &[DomainName]) -> Result<Crowd, Fault> {
+        Ok(Crowd::of(self.read(zone, names).await?.into_iter().map(Some).collect()))
     }
 
     /// Memory takes every swap; a file does where it can be replaced.

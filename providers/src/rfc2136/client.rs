@@ -8,10 +8,13 @@ use domain::base::{Message, Rtype};
 use domain::tsig::ValidationError;
 
 use super::badtime;
+use super::message;
 use super::message::Request;
+use super::picture::Picture;
 use super::records;
 use super::sign::{Signer, Transaction};
 use super::tcp::{self, Lost};
+use super::transfer::{OCTETS, Why, most_records};
 use crate::DomainName;
 
 /// One primary server and how to speak to it.
@@ -65,6 +68,22 @@ pub(super) enum Failure {
     BadTime(u64),
 }
 
+/// Why there is no transfer.
+pub(super) enum NoTransfer {
+    /// The server cannot be reached, or hangs.
+    Lost(Lost),
+    /// The server's clock, Unix seconds, is too far from the time we signed (BADTIME).
+    BadTime(u64),
+    /// There is none to be had.
+    No(Why),
+}
+
+impl From<Lost> for NoTransfer {
+    fn from(lost: Lost) -> Self {
+        NoTransfer::Lost(lost)
+    }
+}
+
 impl Client {
     pub(super) fn new(server: SocketAddr, limit: Duration, signer: Option<Signer>) -> Client {
         Client { server, limit, signer }
@@ -108,6 +127,81 @@ impl Client {
                 self.check(answer, request, octets, transaction.as_ref())
             })
             .collect()
+    }
+
+    /// What one transfer of the zone says of these names, every message of it verified.
+    pub(super) async fn transfer(
+        &self,
+        zone: &DomainName,
+        names: &[DomainName],
+    ) -> Result<Picture, NoTransfer> {
+        match (self.try_transfer(zone, names).await, &self.signer) {
+            (Err(NoTransfer::BadTime(server)), Some(signer)) => {
+                signer.learn(server);
+                self.try_transfer(zone, names).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn try_transfer(&self, zone: &DomainName, names: &[DomainName]) -> Result<Picture, NoTransfer> {
+        let request = message::question(zone, Rtype::AXFR, rand::random());
+        let mut signed = request.clone();
+        let sign = |signer: &Signer| {
+            signer.sign_for_many(&mut signed).expect("a question leaves room for a TSIG record")
+        };
+        let mut sequence = self.signer.as_ref().map(sign);
+        let sent = signed.finish().into_target();
+        let (mut picture, mut octets, most) = (Picture::new(zone, names), 0, most_records(names.len()));
+        let no = |why: String| NoTransfer::No(Why::Refused(format!("{}: {why}", self.server)));
+        let take = |answer: Vec<u8>| {
+            octets += answer.len();
+            let mut message = Message::from_octets(answer).map_err(|_| no("no header".into()))?;
+            if let (Some(sequence), Some(signer)) = (&mut sequence, &self.signer)
+                && let Err(why) = sequence.answer(&mut message, signer.now())
+            {
+                let rcode = message.header().rcode();
+                return Err(match (signer.server_time(&sent, message.as_slice()), rcode) {
+                    (Some(server), _) => NoTransfer::BadTime(server),
+                    (None, Rcode::NOERROR) => no(format!("its signature is not right: {why}")),
+                    (None, rcode) => no(format!("{rcode}, not signed")),
+                });
+            }
+            let header = message.header();
+            if header.rcode() != Rcode::NOERROR {
+                return Err(no(header.rcode().to_string()));
+            }
+            let is_first = picture.records() == 0;
+            let asked = message.question().next().is_none() && !is_first || same_question(&message, &request);
+            if !header.qr()
+                || header.opcode() != Opcode::QUERY
+                || header.id() != request.header().id()
+                || !asked
+            {
+                return Err(no("an answer to something else".into()));
+            }
+            // Knot 3.2 sets no AA here; whoever gives a transfer has the zone.
+            if header.tc() {
+                return Err(no("an answer that is cut off".into()));
+            }
+            picture.take(&message).map_err(no)?;
+            if is_first && picture.records() == 0 {
+                return Err(no("an empty answer".into()));
+            }
+            if octets > OCTETS || picture.records() > most {
+                return Err(NoTransfer::No(Why::TooLarge(format!(
+                    "it has more than {} records, too many for {} names",
+                    picture.records(),
+                    names.len()
+                ))));
+            }
+            Ok(picture.is_whole())
+        };
+        tcp::stream(self.server, self.limit, &sent, take).await?;
+        if let Some(Err(why)) = sequence.map(domain::tsig::ClientSequence::done) {
+            return Err(no(format!("its end is not signed: {why}")));
+        }
+        Ok(picture)
     }
 
     pub(super) fn check(

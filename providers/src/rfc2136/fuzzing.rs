@@ -14,6 +14,7 @@ use sha2::Sha256;
 use super::client::{Client, Failure};
 use super::fault::{self, Purpose};
 use super::message::{self, Request};
+use super::picture::Picture;
 use super::sign::Signer;
 use super::{badtime, records};
 use crate::{DomainName, Fault, RecordType, TsigAlgorithm, TsigConfig, Ttl};
@@ -76,6 +77,15 @@ pub(crate) fn dns_update(data: &[u8]) {
         }
     }
     let zone = crate::fuzzing::ZONE.parse().expect("a name");
+    let mut picture = Picture::new(&zone, std::slice::from_ref(&name));
+    if picture.take(&reply.message).is_ok()
+        && let Some(seen) = picture.snapshot(&name)
+    {
+        assert!(picture.is_whole() && seen.name == name, "a part is taken for a zone");
+        for kind in seen.sets.keys() {
+            assert!(reply.answers(&name, message::rtype(*kind)), "a set that no transfer had");
+        }
+    }
     let fault = fault::of_refusal(&reply, purpose, &zone, client);
     assert!(
         !reply.is_unverified() || !matches!(fault, Fault::Conflict(_)),

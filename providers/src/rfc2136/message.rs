@@ -180,7 +180,7 @@ fn builder() -> MessageBuilder<Target> {
     MessageBuilder::from_target(TreeCompressor::new(Vec::new())).expect("a header fits a vector")
 }
 
-fn wire(name: &DomainName) -> Name<Vec<u8>> {
+pub(super) fn wire(name: &DomainName) -> Name<Vec<u8>> {
     Name::vec_from_str(&name.fqdn()).expect("a DomainName obeys the limits of RFC 1035")
 }
 

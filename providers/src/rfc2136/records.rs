@@ -42,7 +42,8 @@ pub(super) fn record_set(
         RecordType::Cname => {
             let targets =
                 values!(Cname<ParsedName<_>>, |data: &Cname<ParsedName<_>>| data.cname().to_string());
-            targets.first().map(|target| alias(name, target)).transpose()?
+            let why = |why| Fault::Unsupported(format!("{name} is an alias of {why}"));
+            targets.first().map(|target| alias(target)).transpose().map_err(why)?
         }
         RecordType::Txt => {
             let text = |data: &Txt<_>| crate::text::text_of(&data.iter().collect::<Vec<&[u8]>>());
@@ -52,12 +53,13 @@ pub(super) fn record_set(
     Ok(values.zip(ttls.into_iter().min()).map(|(values, ttl)| RecordSet::new(ttl.min(Ttl::MAX), values)))
 }
 
-fn alias(name: &DomainName, target: &str) -> Result<Values, Fault> {
+/// The value of an alias with this target, or why there is none.
+pub(super) fn alias(target: &str) -> Result<Values, String> {
     let target = if target.is_empty() { "." } else { target };
-    let why = |why| {
-        Fault::Unsupported(format!("{name} is an alias of {target:?}, which cannot be handled here: {why}"))
-    };
-    target.parse().map(Values::Cname).map_err(why)
+    target
+        .parse()
+        .map(Values::Cname)
+        .map_err(|why| format!("{target:?}, which cannot be handled here: {why}"))
 }
 
 /// Is this the same name? Case does not count (RFC 4343).

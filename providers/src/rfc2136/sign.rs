@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::base::message_builder::PushError;
 use domain::rdata::tsig::Time48;
-use domain::tsig::{Algorithm, ClientTransaction, Key, KeyName};
+use domain::tsig::{Algorithm, ClientSequence, ClientTransaction, Key, KeyName};
 use secrecy::ExposeSecret;
 
 use super::badtime::BadTimeCheck;
@@ -17,6 +17,9 @@ use crate::{BuildError, TsigAlgorithm, TsigConfig};
 
 /// One request under way and what its answer must be signed with.
 pub(super) type Transaction = ClientTransaction<Arc<Key>>;
+
+/// One request that is answered by many messages.
+pub(super) type Sequence = ClientSequence<Arc<Key>>;
 
 /// A key, a clock, and what the server has told us about its own.
 pub(super) struct Signer {
@@ -85,6 +88,11 @@ impl Signer {
     /// Adds the signature.
     pub(super) fn sign(&self, request: &mut Request) -> Result<Transaction, PushError> {
         ClientTransaction::request(Arc::clone(&self.key), request, self.now())
+    }
+
+    /// The same for a request that is answered by many messages.
+    pub(super) fn sign_for_many(&self, request: &mut Request) -> Result<Sequence, PushError> {
+        ClientSequence::request(Arc::clone(&self.key), request, self.now())
     }
 }
 

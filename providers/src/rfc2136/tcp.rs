@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
 /// An exchange that came to no answer. What matters is whether the server may have acted.
@@ -51,6 +51,46 @@ fn framed(requests: &[Vec<u8>]) -> Vec<u8> {
     requests.iter().flat_map(frame).collect()
 }
 
+/// Sends one request that is answered by many messages (RFC 5936 section 2.2), and hands each to `take` until that says
+/// that it was the last; `limit` is the time for everything.
+pub(super) async fn stream<E: From<Lost>>(
+    server: SocketAddr,
+    limit: Duration,
+    request: &Vec<u8>,
+    mut take: impl FnMut(Vec<u8>) -> Result<bool, E>,
+) -> Result<(), E> {
+    let sent = AtomicBool::new(false);
+    let work = async {
+        let stream = TcpStream::connect(server).await?;
+        stream.set_nodelay(true)?;
+        sent.store(true, Ordering::Relaxed);
+        // The messages are small pieces of a large whole.
+        let mut stream = BufStream::with_capacity(1 << 16, 1 << 9, stream);
+        stream.write_all(&framed(std::slice::from_ref(request))).await?;
+        stream.flush().await?;
+        loop {
+            match take(message(&mut stream).await?) {
+                Ok(false) => {}
+                Ok(true) => return Ok(Ok(())),
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+    };
+    let why = match tokio::time::timeout(limit, work).await {
+        Ok(Ok(result)) => return result,
+        Ok(Err::<_, io::Error>(why)) => format!("{server}: {why}"),
+        Err(_) => format!("{server}: not ended within {limit:?}"),
+    };
+    Err(if sent.load(Ordering::Relaxed) { Lost::AfterSend(why) } else { Lost::BeforeSend(why) }.into())
+}
+
+/// One message; its length is 16 bits, so it cannot be larger than 64 KiB.
+async fn message(stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec<u8>> {
+    let mut message = vec![0; stream.read_u16().await?.into()];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
 async fn receive(stream: &mut TcpStream, requests: &[Vec<u8>]) -> io::Result<Vec<Vec<u8>>> {
     let mut open: BTreeMap<[u8; 2], usize> = BTreeMap::new();
     for (place, request) in requests.iter().enumerate() {
@@ -58,11 +98,7 @@ async fn receive(stream: &mut TcpStream, requests: &[Vec<u8>]) -> io::Result<Vec
     }
     let mut answers = vec![Vec::new(); requests.len()];
     while !open.is_empty() {
-        let mut length = [0; 2];
-        stream.read_exact(&mut length).await?;
-        // The length is 16 bits: an answer cannot be larger than 64 KiB.
-        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut answer).await?;
+        let answer = message(stream).await?;
         let id = answer.get(..2).and_then(|id| <[u8; 2]>::try_from(id).ok());
         let place = id.and_then(|id| open.remove(&id));
         let place = place.ok_or_else(|| io::Error::other("an answer to something that was not asked"))?;

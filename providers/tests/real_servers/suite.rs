@@ -72,10 +72,6 @@ impl<S: DnsServer + Send + Sync> Fixture for Real<S> {
         self.server.dns()
     }
 
-    fn shows_zones(&self) -> bool {
-        matches!(self.adapter, ProviderConfig::PowerDns(_))
-    }
-
     async fn arrange(&self, owner: &str, sets: &[RawSet]) {
         let mut lines = vec![format!("update delete {owner}.")];
         for set in sets {

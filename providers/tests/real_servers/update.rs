@@ -16,7 +16,7 @@ const WWW: &str = "www.example.test";
 
 /// One hour slow.
 #[expect(clippy::disallowed_methods, reason = "a wrong clock is wrong by the real one")]
-fn slow_clock() -> u64 {
+pub(crate) fn slow_clock() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() - 3600
 }
 
