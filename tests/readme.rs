@@ -182,7 +182,7 @@ async fn the_capability_cards_are_true() {
         row("a marker beside the name in the same transaction, compared", |card| {
             if card.marker { "yes" } else { "no" }.to_owned()
         }),
-        row("names in one transaction", |card| card.names_per_swap.to_string()),
+        row("names in one transaction, at most", |card| card.names_per_swap.to_string()),
         row("smallest TTL, s", |card| card.ttl_min.seconds().to_string()),
         row("largest TTL, s", |card| card.ttl_max.seconds().to_string()),
         row("readers see a write", seen),

@@ -38,7 +38,7 @@ pub struct Capabilities {
     /// A TXT set at the name's marker ([`DomainName::marker`](crate::DomainName::marker)) changes in the same transaction,
     /// compared like the name itself.
     pub marker: bool,
-    /// How many names one call may rewrite in one transaction, at least 1.
+    /// How many names one call may rewrite in one transaction, at least 1; fewer where they do not fit one request.
     pub names_per_swap: usize,
     /// Smaller TTLs are raised to this.
     pub ttl_min: Ttl,

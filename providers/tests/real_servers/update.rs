@@ -265,7 +265,7 @@ async fn a_dead_server_is_unavailable_and_a_hanging_one_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn as_many_names_as_the_card_says_fit_one_update_whatever_their_length() {
+async fn as_many_short_names_as_the_card_says_and_sixty_long_ones_fit_one_update() {
     async fn story(server: &impl DnsServer) {
         let provider = provider(&by_update(server));
         // 253 characters each, and nothing in common but the zone.
@@ -275,8 +275,7 @@ async fn as_many_names_as_the_card_says_fit_one_update_whatever_their_length() {
                 [('a', 48), ('b', 63), ('c', 63), ('d', 63)].map(|(letter, length)| label(letter, n, length));
             format!("{}.{ZONE}", labels.join(".")).parse().expect("a name")
         };
-        let count = provider.capabilities().names_per_swap;
-        let names: Vec<failover_providers::DomainName> = (0..count).map(name).collect();
+        let names: Vec<failover_providers::DomainName> = (0..60).map(name).collect();
         assert_eq!(names[0].as_str().len(), 253);
         let sets = |last: u8| {
             let v4 = (0..4).map(|n| [192, 0, n, last].into());
@@ -298,6 +297,31 @@ async fn as_many_names_as_the_card_says_fit_one_update_whatever_their_length() {
         }
         let after = provider.read(&zone(ZONE), &names).await.expect("readable");
         assert!(after.iter().all(|snapshot| snapshot.holds(&sets(2))), "{}", server.label());
+
+        let count = provider.capabilities().names_per_swap;
+        let swaps =
+            async |name: &dyn Fn(usize) -> failover_providers::DomainName, wish: AnswerSets| -> Vec<Swap> {
+                let names: Vec<_> = (0..count).map(name).collect();
+                let before = provider.read(&zone(ZONE), &names).await.expect("readable");
+                before.into_iter().map(|before| Swap::new(before, wish.clone())).collect()
+            };
+        let short = |n: usize| format!("r{n}.{ZONE}").parse().expect("a name");
+        let serial = server.serial(ZONE);
+        for last in ["192.0.2.1", "192.0.2.2"] {
+            let swaps = swaps(&short, answer([a(60, last)])).await;
+            provider
+                .swap(&zone(ZONE), &swaps)
+                .await
+                .unwrap_or_else(|why| panic!("{}: {why}", server.label()));
+        }
+        assert_eq!(server.serial(ZONE), serial + 2, "{}", server.label());
+        let fault = provider.swap(&zone(ZONE), &swaps(&name, sets(3)).await).await.expect_err("too large");
+        assert!(
+            matches!(&fault, Fault::Unsupported(why) if why.contains("64 KiB")),
+            "{}: {fault}",
+            server.label()
+        );
+        assert_eq!(server.serial(ZONE), serial + 2, "{}: it was not sent", server.label());
     }
     story(&Bind::start(0)).await;
     story(&Knot::start()).await;
