@@ -10,9 +10,9 @@ use providers::{DomainName, RecordSet, RecordType};
 use super::record::{Phase, RecordState, Word};
 use super::select::View;
 use super::{
-    Effect, Endpoint, Event, Hold, Input, Moment, Now, Overrides, Pace, Penalty, Policy, ProviderFace,
-    ProviderId, RecordPolicy, SavedTracker, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work,
-    say,
+    ByName, Effect, Endpoint, Event, Hold, Input, Moment, Now, Overrides, Pace, Penalty, Policy,
+    ProviderFace, ProviderId, RecordPolicy, SavedTracker, Sight, SightChange, Sighting, TargetId, Targets,
+    Verdict, Work, say,
 };
 
 /// What an earlier run left behind.
@@ -68,7 +68,7 @@ pub struct Decision {
     pub(super) options: Options,
     pub(super) targets: Targets,
     pub(super) sight: Sight,
-    pub(super) records: BTreeMap<DomainName, RecordState>,
+    pub(super) records: ByName<RecordState>,
     pub(super) certificates: super::certificates::Certificates,
     pub(super) latency: super::latency::Latency,
     pub(super) overrides: Overrides,
@@ -309,7 +309,7 @@ impl Decision {
     /// A pass may be the proof that a change waits for, and a failure the end of a recovery that it waited for.
     fn review_waiting(&mut self, now: &Now, target: &TargetId, out: &mut Vec<Effect>) {
         let waits = |name: &&DomainName| {
-            let hold = self.records.get(*name).and_then(|state| state.hold.as_ref());
+            let hold = self.records.get(name).and_then(|state| state.hold.as_ref());
             matches!(hold, Some(Hold::Verifying { .. } | Hold::Recovering { .. } | Hold::Remembered { .. }))
         };
         let waiting: Vec<DomainName> = self.records_of(target).iter().filter(waits).cloned().collect();
