@@ -64,6 +64,7 @@ mod say_change;
 mod select;
 mod shared;
 mod sight;
+mod silence;
 mod steps;
 mod targets;
 mod time;

@@ -43,6 +43,7 @@ impl Decision {
         let before: BTreeMap<TargetId, Verdict> =
             self.policy.targets.keys().map(|target| (target.clone(), self.verdict(target))).collect();
         let old = std::mem::replace(&mut self.policy, policy);
+        self.sweep = super::silence::sweep_every(&self.policy);
         self.reshape_targets(now);
         self.drop_lost_overrides(now, &mut out);
         let sighted = self.reshape_witnesses(now, &old, &mut out);
