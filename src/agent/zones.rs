@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use providers::{
-    DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, Zone, read_crowd_with_markers,
+    DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, SwapTier, Zone, read_crowd_with_markers,
     read_with_markers,
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -22,6 +22,8 @@ use crate::decision::{Input, ProviderId, Work};
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Calls under way at one provider.
 const CALLS_AT_ONCE: usize = 4;
+/// Transactions of one change under way at a provider.
+const WRITES_AT_ONCE: usize = 2;
 /// Names in one reading. More of one zone are first looked for in a picture of the whole of it, where the provider has one.
 const NAMES_PER_READ: usize = 200;
 /// A transaction of so many that another writer spoils is tried name by name, a larger one in parts.
@@ -176,12 +178,27 @@ impl Zones {
                 }),
             }
         }
-        let at_once = writer.capabilities().names_per_swap.max(1);
-        for (zone, works) in by_zone {
-            for works in works.chunks(at_once) {
-                results.extend(self.write_chunk(writer.as_ref(), &zone, works).await);
+        let card = writer.capabilities();
+        let mut chunks = Vec::new();
+        for (zone, mut works) in by_zone {
+            while !works.is_empty() {
+                let later = works.split_off(card.names_per_swap.clamp(1, works.len()));
+                chunks.push((zone.clone(), std::mem::replace(&mut works, later)));
             }
         }
+        // Where the server itself compares, one request is made while another is carried out; elsewhere each would be taken for
+        // somebody else's by the next.
+        let mut spare =
+            if card.tier == SwapTier::ServerCompared { self.spare_turns(&provider) } else { Vec::new() };
+        spare.truncate(WRITES_AT_ONCE - 1);
+        let (agent, writer) = (&self, writer.as_ref());
+        let writes =
+            chunks.into_iter().map(async |(zone, works)| agent.write_chunk(writer, &zone, &works).await);
+        let mut writes = stream::iter(writes).buffered(1 + spare.len());
+        while let Some(written) = writes.next().await {
+            results.extend(written);
+        }
+        drop(writes);
         owed.pay(results).await;
     }
 
