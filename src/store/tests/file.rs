@@ -128,10 +128,10 @@ async fn the_file_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = state_in(&folder);
     let store = Store::open(&path).unwrap();
-    store.sql("PRAGMA user_version = 4").await;
+    store.sql("PRAGMA user_version = 5").await;
     drop(store);
     for error in [Store::open(&path).unwrap_err(), Store::open_read_only(&path).unwrap_err()] {
-        assert!(matches!(error, StoreError::Newer { found: 4, known: 3, .. }), "{error}");
+        assert!(matches!(error, StoreError::Newer { found: 5, known: 4, .. }), "{error}");
         assert!(error.to_string().contains("run that version"), "{error}");
     }
 }
@@ -147,4 +147,44 @@ async fn a_write_that_another_process_holds_up_for_too_long_is_locked() {
     assert!(matches!(error, StoreError::Locked { .. }), "{error}");
     other.sql("ROLLBACK").await;
     one.commit(tell(&["a"], &[])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_version_3_is_taken_along_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    Store::make_old(&path, 3);
+    let open = change("early", ChangeState::Started, at("12:00:01"));
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute(
+            "INSERT INTO changes VALUES ('early', 'started', 1, ?)",
+            [serde_json::to_string(&open).unwrap()],
+        )
+        .unwrap();
+    drop(connection);
+    let as_it_is = Store::open_read_only(&path).unwrap().load(None, at("12:00:00")).await.unwrap();
+    assert_eq!(as_it_is.open_changes, [open.clone()]);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.load(None, at("12:00:00")).await.unwrap().open_changes, [open]);
+    let changes = vec![change("early", ChangeState::Completed, at("12:00:01"))];
+    store.commit(Batch { changes, ..Batch::default() }).await.unwrap();
+    assert_eq!(store.load(None, at("12:00:00")).await.unwrap().open_changes, []);
+}
+
+/// A site that dies changes thousands of records, and all of that is written before the first of them is.
+#[tokio::test]
+async fn a_change_takes_no_page_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    let store = Store::open(&path).unwrap();
+    let changes = (0..400).map(|number| {
+        let mut row = change(&format!("chg-{number}"), ChangeState::Started, at("12:00:00"));
+        row.completed_event.event.reason = Some("r".repeat(500));
+        row
+    });
+    store.commit(Batch { changes: changes.collect(), ..Batch::default() }).await.unwrap();
+    drop(store);
+    let size = std::fs::metadata(&path).unwrap().len();
+    assert!((300_000..1_200_000).contains(&size), "{size} octets for 400 changes of 1.1 KB");
 }
