@@ -46,12 +46,12 @@ impl Drop for Registration {
 }
 
 /// What a socket was made for. Those with the same options can stand for each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Options {
     Usual,
     Half,
-    /// Only to hear when it breaks; a peer that is silent for so long is asked.
-    Idle(Duration),
+    /// Only to hear when it breaks; a peer that is silent for so many seconds is asked.
+    Idle(u32),
     /// Small writes are not held back.
     AtOnce,
 }
@@ -62,7 +62,8 @@ impl Options {
         match self {
             Options::Usual | Options::AtOnce => Ok(()),
             Options::Half => sockopt::set_socket_linger(fd, Some(Duration::ZERO)),
-            Options::Idle(silence) => {
+            Options::Idle(seconds) => {
+                let silence = Duration::from_secs(seconds.into());
                 sockopt::set_socket_keepalive(fd, true)?;
                 sockopt::set_tcp_keepidle(fd, silence)?;
                 sockopt::set_tcp_keepintvl(fd, silence)?;
@@ -122,8 +123,8 @@ impl Socket {
     /// When it is not an engine that drives it.
     pub(in crate::probe) async fn connect_idle(peer: SocketAddr, silence: Duration) -> io::Result<Socket> {
         // The options are in whole seconds.
-        let silence = Duration::from_secs((silence + Duration::from_millis(999)).as_secs().max(1));
-        Socket::connect_with(peer, Options::Idle(silence)).await
+        let seconds = (silence + Duration::from_millis(999)).as_secs().max(1);
+        Socket::connect_with(peer, Options::Idle(u32::try_from(seconds).unwrap_or(u32::MAX))).await
     }
 
     async fn connect_with(peer: SocketAddr, options: Options) -> io::Result<Socket> {
@@ -244,7 +245,7 @@ impl Socket {
     pub(in crate::probe) fn reset(self) {
         let Socket { stream, peer, options, mut registration } = self;
         let is_spared = matches!(options, Options::Usual | Options::Half)
-            && registration.reactor.wants_spare(&(peer, options))
+            && registration.reactor.wants_spare()
             && rustix::net::connect_unspec(&stream).is_ok();
         if is_spared {
             let seat = registration.seat.take();

@@ -8,7 +8,7 @@
 //! A spare serves the peer that it had, and no other. The kernel goes on with its sequence numbers where the last connection
 //! ended; whoever was its peer knows the next first one, and could forge an answer of somebody else's (RFC 6528).
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(super) struct Spare {
 /// The spare sockets of an engine, one for each peer.
 #[derive(Debug)]
 pub(super) struct Spares {
-    all: BTreeMap<Key, (Spare, Moment)>,
+    all: HashMap<Key, (Spare, Moment)>,
     most: usize,
     /// When is looked next for spares to close; `None` while there is none.
     next_close: Option<Moment>,
@@ -49,21 +49,18 @@ pub(super) struct Spares {
 
 impl Spares {
     pub(super) fn new(most: usize) -> Spares {
-        Spares { all: BTreeMap::new(), most, next_close: None }
+        Spares { all: HashMap::new(), most, next_close: None }
     }
 }
 
 impl Reactor {
     /// Whether a socket of what is driven will be wanted again.
-    pub(super) fn wants_spare(&self, key: &Key) -> bool {
+    pub(super) fn wants_spare(&self) -> bool {
         let spares = self.spares.borrow();
-        cfg!(target_os = "linux")
-            && self.again() <= OFTEN
-            && spares.all.len() < spares.most
-            && !spares.all.contains_key(key)
+        cfg!(target_os = "linux") && self.again() <= OFTEN && spares.all.len() < spares.most
     }
 
-    /// Keeps a socket of what is driven, whose connection was dissolved.
+    /// Keeps a socket of what is driven, whose connection was dissolved. If there is another one for this, that is closed.
     pub(super) fn keep_spare(&self, key: Key, spare: Spare) {
         let now = self.clock.moment();
         if let Some(seat) = spare.seat {
@@ -97,7 +94,7 @@ impl Reactor {
         if spares.next_close.is_none_or(|due| due > now) {
             return;
         }
-        let old: Vec<_> = spares.all.extract_if(.., |_, (_, until)| *until <= now).take(CLOSINGS).collect();
+        let old: Vec<_> = spares.all.extract_if(|_, (_, until)| *until <= now).take(CLOSINGS).collect();
         let next = if old.len() == CLOSINGS { now } else { now + SWEEP };
         spares.next_close = (!spares.all.is_empty()).then_some(next);
         drop(spares);
@@ -106,13 +103,15 @@ impl Reactor {
 
     /// Closes as many as there are above `most`; whether there were any.
     pub(super) fn most_spares(&self, most: usize) -> bool {
-        let mut is_one_closed = false;
-        while self.spares.borrow().all.len() > most {
-            let one = self.spares.borrow_mut().all.pop_first();
-            self.close_spares(one.map(|(_, entry)| entry));
-            is_one_closed = true;
+        let mut spares = self.spares.borrow_mut();
+        let above = spares.all.len().saturating_sub(most);
+        if above == 0 {
+            return false;
         }
-        is_one_closed
+        let some: Vec<_> = spares.all.extract_if(|_, _| true).take(above).collect();
+        drop(spares);
+        self.close_spares(some.into_iter().map(|(_, entry)| entry));
+        true
     }
 
     fn close_spares(&self, closed: impl IntoIterator<Item = (Spare, Moment)>) {
