@@ -238,12 +238,14 @@ impl fmt::Display for AnswerSets {
     }
 }
 
-fn addresses_of(values: &Values) -> Vec<IpAddr> {
-    match values {
-        Values::A(set) => set.iter().map(|a| IpAddr::V4(*a)).collect(),
-        Values::Aaaa(set) => set.iter().map(|a| IpAddr::V6(*a)).collect(),
-        Values::Cname(_) | Values::Txt(_) => Vec::new(),
-    }
+fn addresses_of(values: &Values) -> impl Iterator<Item = IpAddr> {
+    let (v4, v6) = match values {
+        Values::A(set) => (Some(set), None),
+        Values::Aaaa(set) => (None, Some(set)),
+        Values::Cname(_) | Values::Txt(_) => (None, None),
+    };
+    let v4 = v4.into_iter().flat_map(NonEmpty::iter).map(|a| IpAddr::V4(*a));
+    v4.chain(v6.into_iter().flat_map(NonEmpty::iter).map(|a| IpAddr::V6(*a)))
 }
 
 /// A zone as its provider knows it.

@@ -14,8 +14,10 @@ use super::reload::{Refused, Reload};
 use super::{Hands, systemd};
 use crate::config::{Config, ConfigErrors, Loading, Prints};
 
-/// How often the files are looked at. A change counts when two looks in a row see the same: somebody may be writing.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(4);
+/// The pause before the second look at a change: it counts when two looks in a row see the same, as somebody may be writing.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often a file that changes while it is loaded is loaded again at once; after that, with the next look.
 const TRIES: u32 = 3;
 
@@ -66,9 +68,10 @@ impl Reloader {
     /// Watches until nobody listens any more. `asked` wakes it (SIGHUP): then the files are loaded at once, changed or not.
     pub async fn run(mut self, mut asked: mpsc::Receiver<()>, out: mpsc::Sender<Reload>) {
         loop {
+            let pause = if self.seen.same(&self.loaded) { LOOK } else { LOOK_AGAIN };
             let why = tokio::select! {
                 Some(()) = asked.recv() => Why::Asked,
-                () = sleep(LOOK) => Why::Changed,
+                () = sleep(pause) => Why::Changed,
                 () = out.closed() => return,
             };
             let Ok((next, word)) = tokio::task::spawn_blocking(move || self.look(why)).await else {

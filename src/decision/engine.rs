@@ -10,9 +10,9 @@ use providers::{DomainName, RecordSet, RecordType};
 use super::record::{Phase, RecordState, Word};
 use super::select::View;
 use super::{
-    Effect, Endpoint, Event, Hold, Input, Moment, Now, Overrides, Pace, Penalty, Policy, ProviderFace,
-    ProviderId, RecordPolicy, SavedTracker, Sight, SightChange, Sighting, TargetId, Targets, Verdict, Work,
-    say,
+    ByName, Effect, Endpoint, Event, Hold, Input, Moment, Now, Overrides, Pace, Penalty, Policy,
+    ProviderFace, ProviderId, RecordPolicy, SavedTracker, Sight, SightChange, Sighting, TargetId, Targets,
+    Verdict, Work, say,
 };
 
 /// What an earlier run left behind.
@@ -68,7 +68,7 @@ pub struct Decision {
     pub(super) options: Options,
     pub(super) targets: Targets,
     pub(super) sight: Sight,
-    pub(super) records: BTreeMap<DomainName, RecordState>,
+    pub(super) records: ByName<RecordState>,
     pub(super) certificates: super::certificates::Certificates,
     pub(super) latency: super::latency::Latency,
     pub(super) overrides: Overrides,
@@ -85,16 +85,14 @@ pub struct Decision {
     pub(super) witness_pace: Pace,
     pub(super) settles_until: Moment,
     pub(super) settled_reviewed: bool,
-    pub(super) next_sweep: Moment,
+    /// How long an agent that nothing else wakes goes without looking for silence.
+    pub(super) sweep: Duration,
+    /// When it was last looked for.
+    pub(super) swept: Moment,
     /// The next wake-up, as long as nothing has happened that could move it: most probes say what was known, and there
     /// may be ten thousand records to ask.
     pub(super) wakeup: Option<Moment>,
 }
-
-/// How often endpoints are looked through for silence.
-const SWEEP: Duration = Duration::from_secs(1);
-/// Later than this we were not slow but stood still.
-const STANDSTILL: Duration = Duration::from_secs(10);
 
 impl Decision {
     /// A decision over this policy, with what an earlier run left behind.
@@ -110,7 +108,7 @@ impl Decision {
         // What an earlier run found out too long ago is no verdict.
         targets.expire(now.moment, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
-        let by_target = by_target(&policy);
+        let (by_target, sweep) = (by_target(&policy), super::silence::sweep_every(&policy));
         let Saved { records: mut kept, mut unconfirmed, certificates, overrides, .. } = saved;
         let records = policy.records.keys().map(|name| {
             let SavedRecord { current, last_change, incident, said, penalty, marker, own_ttl } =
@@ -140,7 +138,8 @@ impl Decision {
             records,
             settles_until: now.moment + policy.startup_grace,
             settled_reviewed: false,
-            next_sweep: now.moment + SWEEP,
+            sweep,
+            swept: now.moment,
             wakeup: None,
             witness_pace: Pace::Steady,
             unsettled: targets.iter().filter(|(_, t)| !t.is_settled()).map(|(e, _)| e.clone()).collect(),
@@ -309,7 +308,7 @@ impl Decision {
     /// A pass may be the proof that a change waits for, and a failure the end of a recovery that it waited for.
     fn review_waiting(&mut self, now: &Now, target: &TargetId, out: &mut Vec<Effect>) {
         let waits = |name: &&DomainName| {
-            let hold = self.records.get(*name).and_then(|state| state.hold.as_ref());
+            let hold = self.records.get(name).and_then(|state| state.hold.as_ref());
             matches!(hold, Some(Hold::Verifying { .. } | Hold::Recovering { .. } | Hold::Remembered { .. }))
         };
         let waiting: Vec<DomainName> = self.records_of(target).iter().filter(waits).cloned().collect();
@@ -432,28 +431,6 @@ impl Decision {
         self.settled_reviewed |= now.moment >= self.settles_until;
         self.evaluate_all(now, out);
         self.tell_of_queues(now, out);
-    }
-
-    /// Ends the verdicts of endpoints that have been silent for too long, once a second.
-    fn sweep(&mut self, now: &Now, out: &mut Vec<Effect>) {
-        if now.moment < self.next_sweep {
-            return;
-        }
-        let late = now.moment.since(self.next_sweep);
-        self.next_sweep = now.moment + SWEEP;
-        self.wakeup = None;
-        if self.sight.blind_since().is_some() {
-            return;
-        }
-        let lost = self.targets.expire(now.moment, self.options.stale_floor);
-        if late >= STANDSTILL && !lost.is_empty() {
-            // The silence is our own: the process or the whole machine was frozen.
-            let event = say::stood_still(now, late);
-            return self.begin_anew(now, event, out);
-        }
-        for target in lost {
-            self.review_target(now, &target, true, out);
-        }
     }
 
     /// Every record's name.

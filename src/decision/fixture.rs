@@ -71,7 +71,7 @@ pub(super) fn policy() -> Policy {
     };
     Policy {
         targets: BTreeMap::from([("a".into(), target(&[A4, A6])), ("b".into(), target(&[B4]))]),
-        records: BTreeMap::from([(record().name, record())]),
+        records: ByName::from([(record().name, record())]),
         velocity: BTreeMap::new(),
         agent: "here-1".into(),
         ..Policy::default()

@@ -1,5 +1,7 @@
 //! Guards: pure functions that may refuse a change, each by its name and with the remedy.
 
+use std::collections::BTreeSet;
+
 use providers::{AnswerSets, RecordType, Snapshot};
 use serde::Serialize;
 
@@ -78,6 +80,8 @@ pub(super) struct Case<'a> {
     pub(super) record: &'a RecordPolicy,
     /// What the name holds.
     pub(super) snapshot: &'a Snapshot,
+    /// Where that leads.
+    pub(super) published: BTreeSet<Place>,
     /// What it should hold.
     pub(super) wish: &'a Wish,
     /// The same as record sets, as the provider would store them.
@@ -121,7 +125,7 @@ fn foreign(case: &Case<'_>) -> Result<(), Refusal> {
             until: None,
         });
     }
-    let strangers = foreign_values(case.record, case.snapshot, case.owner);
+    let strangers = strangers_among(case.record, &case.published, case.owner);
     if strangers.is_empty() {
         return Ok(());
     }
@@ -142,11 +146,18 @@ pub fn foreign_values(
     snapshot: &Snapshot,
     owner: &dyn Fn(&Place) -> Option<TargetId>,
 ) -> Vec<String> {
+    strangers_among(record, &Place::published(snapshot), owner)
+}
+
+fn strangers_among(
+    record: &RecordPolicy,
+    published: &BTreeSet<Place>,
+    owner: &dyn Fn(&Place) -> Option<TargetId>,
+) -> Vec<String> {
     let adopted = |place: &Place| match place {
         Place::Address(address) => record.adopt.contains(address),
         Place::Name(name) => record.adopt_names.contains(name),
     };
-    let published = Place::published(snapshot);
     let strangers = published.iter().filter(|place| owner(place).is_none() && !adopted(place));
     strangers.map(ToString::to_string).collect()
 }
@@ -174,10 +185,9 @@ fn capability(case: &Case<'_>) -> Result<(), Refusal> {
 
 /// `unverified_target`: never to a place that is not known to work. What is published already may stay.
 fn unverified_target(case: &Case<'_>) -> Result<(), Refusal> {
-    let published = Place::published(case.snapshot);
-    for place in case.wish.answer.places().difference(&published) {
-        let owner = (case.owner)(place);
-        let verdict = owner.as_ref().map_or(Verdict::Unknown, |target| (case.verdict)(target, place));
+    for place in case.wish.answer.each().filter(|place| !case.published.contains(place)) {
+        let owner = (case.owner)(&place);
+        let verdict = owner.as_ref().map_or(Verdict::Unknown, |target| (case.verdict)(target, &place));
         // When nothing works, `all_down` may say that something is published all the same: a target's, and no other.
         let as_ordered = case.wish.motive == Motive::AllDown && owner.is_some();
         if verdict != Verdict::Up && !as_ordered {
@@ -311,6 +321,7 @@ mod tests {
             now: at(1000),
             record: &record,
             snapshot: &snapshot,
+            published: Place::published(&snapshot),
             wish: &wish,
             after: &after,
             owner: &|place| owner_of(&policy, &record, place),

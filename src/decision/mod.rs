@@ -16,6 +16,7 @@
 mod ack;
 mod all_down;
 mod arrival;
+mod by_name;
 mod certificates;
 mod coordinate;
 mod delay;
@@ -63,6 +64,7 @@ mod say_change;
 mod select;
 mod shared;
 mod sight;
+mod silence;
 mod steps;
 mod targets;
 mod time;
@@ -72,6 +74,7 @@ mod wakeup;
 mod watched;
 mod writing;
 
+pub use by_name::ByName;
 pub use certificates::CERTIFICATE_KEY;
 pub use coordinate::{MarkerReport, changes_at_most};
 pub use delay::Delay;

@@ -56,6 +56,7 @@ pub fn judge(bench: &Bench<'_>, wish: &Wish, snapshot: &Snapshot, after: AnswerS
         now: bench.now,
         record: bench.record,
         snapshot,
+        published: Place::published(snapshot),
         wish,
         after: &after,
         owner: &|place| owner_of(bench.policy, bench.record, place),

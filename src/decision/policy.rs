@@ -7,7 +7,7 @@ use std::time::Duration;
 use providers::{DomainName, Ttl};
 use serde::Serialize;
 
-use super::{CheckId, Place, ProviderId, Require, Shared, TargetId, WitnessId};
+use super::{ByName, CheckId, Place, ProviderId, Require, Shared, TargetId, WitnessId};
 
 /// Everything the decision is told of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Policy {
     /// The targets.
     pub targets: BTreeMap<TargetId, TargetPolicy>,
     /// The records.
-    pub records: BTreeMap<DomainName, RecordPolicy>,
+    pub records: ByName<RecordPolicy>,
     /// How many changes a minute a provider may be asked for; a provider that is not named has no such bound.
     pub velocity: BTreeMap<ProviderId, Velocity>,
     /// Who we are, for the markers of records with [`Coordination::Zone`].

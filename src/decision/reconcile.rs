@@ -265,6 +265,7 @@ impl Decision {
             targets: &self.targets,
             sight: &self.sight,
             snapshot,
+            published: &state.published,
             current: &state.current,
             wish,
             failback_asked: state.failback_asked,
@@ -309,7 +310,7 @@ impl Decision {
     ) {
         let (record, state) = (self.record(name), &self.records[name]);
         let snapshot = state.snapshot.as_ref().expect("set by the reading that led here");
-        let before = say::side(&self.policy, record, snapshot);
+        let before = say::side_at(&self.policy, record, &state.published);
         // Without the ages in its text, so that one refusal is told once.
         let words = format!("{} {} {before}", refusal.guard.as_str(), say::side_of_wish(wish));
         let mut event = say::withheld(now, record, &refusal, before, wish);

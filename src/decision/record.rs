@@ -143,7 +143,9 @@ const THROTTLE_MAX: Duration = Duration::from_mins(5);
 impl RecordState {
     /// The provider holds this now. Gives what it held before.
     pub(super) fn shows(&mut self, snapshot: Snapshot) -> Option<Snapshot> {
-        self.published = Place::published(&snapshot);
+        if self.snapshot.as_ref().is_none_or(|before| before.sets != snapshot.sets) {
+            self.published = Place::published(&snapshot);
+        }
         self.snapshot.replace(snapshot)
     }
 

@@ -43,6 +43,7 @@ impl Decision {
         let before: BTreeMap<TargetId, Verdict> =
             self.policy.targets.keys().map(|target| (target.clone(), self.verdict(target))).collect();
         let old = std::mem::replace(&mut self.policy, policy);
+        self.sweep = super::silence::sweep_every(&self.policy);
         self.reshape_targets(now);
         self.drop_lost_overrides(now, &mut out);
         let sighted = self.reshape_witnesses(now, &old, &mut out);
@@ -113,7 +114,7 @@ impl Decision {
     /// Drops, adds and adjusts the states of records. Gives those that have to be judged anew.
     fn reshape_records(&mut self, now: &Now, old: &Policy, out: &mut Vec<Effect>) -> Vec<DomainName> {
         let gone: Vec<DomainName> =
-            self.records.keys().filter(|name| !self.policy.records.contains_key(*name)).cloned().collect();
+            self.records.keys().filter(|name| !self.policy.records.contains_key(name)).cloned().collect();
         for name in gone {
             let Some(state) = self.records.remove(&name) else { continue };
             let open = match state.phase {
@@ -123,7 +124,7 @@ impl Decision {
             let changes: BTreeSet<String> = open.into_iter().chain(state.doubt.map(|d| d.id)).collect();
             out.extend(changes.into_iter().map(|change| Effect::Close { change, happened: false }));
         }
-        for (name, record) in &self.policy.records {
+        for (name, record) in self.policy.records.iter() {
             let moved = old.records.get(name).is_some_and(|before| before.provider != record.provider);
             if let Some(state) = self.records.get_mut(name).filter(|_| moved) {
                 state.own_ttl = None;
@@ -135,7 +136,7 @@ impl Decision {
         };
         let mut touched = Vec::new();
         let mut joins = Vec::new();
-        for (name, record) in &self.policy.records {
+        for (name, record) in self.policy.records.iter() {
             if !self.records.contains_key(name) {
                 joins.push(name.clone());
             } else if old.records.get(name) != Some(record)
@@ -382,7 +383,7 @@ mod tests {
         let out = decision.handle(&now(32), read());
         assert!(out.iter().any(|effect| matches!(effect, Effect::Write(_))), "{out:?}");
         assert!(decision.is_changing(&record().name));
-        let none = Policy { records: BTreeMap::new(), ..policy() };
+        let none = Policy { records: super::super::ByName::default(), ..policy() };
         let out = decision.reconfigure(&now(33), none, faces());
         assert!(matches!(&out[..], [Effect::Close { happened: false, .. }]), "{out:?}");
         let written = Input::Written { record: record().name, result: Ok(()) };

@@ -1,6 +1,8 @@
 //! The words of events: what a person woken at three in the morning needs, in the order they need it.
 //! `say_change.rs` has those of changes.
 
+use std::collections::BTreeSet;
+
 use providers::{DomainName, RecordSet, RecordType, Snapshot};
 
 use super::all_down::serves;
@@ -127,15 +129,19 @@ fn begins_anew(now: &Now, summary: String) -> Event {
 
 /// Side of a change: what is published and whose it is.
 pub(super) fn side(policy: &Policy, record: &RecordPolicy, snapshot: &Snapshot) -> Side {
-    let places = Place::published(snapshot);
+    side_at(policy, record, &Place::published(snapshot))
+}
+
+/// The same, where it is known already where that leads.
+pub(super) fn side_at(policy: &Policy, record: &RecordPolicy, published: &BTreeSet<Place>) -> Side {
     Side {
-        targets: owners(policy, record, &places),
-        values: places.iter().map(ToString::to_string).collect(),
+        targets: owners(policy, record, published),
+        values: published.iter().map(ToString::to_string).collect(),
     }
 }
 
 pub(super) fn side_of_wish(wish: &Wish) -> Side {
-    let values = wish.answer.places().iter().map(ToString::to_string).collect();
+    let values = wish.answer.each().map(|place| place.to_string()).collect();
     Side { targets: wish.targets.clone(), values }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use providers::{DomainName, Snapshot, Ttl};
 
-use super::say::{side, side_of_wish};
+use super::say::{side_at, side_of_wish};
 use super::{
     Event, EventKind, FailbackMode, Moment, Motive, Now, Override, Overrides, Phases, Place, Policy,
     RecordPolicy, Severity, Side, Sight, TargetId, Targets, Verdict, What, Wish, human, owner_of,
@@ -31,6 +31,8 @@ pub(super) struct Telling<'a> {
     pub(super) targets: &'a Targets,
     pub(super) sight: &'a Sight,
     pub(super) snapshot: &'a Snapshot,
+    /// Where that leads.
+    pub(super) published: &'a BTreeSet<Place>,
     /// The targets that served before.
     pub(super) current: &'a [TargetId],
     pub(super) wish: &'a Wish,
@@ -48,7 +50,7 @@ struct Details {
 impl Telling<'_> {
     /// The event of the finished change; that of its beginning is the same with another kind and tense.
     pub(super) fn completed(&self) -> Event {
-        let before = side(self.policy, self.record, self.snapshot);
+        let before = side_at(self.policy, self.record, self.published);
         let fallen = self.fallen(&before);
         let details = self.details();
         let summary = self.summary(&before, &details);
@@ -87,7 +89,7 @@ impl Telling<'_> {
 
     /// Why this change is wanted, and since when that is so.
     pub(super) fn why(&self) -> (Option<String>, Option<jiff::Timestamp>) {
-        let before = side(self.policy, self.record, self.snapshot);
+        let before = side_at(self.policy, self.record, self.published);
         self.reason(&before, &self.fallen(&before), &self.details())
     }
 
@@ -124,7 +126,7 @@ impl Telling<'_> {
     }
 
     fn details(&self) -> Details {
-        let before = Place::published(self.snapshot);
+        let before = self.published;
         let verdict = |place: &Place| {
             let owner = owner_of(self.policy, self.record, place);
             owner.map(|target| self.targets.address(&target, place, self.sight))
@@ -133,7 +135,7 @@ impl Telling<'_> {
         let gone = before.difference(&after).filter(|p| verdict(p) == Some(Verdict::Down)).cloned().collect();
         // Nothing was taken away, so something came back.
         let only_adds = !before.is_empty() && before.is_subset(&after);
-        let added = if only_adds { after.difference(&before).cloned().collect() } else { Vec::new() };
+        let added = if only_adds { after.difference(before).cloned().collect() } else { Vec::new() };
         Details { gone, added }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use providers::DomainName;
 
 use super::record::RecordState;
-use super::{Decision, Effect, Moment, Now, Policy, ProviderId, RecordPolicy, Velocity, say};
+use super::{ByName, Decision, Effect, Moment, Now, Policy, ProviderId, RecordPolicy, Velocity, say};
 
 /// So long a change counts.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
@@ -85,7 +85,7 @@ impl Lane {
 /// The lanes of a policy, by what is known of its records and by what earlier lanes knew.
 pub(super) fn lanes(
     policy: &Policy,
-    records: &BTreeMap<DomainName, RecordState>,
+    records: &ByName<RecordState>,
     mut earlier: BTreeMap<ProviderId, Lane>,
 ) -> BTreeMap<ProviderId, Lane> {
     let mut lanes = BTreeMap::new();
@@ -93,7 +93,7 @@ pub(super) fn lanes(
         let of = || policy.records.values().filter(|record| record.provider == *provider);
         let before = earlier.remove(provider).unwrap_or_default();
         let mut lane = Lane { allowed: velocity.allowed(of().count()), news: before.news, ..Lane::default() };
-        for (name, state) in of().filter_map(|record| records.get_key_value(&record.name)) {
+        for (name, state) in of().filter_map(|record| Some((&record.name, records.get(&record.name)?))) {
             let attempt = before.recent.get(name).copied().max(state.perhaps_written());
             lane.recent.extend(attempt.map(|at| (name.clone(), at)));
             lane.queue.extend(state.queued.map(|since| (since, name.clone())));

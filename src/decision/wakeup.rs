@@ -27,6 +27,6 @@ impl Decision {
         let grace = (!self.settled_reviewed).then_some(self.settles_until);
         let queues = self.next_queue_news();
         let ends = self.overrides.next_end();
-        records.chain(grace).chain(queues).chain(ends).fold(self.next_sweep, Moment::min)
+        records.chain(grace).chain(queues).chain(ends).fold(self.swept + self.sweep, Moment::min)
     }
 }

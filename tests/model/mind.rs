@@ -69,7 +69,7 @@ fn policy(agent: usize, marker: bool) -> Policy {
     };
     Policy {
         targets: BTreeMap::from([("a".into(), target("a")), ("b".into(), target("b"))]),
-        records: BTreeMap::from([(www(), record)]),
+        records: [(www(), record)].into(),
         agent: format!("agent-{agent}"),
         ..Policy::default()
     }

@@ -58,7 +58,7 @@ impl World {
     }
 
     fn what_is_wrong(&self) -> Option<String> {
-        for (name, record) in &self.setup.policy.records {
+        for (name, record) in self.setup.policy.records.iter() {
             let held = self.providers[self.setup.vendor_of(name)].truth(name);
             let allowed = self.allowed(record, held);
             if let Some(allowed) = allowed
