@@ -135,6 +135,8 @@ impl Socket {
         };
         if !socket.stands(Ready::default())? {
             poll_fn(|_| socket.poll_connected()).await?;
+        } else if let Some(seat) = socket.registration.seat {
+            socket.registration.reactor.has_room(seat);
         }
         Ok(socket)
     }
@@ -176,12 +178,7 @@ impl Socket {
     #[cfg(target_os = "linux")]
     fn stands(&self, _: Ready) -> io::Result<bool> {
         match rustix::net::connect(&self.stream, &self.peer) {
-            Ok(()) | Err(Errno::ISCONN) => {
-                if let Some(seat) = self.registration.seat {
-                    self.registration.reactor.has_room(seat);
-                }
-                Ok(true)
-            }
+            Ok(()) | Err(Errno::ISCONN) => Ok(true),
             Err(Errno::ALREADY | Errno::INPROGRESS | Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -123,5 +123,5 @@ impl Reactor {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests;
