@@ -48,15 +48,14 @@ pub(super) struct Reactor {
     pub(super) spares: RefCell<Spares>,
 }
 
-/// Where a registered socket is known. A seat is given again with another generation: what the system says of a socket that
-/// is closed says nothing of the next.
+/// Where a registered socket is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seat {
     index: usize,
-    generation: usize,
 }
 
 struct Entry {
+    /// A seat is given again with another one: what the system says of a socket that is closed says nothing of the next.
     generation: usize,
     /// Whose future is driven when there is news; nobody's while the socket is a spare one.
     place: Option<u32>,
@@ -148,14 +147,13 @@ impl Reactor {
         }
         let entry = &mut seats[index];
         (entry.place, entry.since, entry.ready) = (place, since, Ready::default());
-        let seat = Seat { index, generation: entry.generation };
-        let token = Token(seat.generation << HALF | seat.index);
+        let token = Token(entry.generation << HALF | index);
         let registered = self.registry.register(source, token, Interest::READABLE.add(Interest::WRITABLE));
         if let Err(error) = registered {
             self.free.borrow_mut().push(index);
             return Err(error);
         }
-        Ok(seat)
+        Ok(Seat { index })
     }
 
     /// A registered socket is closed.
