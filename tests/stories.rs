@@ -346,7 +346,10 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                 let mut target = TargetPolicy { checks: web.into(), ..TargetPolicy::default() };
                 for word in words {
                     match word.split_once('=') {
-                        None => drop(target.places.insert(word.parse().unwrap())),
+                        None => {
+                            let more = word.parse().unwrap();
+                            target.places = target.places.iter().cloned().chain([more]).collect();
+                        }
                         Some(("checks", names)) => {
                             target.checks = names.split(',').map(|name| (name.into(), check)).collect();
                         }

@@ -1,6 +1,6 @@
 //! The checked configuration: what the rest of the program works with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use providers::{DomainName, ProviderConfig};
 use super::Marks;
 use super::fault::Finding;
 use crate::decision::{
-    CheckId, CheckPolicy, Coordination, Place, Policy, ProviderId, RecordPolicy, Require, Shared, TargetId,
-    TargetPolicy, Thresholds, Velocity, WitnessId,
+    CheckId, CheckPolicy, Coordination, Place, Places, Policy, ProviderId, RecordPolicy, Require, Shared,
+    TargetId, TargetPolicy, Thresholds, Velocity, WitnessId,
 };
 use crate::notify::NotifySettings;
 use crate::probe::Check;
@@ -73,7 +73,7 @@ pub struct Witness {
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its addresses; or its host name, alone.
-    pub places: Shared<BTreeSet<Place>>,
+    pub places: Places,
     /// The checks of each place, with what this target changes of them.
     pub checks: Shared<BTreeMap<CheckId, (Arc<Check>, Thresholds)>>,
     /// How they combine.

@@ -1,6 +1,6 @@
 //! `targets:`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::names::check_name;
 use super::read::{Item, Noted, Optional, Read};
 use super::scalar::looks_like_an_address;
 use super::tree::{Scalar, Span, Value};
-use crate::decision::{CheckId, Place, Require, Shared, TargetId, Thresholds};
+use crate::decision::{CheckId, Place, Places, Require, Shared, TargetId, Thresholds};
 use crate::probe::{Check, CheckKind, GrpcCheck, HttpCheck, TcpCheck, TlsCheck};
 
 /// All targets.
@@ -144,7 +144,7 @@ fn require(item: Item<'_>, checks: usize) -> Read<Require> {
 }
 
 /// One or more addresses, or one host name.
-fn places(item: Item<'_>) -> Read<Shared<BTreeSet<Place>>> {
+fn places(item: Item<'_>) -> Read<Places> {
     let places = item.one_or_list(|item| Ok((place(item)?, item.node.span)))?;
     let name = places.iter().find(|(place, _)| place.name().is_some());
     if let Some((name, span)) = name.filter(|_| places.len() > 1) {
@@ -154,7 +154,7 @@ fn places(item: Item<'_>) -> Read<Shared<BTreeSet<Place>>> {
         item.desk.cx.fault(fault.help("make a target of each host name, and one of the addresses"));
         return Err(Noted);
     }
-    let places: Shared<_> = unique(item, places)?.into();
+    let places = unique(item, places)?;
     let count = places.len();
     if !(1..=limits::ADDRESSES).contains(&count) {
         let message = format!("a target has 1 to {} addresses, and this has {count}", limits::ADDRESSES);
@@ -183,7 +183,7 @@ fn place(item: Item<'_>) -> Read<Place> {
     Ok(Place::Name(name))
 }
 
-fn unique(item: Item<'_>, places: Vec<(Place, Span)>) -> Read<BTreeSet<Place>> {
+fn unique(item: Item<'_>, places: Vec<(Place, Span)>) -> Read<Places> {
     let mut seen = BTreeMap::new();
     let mut result = Ok(());
     for (place, span) in places {

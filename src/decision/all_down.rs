@@ -20,10 +20,7 @@ pub(super) fn nothing_up(view: &View<'_>, record: &RecordPolicy, current: Curren
     if let Some(target) = record.targets().find(|target| view.targets.is_recovering(target)) {
         return Selection::Hold(Hold::Recovering { target: target.clone() });
     }
-    let remembered = |target: &&TargetId| {
-        let own = view.policy.targets.get(*target);
-        own.is_some_and(|own| view.targets.is_remembered(target, &own.places))
-    };
+    let remembered = |target: &&TargetId| view.targets.is_remembered(target, |_| true);
     match record.targets().find(remembered) {
         Some(target) => Selection::Hold(Hold::Remembered { target: target.clone() }),
         None => Selection::Serve(wish),

@@ -49,6 +49,7 @@ mod own_ttl;
 mod penalty;
 mod phases;
 mod place;
+mod places;
 mod plan;
 mod policy;
 mod reconcile;
@@ -102,6 +103,7 @@ pub use own_ttl::OwnTtl;
 pub use penalty::{KeptPenalty, PER_CHANGE, Penalty};
 pub use phases::Phases;
 pub use place::{Answer, Place};
+pub use places::Places;
 pub use plan::{Bench, Judgement, judge, owner_of, owners};
 pub use policy::{
     AllDown, CheckPolicy, Coordination, FailbackMode, Flapping, Policy, RecordPolicy, Serve, TargetPolicy,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use providers::{DomainName, Ttl};
 use serde::Serialize;
 
-use super::{ByName, CheckId, Place, ProviderId, Require, Shared, TargetId, WitnessId};
+use super::{ByName, CheckId, Places, ProviderId, Require, Shared, TargetId, WitnessId};
 
 /// Everything the decision is told of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Flapping {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetPolicy {
     /// Its addresses, at least one; or its host name, alone.
-    pub places: Shared<BTreeSet<Place>>,
+    pub places: Places,
     /// The checks of each place, at least one.
     pub checks: Shared<BTreeMap<CheckId, CheckPolicy>>,
     /// How they combine.

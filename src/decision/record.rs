@@ -155,6 +155,11 @@ impl RecordState {
         snapshot.holds(after) || self.own_ttl.is_some_and(|own| own.accepts(after, &snapshot.sets))
     }
 
+    /// An earlier attempt of this change may still turn out to have happened: it is not closed yet.
+    pub(super) fn may_still_hear_of(&self, work: &Work) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| doubt.id == work.id)
+    }
+
     /// Reads what the provider holds.
     pub(super) fn begin_read(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
         self.phase = Phase::Reading;

@@ -242,7 +242,7 @@ fn remembered(view: &View<'_>, current: Current<'_>, wish: &Wish) -> Option<Targ
         return None;
     }
     let mut left = current.targets.iter().filter(|target| !view.is_drained(target));
-    left.find(|target| view.targets.is_remembered(target, current.places)).cloned()
+    left.find(|target| view.targets.is_remembered(target, |place| current.places.contains(place))).cloned()
 }
 
 /// A pinned record: its one target while that is Up, whatever the others are.

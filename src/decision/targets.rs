@@ -206,11 +206,11 @@ impl Targets {
         self.of(target).is_recovering()
     }
 
-    /// Is one of these places Down by what an earlier run counted alone: would it not be, without the checks that have
+    /// Is one of the places that are asked for Down by what an earlier run counted alone: would it not be, without the checks that have
     /// not answered in this run?
-    pub fn is_remembered(&self, target: &TargetId, places: &BTreeSet<Place>) -> bool {
+    pub fn is_remembered(&self, target: &TargetId, asked: impl Fn(&Place) -> bool) -> bool {
         // Of what has answered nothing is remembered.
-        self.unheard > 0 && self.of(target).is_remembered(places)
+        self.unheard > 0 && self.of(target).is_remembered(asked)
     }
 
     /// Is some place of the target that is Down on its way up: does a check that is Down pass?

@@ -220,10 +220,10 @@ impl Watched {
         self.fallen().count() > 0 && self.fallen().all(recovers)
     }
 
-    pub(super) fn is_remembered(&self, places: &BTreeSet<Place>) -> bool {
+    pub(super) fn is_remembered(&self, asked: impl Fn(&Place) -> bool) -> bool {
         let answered = |known: &&Known| known.is_down() && known.last.is_some();
         let alone = |place: &Place| self.at(place).filter(answered).count() <= self.spare(place);
-        self.fallen().any(|place| places.contains(place) && alone(place))
+        self.fallen().any(|place| asked(place) && alone(place))
     }
 
     pub(super) fn is_rising(&self) -> bool {

@@ -50,8 +50,7 @@ impl Decision {
             self.gives_turn_back(name);
         }
         let state = self.state(name);
-        // An earlier attempt of the same change may still turn out to have happened.
-        let doubtful = state.doubt.as_ref().is_some_and(|doubt| doubt.id == work.id);
+        let doubtful = state.may_still_hear_of(&work);
         if !doubtful {
             out.push(Effect::Close { change: work.id.clone(), happened: false });
         }
@@ -79,8 +78,7 @@ impl Decision {
     pub(super) fn on_unsent(&mut self, name: &DomainName, out: &mut Vec<Effect>) {
         let state = self.state(name);
         let Some(work) = state.take_writing() else { return };
-        // An earlier attempt of the same change may still turn out to have happened.
-        if state.doubt.as_ref().is_none_or(|doubt| doubt.id != work.id) {
+        if !state.may_still_hear_of(&work) {
             out.push(Effect::Close { change: work.id.clone(), happened: false });
         }
         self.gives_turn_back(name);
@@ -205,9 +203,11 @@ impl Decision {
         same_values: bool,
         out: &mut Vec<Effect>,
     ) {
-        out.push(Effect::Close { change: work.id.clone(), happened: false });
         let flapping = self.record(name).flapping;
         let state = self.state(name);
+        if !state.may_still_hear_of(work) {
+            out.push(Effect::Close { change: work.id.clone(), happened: false });
+        }
         state.was_changed(work.decided, &flapping);
         let accepted = self.holds(name, &work.swap.after);
         let why = self.why_gone(name, work, word, same_values);

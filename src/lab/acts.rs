@@ -43,7 +43,7 @@ fn survives(config: &Config, record: &RecordSettings, killed: &BTreeSet<TargetId
 
 /// Has the target an address that is not among these?
 pub(super) fn has_another(config: &Config, target: &TargetId, dead: &Addresses) -> bool {
-    config.targets.get(target).is_some_and(|target| !target.places.is_subset(dead))
+    config.targets.get(target).is_some_and(|target| !target.places.iter().all(|place| dead.contains(place)))
 }
 
 /// Every address of these targets.

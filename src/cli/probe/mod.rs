@@ -171,7 +171,7 @@ fn plan(config: &Config, args: &Args) -> Result<Plan, String> {
     }
     if let Some(address) = &args.address {
         let known: Vec<String> = wanted.places.iter().map(ToString::to_string).collect();
-        wanted.places.retain(|one| one == address);
+        wanted.places = wanted.places.iter().filter(|one| *one == address).cloned().collect();
         if wanted.places.is_empty() {
             let what = format!("address of {target}");
             return Err(undefined(&what, &address.to_string(), known.iter().map(String::as_str)));
