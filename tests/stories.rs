@@ -346,10 +346,7 @@ fn settings(lines: &[&str]) -> (Policy, BTreeMap<RecordType, RecordSet>) {
                 let mut target = TargetPolicy { checks: web.into(), ..TargetPolicy::default() };
                 for word in words {
                     match word.split_once('=') {
-                        None => {
-                            let more = word.parse().unwrap();
-                            target.places = target.places.iter().cloned().chain([more]).collect();
-                        }
+                        None => target.places = target.places.with(word.parse().unwrap()),
                         Some(("checks", names)) => {
                             target.checks = names.split(',').map(|name| (name.into(), check)).collect();
                         }

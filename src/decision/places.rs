@@ -14,6 +14,12 @@ use super::Place;
 pub struct Places(Arc<[Place]>);
 
 impl Places {
+    /// These, and one more.
+    #[must_use]
+    pub fn with(&self, one: Place) -> Places {
+        self.iter().cloned().chain([one]).collect()
+    }
+
     /// Is it the same one in memory? Of equal ones that is not said.
     pub fn is(&self, other: &Places) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

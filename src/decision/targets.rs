@@ -206,8 +206,8 @@ impl Targets {
         self.of(target).is_recovering()
     }
 
-    /// Is one of the places that are asked for Down by what an earlier run counted alone: would it not be, without the checks that have
-    /// not answered in this run?
+    /// Is one of the places that are asked for Down by what an earlier run counted alone: would it not be, without the
+    /// checks that have not answered in this run?
     pub fn is_remembered(&self, target: &TargetId, asked: impl Fn(&Place) -> bool) -> bool {
         // Of what has answered nothing is remembered.
         self.unheard > 0 && self.of(target).is_remembered(asked)
