@@ -32,7 +32,7 @@ async fn a_quiet_day_writes_nothing_tells_nothing_and_grows_nothing() {
     stage.check();
 }
 
-async fn rows(store: &failover::store::Store) -> (usize, usize) {
+async fn rows(store: &Store) -> (usize, usize) {
     let events = store.events(None, 10_000).await.unwrap().len();
     (events, store.deliveries(DeliveryFilter::default(), 10_000).await.unwrap().len())
 }
