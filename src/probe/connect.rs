@@ -20,8 +20,9 @@ pub(super) async fn tcp(peer: SocketAddr, progress: &mut Progress<'_>) -> Step<S
 /// Hears that a connection to `peer` could be made.
 pub(super) async fn half(peer: SocketAddr, progress: &mut Progress<'_>) -> Step<()> {
     progress.connecting(peer);
-    Socket::connect_half(peer).await.map_err(|error| classify(&error, "connecting", peer))?;
+    let stream = Socket::connect_half(peer).await.map_err(|error| classify(&error, "connecting", peer))?;
     progress.connected();
+    stream.reset();
     Ok(())
 }
 
@@ -31,7 +32,7 @@ pub(super) async fn stream(
     secure: Option<(&Tls, Hello<'_>)>,
     progress: &mut Progress<'_>,
 ) -> Step<Stream> {
-    let stream = tcp(peer, progress).await?;
+    let mut stream = tcp(peer, progress).await?;
     Ok(match secure {
         None => Stream::Plain(stream),
         Some((tls, hello)) => {

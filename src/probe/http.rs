@@ -184,7 +184,7 @@ impl Visit<'_> {
         }
         line.progress.passed();
         if !self.reuse || !head.keeps {
-            line.stream.is_done_with();
+            line.stream.end();
             return Ok(None);
         }
         // What is left unread would be taken for the next answer.

@@ -30,10 +30,10 @@ impl Stream {
         }
     }
 
-    /// Nothing more is to be said on it: in plain text its end need not be agreed upon.
-    pub(super) fn is_done_with(&self) {
+    /// Ends it, and nothing more is to be said on it: in plain text the end need not be agreed upon.
+    pub(super) fn end(self) {
         if let Stream::Plain(socket) = self {
-            socket.reset_on_close();
+            socket.reset();
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) async fn probe(
     let mut stream = connect::tcp(peer, progress).await?;
     talk(&mut stream, peer, check, progress).await?;
     if check.send.is_none() {
-        stream.reset_on_close();
+        stream.reset();
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! | `tripwire.rs`, `wires.rs` | idle connections that break when a target dies |
 //! | `handover.rs` | findings on their way out, many at a time |
 //! | `wheel.rs` | timers |
+//! | `spares.rs` | sockets that wait to be used again |
 //! | `reactor.rs`, `socket.rs` | what a probe sees of all that: sockets and time-outs |
 //!
 //! Probes are ordinary futures, driven here and by nobody else: no task, no channel and no timer of its own for each, no
@@ -20,6 +21,7 @@ mod reactor;
 mod run;
 mod slots;
 mod socket;
+mod spares;
 mod tripwire;
 mod turns;
 mod wheel;

@@ -5,6 +5,9 @@
 //!
 //! What the system said of a socket is kept until the socket has used it up, so that no call is made only to hear that it
 //! would block. The system tells each change once (`EPOLLET`), and whatever it tells is noted, wanted just then or not.
+//!
+//! It tells how a socket stands when it is asked (epoll(7)), and of many sockets at once. So news are of this use of a socket
+//! if they were asked for after it began, and else of the use before: those are not noted.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -20,6 +23,7 @@ use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
+use super::spares::Spares;
 use crate::clock::Clock;
 use crate::decision::Moment;
 
@@ -30,27 +34,33 @@ thread_local! {
 /// See the module.
 pub(super) struct Reactor {
     registry: Registry,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     /// Whose future is being driven.
     driven: Cell<u32>,
+    /// In how long the next of its kind is due.
+    again: Cell<Duration>,
+    /// How often the system was asked for news.
+    asked: Cell<u64>,
     /// When that future wants to be driven at the latest.
     wake: Cell<Option<Moment>>,
     seats: RefCell<Vec<Entry>>,
     free: RefCell<Vec<usize>>,
+    pub(super) spares: RefCell<Spares>,
 }
 
-/// Where a registered socket is known. A seat is given again with another generation: what the system says of a socket that
-/// is closed says nothing of the next.
+/// Where a registered socket is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seat {
     index: usize,
-    generation: usize,
 }
 
 struct Entry {
+    /// A seat is given again with another one: what the system says of a socket that is closed says nothing of the next.
     generation: usize,
-    /// Whose future is driven when there is news.
-    place: u32,
+    /// Whose future is driven when there is news; nobody's while the socket is a spare one.
+    place: Option<u32>,
+    /// How often the system had been asked when the socket came into this use.
+    since: u64,
     ready: Ready,
 }
 
@@ -70,11 +80,19 @@ const HALF: u32 = usize::BITS / 2;
 const LOWER: usize = usize::MAX >> HALF;
 
 impl Reactor {
-    /// Makes this the thread's reactor.
-    pub(super) fn begin(registry: Registry, clock: Arc<dyn Clock>) -> Rc<Reactor> {
-        let (seats, free) = (RefCell::default(), RefCell::default());
-        let reactor = Reactor { registry, clock, driven: Cell::new(0), wake: Cell::new(None), seats, free };
-        let reactor = Rc::new(reactor);
+    /// Makes this the thread's reactor. It keeps so many spare sockets at most.
+    pub(super) fn begin(registry: Registry, clock: Arc<dyn Clock>, most_spares: usize) -> Rc<Reactor> {
+        let reactor = Rc::new(Reactor {
+            registry,
+            clock,
+            driven: Cell::new(0),
+            again: Cell::new(Duration::MAX),
+            asked: Cell::new(0),
+            wake: Cell::new(None),
+            seats: RefCell::default(),
+            free: RefCell::default(),
+            spares: RefCell::new(Spares::new(most_spares)),
+        });
         HERE.set(Some(Rc::clone(&reactor)));
         reactor
     }
@@ -87,12 +105,29 @@ impl Reactor {
         HERE.with_borrow(|here| here.as_ref().map(Rc::clone)).expect("only an engine drives this")
     }
 
-    /// Drives something of `place`. Returns what it gave and when it wants to be driven again at the latest.
-    pub(super) fn drive<T>(&self, place: u32, with: impl FnOnce() -> T) -> (T, Option<Moment>) {
+    /// Drives something of `place`, the next of which is due in `again`. Returns what it gave and when it wants to be driven
+    /// again at the latest.
+    pub(super) fn drive<T>(
+        &self,
+        place: u32,
+        again: Duration,
+        with: impl FnOnce() -> T,
+    ) -> (T, Option<Moment>) {
         self.driven.set(place);
+        self.again.set(again);
         self.wake.set(None);
         let result = with();
         (result, self.wake.get())
+    }
+
+    /// In how long the next is due of what is driven.
+    pub(super) fn again(&self) -> Duration {
+        self.again.get()
+    }
+
+    /// The system is asked for news: what it tells now is of all uses of sockets that have begun.
+    pub(super) fn asks(&self) {
+        self.asked.set(self.asked.get().wrapping_add(1));
     }
 
     fn wake_at(&self, at: Moment) {
@@ -102,24 +137,23 @@ impl Reactor {
     /// Has the system tell whatever happens to a socket of the future that is driven.
     pub(super) fn register(&self, source: &mut impl Source) -> io::Result<Seat> {
         let mut seats = self.seats.borrow_mut();
-        let place = self.driven.get();
+        let (place, since) = (Some(self.driven.get()), self.asked.get());
         let index = self.free.borrow_mut().pop().unwrap_or(seats.len());
         if index == seats.len() {
             if index >= LOWER {
                 return Err(Errno::MFILE.into());
             }
-            seats.push(Entry { generation: 0, place, ready: Ready::default() });
+            seats.push(Entry { generation: 0, place, since, ready: Ready::default() });
         }
         let entry = &mut seats[index];
-        (entry.place, entry.ready) = (place, Ready::default());
-        let seat = Seat { index, generation: entry.generation };
-        let token = Token(seat.generation << HALF | seat.index);
+        (entry.place, entry.since, entry.ready) = (place, since, Ready::default());
+        let token = Token(entry.generation << HALF | index);
         let registered = self.registry.register(source, token, Interest::READABLE.add(Interest::WRITABLE));
         if let Err(error) = registered {
             self.free.borrow_mut().push(index);
             return Err(error);
         }
-        Ok(seat)
+        Ok(Seat { index })
     }
 
     /// A registered socket is closed.
@@ -130,23 +164,48 @@ impl Reactor {
         }
     }
 
+    /// A registered socket is in no use any more, and stays registered.
+    pub(super) fn rest(&self, seat: Seat) {
+        if let Some(entry) = self.seats.borrow_mut().get_mut(seat.index) {
+            entry.place = None;
+        }
+    }
+
+    /// A registered socket comes into another use. Of the last one nothing is known any more.
+    pub(super) fn renew(&self, seat: Seat) {
+        if let Some(entry) = self.seats.borrow_mut().get_mut(seat.index) {
+            (entry.place, entry.since) = (Some(self.driven.get()), self.asked.get());
+            entry.ready = Ready::default();
+        }
+    }
+
+    /// A registered socket has room for what is to be written: that is known without the system's word.
+    pub(super) fn has_room(&self, seat: Seat) {
+        if let Some(entry) = self.seats.borrow_mut().get_mut(seat.index) {
+            entry.ready.write = true;
+        }
+    }
+
     /// Notes what the system says, and tells whom to drive for it.
     pub(super) fn note(&self, event: &Event) -> Option<u32> {
         let Token(token) = event.token();
         let mut seats = self.seats.borrow_mut();
         let entry = seats.get_mut(token & LOWER).filter(|entry| entry.generation == token >> HALF)?;
+        if entry.since == self.asked.get() {
+            return None;
+        }
         let ready = &mut entry.ready;
         ready.broken |= event.is_error() || event.is_write_closed();
         ready.ended |= event.is_read_closed() || ready.broken;
         ready.read |= event.is_readable() || ready.ended;
         ready.write |= event.is_writable() || ready.broken;
-        Some(entry.place)
+        entry.place
     }
 
     /// What is known of a socket. News of it go to the future that is driven now.
     pub(super) fn ready(&self, seat: Seat) -> Ready {
         self.seats.borrow_mut().get_mut(seat.index).map_or_else(Ready::default, |entry| {
-            entry.place = self.driven.get();
+            entry.place = Some(self.driven.get());
             entry.ready
         })
     }

@@ -47,7 +47,7 @@ pub(super) fn run(
     roots: Roots,
     limit: usize,
 ) {
-    let reactor = Reactor::begin(registry, Arc::clone(&clock));
+    let reactor = Reactor::begin(registry, Arc::clone(&clock), turns::most_spares(limit));
     let woken = Arc::new(Woken(AtomicBool::new(false)));
     let mut engine = Loop {
         wheel: Wheel::new(clock.moment()),
@@ -142,7 +142,9 @@ impl Loop {
         self.handover.flush(now);
         self.admit();
         self.handover.flush(self.clock.moment());
-        if let Err(error) = poll.poll(events, self.pause()) {
+        let pause = self.pause();
+        self.reactor.asks();
+        if let Err(error) = poll.poll(events, pause) {
             // An interruption by a signal is a turn without events; nothing else is known to happen.
             if error.kind() != std::io::ErrorKind::Interrupted {
                 tracing::warn!(%error, "the engine of probes cannot wait for its sockets");
@@ -166,8 +168,9 @@ impl Loop {
         if self.admits || !self.due.is_empty() {
             return Some(Duration::ZERO);
         }
-        let news = [self.wheel.next(), self.handover.due(), self.kit.shelf.next_close()];
-        news.into_iter().flatten().min().map(|next| next.since(self.clock.moment()))
+        let closes = [self.kit.shelf.next_close(), self.reactor.next_close()];
+        let news = [self.wheel.next(), self.handover.due()].into_iter().chain(closes);
+        news.flatten().min().map(|next| next.since(self.clock.moment()))
     }
 
     /// After something broke: what was under way is given up, and everything is planned anew.
@@ -263,6 +266,7 @@ impl Loop {
             }
         });
         self.kit.shelf.close_idle(now);
+        self.reactor.close_old_spares(now);
         for _ in 0..BEGINNINGS {
             let Some(place) = self.due.pop_front() else { break };
             self.tend(place);
@@ -348,12 +352,14 @@ impl Loop {
         };
         let probe: Probe = Box::pin(look(kit, slot.address, Arc::clone(&slot.check), time));
         slot.state = State::Runs { probe, started, wake: None, urgent };
+        self.make_room();
         self.drive(place);
     }
 
     /// Drives the probe of a slot, if one is under way.
     fn drive(&mut self, place: u32) {
         let Some(slot) = self.slots.at(place) else { return };
+        let again = slot.again();
         let State::Runs { probe, wake, .. } = &mut slot.state else { return };
         let mut cx = Context::from_waker(&self.waker);
         let woken = &self.woken.0;
@@ -368,7 +374,7 @@ impl Loop {
             Poll::Pending
         };
         // One probe that breaks must not take the others with it.
-        let (polled, wanted) = self.reactor.drive(place, || catch_unwind(AssertUnwindSafe(driven)));
+        let (polled, wanted) = self.reactor.drive(place, again, || catch_unwind(AssertUnwindSafe(driven)));
         match polled {
             Ok(Poll::Ready(report)) => self.finish(place, report),
             Ok(Poll::Pending) => {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -45,7 +46,7 @@ pub(super) enum What {
     /// Another probe of the job in that place, whose own is not answered.
     Follower { of: u32 },
     /// Until it begins it knows who waits, and after it as well.
-    Look { time: std::time::Duration, answer: Option<oneshot::Sender<Report>> },
+    Look { time: Duration, answer: Option<oneshot::Sender<Report>> },
 }
 
 pub(super) enum State {
@@ -88,6 +89,14 @@ impl Slot {
             lane: Lane::Slow,
             armed: None,
             tripwire: None,
+        }
+    }
+
+    /// In how long at most such a probe is made again.
+    pub(super) fn again(&self) -> Duration {
+        match &self.what {
+            What::Job { .. } => self.check.interval,
+            What::Follower { .. } | What::Look { .. } => Duration::MAX,
         }
     }
 

@@ -5,7 +5,7 @@
 //! cadence. Nor do those that answer keep the slow ones from theirs: of so many turns one is offered to them first.
 //!
 //! A connection that is kept for the next probe needs a descriptor as well, and has no turn. So those count with the turns,
-//! and of these a quarter is never theirs.
+//! and of these a quarter is never theirs. Spare sockets (`spares.rs`) have what is left of all that, and give way at once.
 
 use std::collections::VecDeque;
 
@@ -19,6 +19,8 @@ const RESERVE: usize = 256;
 const MOST: usize = 65_536;
 /// No limit of descriptors above this is of any use.
 pub const MOST_DESCRIPTORS: u64 = (MOST + RESERVE) as u64;
+/// No more spare sockets than this, whatever the limit of descriptors is.
+const MOST_SPARES: usize = 8192;
 /// After so many quick ones a slow one that waits comes first.
 const PATIENCE: u32 = 8;
 /// Of what else the agent keeps open: the state, the socket, the log, questions to servers, deliveries.
@@ -44,6 +46,11 @@ pub fn descriptors_needed(endpoints: usize) -> u64 {
 /// How many connections may be kept where so many probes may run.
 pub(super) fn most_kept(limit: usize) -> usize {
     limit - limit.div_ceil(4)
+}
+
+/// How many spare sockets there may be, at all times: of an idle one some 4 KiB are the kernel's.
+pub(super) fn most_spares(limit: usize) -> usize {
+    (limit / 4).min(MOST_SPARES)
 }
 
 /// Which queue a probe stands in.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::task::Context;
+use std::time::Duration;
 
 use super::run::Loop;
 use super::slots::What;
@@ -14,6 +15,11 @@ impl Loop {
     /// Connections that have no turn, and a descriptor.
     pub(super) fn kept(&self) -> usize {
         self.kit.shelf.len() + self.wires.len()
+    }
+
+    /// Gives up spare sockets: what runs, and what is kept, come first.
+    pub(super) fn make_room(&self) {
+        self.reactor.most_spares(self.turns.room(self.kept()));
     }
 
     /// After a probe that passed: looks once more if it was for a tripwire that broke, and holds another if one is wanted and
@@ -33,6 +39,7 @@ impl Loop {
         if room > self.limit - most_kept(self.limit) {
             tripwire.hold(slot.address, &slot.check, now);
             self.wires.insert(place);
+            self.make_room();
             self.look_at_tripwire(place);
         }
     }
@@ -44,7 +51,8 @@ impl Loop {
         let Some(tripwire) = slot.tripwire.as_mut().filter(|tripwire| tripwire.is_held()) else { return };
         let mut cx = Context::from_waker(&self.waker);
         let look = || tripwire.is_broken(&slot.check, now, &mut cx);
-        let (broken, _) = self.reactor.drive(place, look);
+        // Its socket serves this once.
+        let (broken, _) = self.reactor.drive(place, Duration::MAX, look);
         if !tripwire.is_held() {
             self.wires.remove(&place);
         }

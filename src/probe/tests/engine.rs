@@ -376,6 +376,26 @@ async fn a_crowd_that_fails_at_once() {
     );
 }
 
+/// Of four descriptors one may be that of a spare socket, and gives way whenever a probe needs it.
+#[tokio::test]
+async fn spare_sockets_keep_no_probe_from_its_turn() {
+    let port = serve_everywhere(|mut stream| async move { until_closed(&mut stream).await });
+    let often = Duration::from_millis(20);
+    let check = Arc::new(Check { interval: often, fast_interval: often, ..super::tcp_only(port) });
+    let jobs: Vec<_> = (0..12).map(|n| (format!("{n}"), place(n + 1), Arc::clone(&check))).collect();
+    let (_engine, mut findings) = engine_at(4, 64, &jobs);
+    let mut seen = [0; 12];
+    let all = timeout(DEADLINE, async {
+        while seen.iter().any(|times| *times < 20) {
+            for (name, outcome) in findings.recv().await.unwrap().into_iter().map(named) {
+                assert_eq!(outcome, Outcome::Pass, "{name}");
+                seen[name.parse::<usize>().unwrap()] += 1;
+            }
+        }
+    });
+    assert!(all.await.is_ok(), "{seen:?}");
+}
+
 /// A clock that breaks once, when it is read for the so-many-th time on the engine's thread.
 struct Fragile {
     clock: SystemClock,
