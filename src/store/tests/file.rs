@@ -164,7 +164,7 @@ async fn a_file_of_version_3_is_taken_along_whole() {
         .unwrap();
     drop(connection);
     let as_it_is = Store::open_read_only(&path).unwrap().load(None, at("12:00:00")).await.unwrap();
-    assert_eq!(as_it_is.open_changes, [open.clone()]);
+    assert_eq!(as_it_is.open_changes, std::slice::from_ref(&open));
     let store = Store::open(&path).unwrap();
     assert_eq!(store.load(None, at("12:00:00")).await.unwrap().open_changes, [open]);
     let changes = vec![change("early", ChangeState::Completed, at("12:00:01"))];
