@@ -128,7 +128,8 @@ pub trait Provider: ReadProvider {
     /// Rewrites each name from its `before` to its `after`.
     ///
     /// All names in one transaction. More than `capabilities().names_per_swap`, or more than fit one request of the provider,
-    /// are [`Fault::Unsupported`], and nothing is written: the caller tries fewer. A swap without [changes](Swap::changes) is a success that sends nothing for it.
+    /// are [`Fault::Unsupported`], and nothing is written: the caller tries fewer. A swap without
+    /// [changes](Swap::changes) is a success that sends nothing for it.
     ///
     /// # Errors
     /// `Conflict` when a name no longer holds its `before` (nothing was written); the others as [`Fault`] says.
