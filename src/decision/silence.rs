@@ -26,6 +26,8 @@ impl Decision {
             return;
         }
         let late = now.moment.since(self.swept + self.sweep);
+        // At rest it is not known when within that time the standstill began.
+        let at_most = now.moment.since(self.swept + SWEEP);
         self.swept = now.moment;
         self.wakeup = None;
         if self.sight.blind_since().is_some() {
@@ -34,7 +36,7 @@ impl Decision {
         let lost = self.targets.expire(now.moment, self.options.stale_floor);
         if late >= STANDSTILL && !lost.is_empty() {
             // The silence is our own: the process or the whole machine was frozen.
-            let event = say::stood_still(now, late);
+            let event = say::stood_still(now, at_most);
             return self.begin_anew(now, event, out);
         }
         for target in lost {

@@ -37,7 +37,8 @@ async fn rows(store: &Store) -> (usize, usize) {
     (events, store.deliveries(DeliveryFilter::default(), 10_000).await.unwrap().len())
 }
 
-/// What is kept of each minute is kept for two days, of each hour for ninety: from then on a day is worth two small pages an endpoint.
+/// What is kept of each minute is kept for two days, of each hour for ninety: from then on a day is worth a few rows an
+/// endpoint.
 #[tokio::test(start_paused = true)]
 async fn the_state_file_is_as_large_after_another_day() {
     let folder = testkit::folder();
