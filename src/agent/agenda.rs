@@ -2,6 +2,7 @@
 //! simulation in `tests/sim` runs this and no copy of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use providers::DomainName;
 
@@ -22,7 +23,7 @@ pub struct Agenda {
     /// What must outlive us, for one transaction, before anything is written.
     pub batch: Batch,
     /// What is to be written, once the batch is kept.
-    pub writes: BTreeMap<ProviderId, Vec<Work>>,
+    pub writes: BTreeMap<ProviderId, Vec<Arc<Work>>>,
     /// Changes whose way to the servers is to be watched.
     pub watches: Vec<Watch>,
 }
@@ -95,7 +96,7 @@ impl Agenda {
                     open.insert(row.id.clone(), row.clone());
                     batch.changes.push(row);
                     batch.records.extend(record_row(decision, work.swap.name(), now));
-                    agenda.writes.entry(provider_of(work.swap.name())).or_default().push(*work);
+                    agenda.writes.entry(provider_of(work.swap.name())).or_default().push(work);
                 }
                 Effect::Close { change, happened } => {
                     if let Some(mut row) = open.remove(&change) {

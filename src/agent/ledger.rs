@@ -182,11 +182,12 @@ impl Ledger {
     pub(super) async fn commit(&mut self, batch: Batch, now: &Now) -> Option<Event> {
         match self.books.enter(batch, now) {
             Entry::Write(batch) => {
-                let Err(why) = self.write(batch.clone(), self.limit).await else {
+                let batch = Arc::new(batch);
+                let Err(why) = self.write(Arc::clone(&batch), self.limit).await else {
                     self.outbox.iter().for_each(Outbox::wake);
                     return None;
                 };
-                let (events, word) = self.books.refused(batch, why, now);
+                let (events, word) = self.books.refused(Arc::unwrap_or_clone(batch), why, now);
                 self.tell_from_memory(events).await;
                 Some(word)
             }
@@ -195,7 +196,7 @@ impl Ledger {
                 let mut again = again?;
                 let hand_over = self.hand_over().await;
                 again.deliveries = hand_over.as_ref().map(HandOver::deliveries).unwrap_or_default();
-                if let Err(why) = self.write(again, self.limit.min(TROUBLE_LIMIT)).await {
+                if let Err(why) = self.write(Arc::new(again), self.limit.min(TROUBLE_LIMIT)).await {
                     self.books.still_refused(why, now);
                     return None;
                 }
@@ -211,7 +212,7 @@ impl Ledger {
     }
 
     /// One commit; one at a time, whatever the disk does with the one before.
-    async fn write(&mut self, batch: Batch, limit: Duration) -> Result<(), String> {
+    async fn write(&mut self, batch: Arc<Batch>, limit: Duration) -> Result<(), String> {
         if self.late.is_watched() {
             return Err(late(limit));
         }

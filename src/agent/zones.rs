@@ -159,7 +159,7 @@ impl Zones {
     }
 
     /// Writes these changes of one provider and reports each. What is too late is not sent: see [`Work::send_by`].
-    pub(super) async fn write(self, provider: ProviderId, works: Vec<Work>) {
+    pub(super) async fn write(self, provider: ProviderId, works: Vec<Arc<Work>>) {
         let names: Vec<DomainName> = works.iter().map(|work| work.swap.name().clone()).collect();
         let owed = Owed::new(&self.out, &names, |record| Input::Written {
             record,
@@ -167,7 +167,7 @@ impl Zones {
         });
         let Some(writer) = self.hands.writer(&provider).cloned() else { return };
         let _turn = self.turn(&provider).await;
-        let mut by_zone: BTreeMap<Zone, Vec<Work>> = BTreeMap::new();
+        let mut by_zone: BTreeMap<Zone, Vec<Arc<Work>>> = BTreeMap::new();
         let mut results = Vec::new();
         for work in works {
             match self.zone_of(work.swap.name()) {
@@ -205,7 +205,7 @@ impl Zones {
     /// One transaction. When another writer spoils it, the names are read again: those that changed are told, and the others
     /// are written without them, since names are independent of each other. Where that explains nothing (a value that is
     /// refused, a wildcard) the halves are tried, down to single names. The record sets of a name are never torn apart.
-    async fn write_chunk(&self, writer: &dyn Provider, zone: &Zone, works: &[Work]) -> Vec<Input> {
+    async fn write_chunk(&self, writer: &dyn Provider, zone: &Zone, works: &[Arc<Work>]) -> Vec<Input> {
         let (swaps, mut results) = self.in_time(works);
         if swaps.is_empty() {
             return results;
@@ -221,7 +221,7 @@ impl Zones {
             return results;
         }
         let sent: BTreeSet<&DomainName> = swaps.iter().map(Swap::name).collect();
-        let mut left: Vec<Work> =
+        let mut left: Vec<Arc<Work>> =
             works.iter().filter(|work| sent.contains(work.swap.name())).cloned().collect();
         let mut part = if left.len() > NAMES_ONE_BY_ONE { left.len().div_ceil(2) } else { 1 };
         if matches!(result, Err(Fault::Conflict(_))) && left.len() > NAMES_ONE_BY_ONE {
@@ -240,9 +240,10 @@ impl Zones {
     }
 
     /// What may still be sent, and word of what may not.
-    fn in_time(&self, works: &[Work]) -> (Vec<Swap>, Vec<Input>) {
+    fn in_time(&self, works: &[Arc<Work>]) -> (Vec<Swap>, Vec<Input>) {
         let now = self.clock.now().moment;
-        let (good, late): (Vec<&Work>, Vec<&Work>) = works.iter().partition(|work| now <= work.send_by);
+        let (good, late): (Vec<&Work>, Vec<&Work>) =
+            works.iter().map(Arc::as_ref).partition(|work| now <= work.send_by);
         let unsent = |work: &&Work| Input::Unsent { record: work.swap.name().clone() };
         (good.iter().map(|work| work.swap.clone()).collect(), late.iter().map(unsent).collect())
     }

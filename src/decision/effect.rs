@@ -119,7 +119,7 @@ pub enum Effect {
     /// Read what the provider holds.
     Read(DomainName),
     /// Keep the intent, then write.
-    Write(Box<Work>),
+    Write(Arc<Work>),
     /// The write was confirmed, or found not to have happened: close its entry.
     Close {
         /// The change.

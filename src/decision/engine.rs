@@ -117,7 +117,7 @@ impl Decision {
             let (penalty, corrected) =
                 penalty.map_or((None, None), |(penalty, wrong)| (Some(penalty), wrong));
             let phase = unconfirmed.remove(name).map_or(Phase::Idle, |work| Phase::Confirming {
-                work: Box::new(work),
+                work: Arc::new(work),
                 word: Word::EarlierRun,
                 tries: 0,
             });

@@ -1,5 +1,6 @@
 //! What follows a reading: from the picture to the change that is due, if any. `writing.rs` has what follows a write.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use providers::{DomainName, Fault, Snapshot};
@@ -233,12 +234,13 @@ impl Decision {
             Some(doubt) if doubt.swap.after == work.swap.after => state.shares_id(&mut work, out),
             _ => state.drop_doubt(out),
         }
+        let work = Arc::<Work>::from(work);
         if dry {
             state.pending = Some(work);
             return;
         }
         state.written = None;
-        state.phase = Phase::Writing(work.clone());
+        state.phase = Phase::Writing(Arc::clone(&work));
         let started = say_change::started(&work.completed, work.motive, now);
         out.push(Effect::Say(Box::new(started), Some(format!("{}-started", work.id))));
         out.push(Effect::Write(work));

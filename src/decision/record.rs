@@ -1,6 +1,7 @@
 //! What is known of one record, and how far its reconciliation has come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Snapshot};
@@ -25,11 +26,11 @@ pub(super) enum Phase {
     /// Waiting for what the provider holds.
     Reading,
     /// Waiting for the end of a write.
-    Writing(Box<Work>),
+    Writing(Arc<Work>),
     /// Written, or perhaps written; waiting for the proof.
     Confirming {
         /// What was written.
-        work: Box<Work>,
+        work: Arc<Work>,
         /// What is known of it so far.
         word: Word,
         /// Readings that contradicted it so far.
@@ -109,7 +110,7 @@ pub(super) struct RecordState {
     /// The wish that was refused: another one may be tried at once.
     pub(super) refused: Option<Wish>,
     /// In a dry run: what would be written.
-    pub(super) pending: Option<Box<Work>>,
+    pub(super) pending: Option<Arc<Work>>,
     /// Changes confirmed in this run.
     pub(super) changes: u32,
     /// What each authoritative server served when last asked, and how often in a row it was not what the provider holds.
@@ -119,7 +120,7 @@ pub(super) struct RecordState {
     /// The change that is on its way to the authoritative servers.
     pub(super) propagating: Option<Arrival>,
     /// A write that was sent and was not there when we looked: it may still come, or have been hidden by a late reader.
-    pub(super) doubt: Option<Box<Work>>,
+    pub(super) doubt: Option<Arc<Work>>,
     /// The id of that write was given by an earlier run, and nobody knows any more what was told under it: with a full
     /// disk, messages go out that the state file never hears of.
     pub(super) doubt_has_old_id: bool,
@@ -203,7 +204,7 @@ impl RecordState {
         let is_old = std::mem::take(&mut self.doubt_has_old_id);
         let Some(doubt) = &mut self.doubt else { return };
         if is_old {
-            let change = std::mem::replace(&mut doubt.id, work.id.clone());
+            let change = std::mem::replace(&mut Arc::make_mut(doubt).id, work.id.clone());
             out.push(Effect::Close { change, happened: false });
         } else {
             work.id.clone_from(&doubt.id);
@@ -213,7 +214,7 @@ impl RecordState {
     /// The doubtful change is not what is wanted now.
     pub(super) fn drop_doubt(&mut self, out: &mut Vec<Effect>) {
         if let Some(doubt) = self.doubt.take() {
-            out.push(Effect::Close { change: doubt.id, happened: false });
+            out.push(Effect::Close { change: doubt.id.clone(), happened: false });
         }
     }
 
@@ -279,7 +280,7 @@ impl RecordState {
     }
 
     /// The write under way, which has come to an end; `None`, and nothing changes, when none is.
-    pub(super) fn take_writing(&mut self) -> Option<Box<Work>> {
+    pub(super) fn take_writing(&mut self) -> Option<Arc<Work>> {
         match std::mem::take(&mut self.phase) {
             Phase::Writing(work) => Some(work),
             other => {

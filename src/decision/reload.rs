@@ -118,10 +118,11 @@ impl Decision {
         for name in gone {
             let Some(state) = self.records.remove(&name) else { continue };
             let open = match state.phase {
-                Phase::Writing(work) | Phase::Confirming { work, .. } => Some(work.id),
+                Phase::Writing(work) | Phase::Confirming { work, .. } => Some(work.id.clone()),
                 Phase::Idle | Phase::Reading => None,
             };
-            let changes: BTreeSet<String> = open.into_iter().chain(state.doubt.map(|d| d.id)).collect();
+            let changes: BTreeSet<String> =
+                open.into_iter().chain(state.doubt.map(|d| d.id.clone())).collect();
             out.extend(changes.into_iter().map(|change| Effect::Close { change, happened: false }));
         }
         for (name, record) in self.policy.records.iter() {

@@ -1,6 +1,7 @@
 //! What follows a write: its proof by reading, its completion, or its failure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use providers::{AnswerSets, DomainName, Fault, RecordSet, RecordType, Values};
@@ -112,7 +113,7 @@ impl Decision {
         &mut self,
         now: &Now,
         name: &DomainName,
-        work: Box<Work>,
+        work: Arc<Work>,
         word: Word,
         tries: u32,
         out: &mut Vec<Effect>,
@@ -126,7 +127,7 @@ impl Decision {
         }
         if fate == Fate::Made {
             self.remember_own_marker(now, name, &work);
-            self.complete(now, name, *work, out);
+            self.complete(now, name, Arc::unwrap_or_clone(work), out);
             return false;
         }
         let state = self.state(name);
@@ -337,7 +338,7 @@ impl Decision {
             Fate::Made => {
                 let work = self.state(name).doubt.take().expect("it was there a moment ago");
                 self.remember_own_marker(now, name, &work);
-                self.complete(now, name, *work, out);
+                self.complete(now, name, Arc::unwrap_or_clone(work), out);
             }
             Fate::Hidden => {
                 // It may have been there until somebody else came: it counts as a change.

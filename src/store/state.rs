@@ -1,6 +1,7 @@
 //! The agent's memory: written as one batch, read at the next start.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,15 +25,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; nothing was written then.
     pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.commit_unless(batch, GivenUp::default()).await
+        self.commit_unless(Arc::new(batch), GivenUp::default()).await
     }
 
-    /// The same for a caller who does not wait for ever: once `given_up` is set nothing is written any more, but for a
-    /// commit that the disk has been handed already.
+    /// The same for a caller who does not wait for ever, and who may need the batch again: once `given_up` is set nothing
+    /// is written any more, but for a commit that the disk has been handed already.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was written then.
-    pub async fn commit_unless(&self, batch: Batch, given_up: GivenUp) -> Result<(), StoreError> {
+    pub async fn commit_unless(&self, batch: Arc<Batch>, given_up: GivenUp) -> Result<(), StoreError> {
         self.write(move |transaction, bounds| {
             still_wanted(&given_up)?;
             for (endpoint, tracker) in &batch.trackers {

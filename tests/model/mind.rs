@@ -88,7 +88,7 @@ pub(crate) enum Reading {
 #[derive(Clone, Debug)]
 pub(crate) enum Writing {
     /// Sent.
-    Sent(Box<Work>),
+    Sent(Arc<Work>),
     /// What the provider said, not heard yet.
     Done(Result<(), Fault>),
 }
@@ -207,7 +207,7 @@ impl Mind {
                     {
                         self.again.insert(work.id.clone(), before.id);
                     }
-                    saved.unconfirmed.insert(www(), (*work).clone());
+                    saved.unconfirmed.insert(www(), Work::clone(&work));
                     sent = Some(Writing::Sent(work));
                 }
                 Effect::Close { change, .. } => {

@@ -221,7 +221,7 @@ impl Model for Company {
                 let decided = step_of(&work);
                 if act == Act::Double(n) {
                     world.lates += 1;
-                    world.late.push((n, decided, (*work).clone()));
+                    world.late.push((n, decided, Work::clone(&work)));
                 }
                 let result = world.swap(n, decided, &work);
                 world.agents[n].writing = Some(Writing::Done(result));
@@ -240,7 +240,7 @@ impl Model for Company {
             Act::HoldUp(n) => {
                 let Some(Writing::Sent(work)) = world.agents[n].writing.take() else { return None };
                 world.lates += 1;
-                world.late.push((n, step_of(&work), *work));
+                world.late.push((n, step_of(&work), Work::clone(&work)));
                 let result = Err(Fault::Unknown("no answer".into()));
                 world.agents[n].hear(&now, Input::Written { record: www(), result });
             }
@@ -253,7 +253,7 @@ impl Model for Company {
                 world.kills += 1;
                 // What was sent may arrive all the same.
                 if let Some(Writing::Sent(work)) = world.agents[n].writing.take() {
-                    world.late.push((n, step_of(&work), *work));
+                    world.late.push((n, step_of(&work), Work::clone(&work)));
                 }
                 world.agents[n].restart(&now, self.bounds.marker, self.bounds.forgets);
             }

@@ -2,6 +2,7 @@
 //! single calls mirrors `src/agent/zones.rs`, that of a watched change `src/agent/servers.rs`.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use failover::decision::{Input, ProviderId, ServerSeen, Work};
 use providers::{DomainName, Fault, Snapshot, Swap};
@@ -26,8 +27,8 @@ pub(crate) struct Call {
     /// What is read; empty for a write.
     names: Vec<DomainName>,
     /// What this request writes.
-    chunk: Vec<Work>,
-    rest: VecDeque<Vec<Work>>,
+    chunk: Vec<Arc<Work>>,
+    rest: VecDeque<Vec<Arc<Work>>>,
     results: Vec<Input>,
     /// When the change was decided.
     decided: i64,
@@ -74,9 +75,15 @@ impl World {
         self.send(Box::new(call));
     }
 
-    pub(crate) fn begin_write(&mut self, agent: usize, provider: &ProviderId, works: &[Work], frozen: bool) {
+    pub(crate) fn begin_write(
+        &mut self,
+        agent: usize,
+        provider: &ProviderId,
+        works: &[Arc<Work>],
+        frozen: bool,
+    ) {
         let at_once = self.setup.vendors[self.vendor(provider)].names_per_swap;
-        let mut rest: VecDeque<Vec<Work>> = works.chunks(at_once).map(<[Work]>::to_vec).collect();
+        let mut rest: VecDeque<Vec<Arc<Work>>> = works.chunks(at_once).map(<[Arc<Work>]>::to_vec).collect();
         let chunk = rest.pop_front().unwrap();
         let call = Box::new(Call { chunk, rest, ..self.call(agent, provider) });
         if frozen {
@@ -149,7 +156,7 @@ impl World {
         let now = self.now_of(call.agent).moment;
         let (good, late) = call.chunk.drain(..).partition(|work| now <= work.send_by);
         call.chunk = good;
-        let late: Vec<Work> = late;
+        let late: Vec<Arc<Work>> = late;
         if !late.is_empty() {
             self.count("writes too late to be sent");
         }
@@ -341,7 +348,7 @@ impl World {
             && let Some(work) = self.court.last_sent(agent, &record)
         {
             let provider = self.setup.policy.records[&record].provider.clone();
-            self.begin_write(agent, &provider, &[work], false);
+            self.begin_write(agent, &provider, &[Arc::new(work)], false);
         }
         self.take(agent, vec![Input::Looked { record, servers }]);
     }

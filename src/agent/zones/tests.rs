@@ -13,8 +13,8 @@ fn answer(address: &str) -> RecordSet {
 }
 
 /// Decided now, and in time for five seconds.
-fn to_the_standby(before: Snapshot) -> Work {
-    Work {
+fn to_the_standby(before: Snapshot) -> Arc<Work> {
+    Arc::new(Work {
         id: "chg-1".into(),
         swap: Swap::new(before, providers::AnswerSets::new([answer("192.0.2.2")]).unwrap()),
         targets: Vec::new(),
@@ -22,7 +22,7 @@ fn to_the_standby(before: Snapshot) -> Work {
         decided: Moment::ZERO,
         send_by: Moment::ZERO + Duration::from_secs(5),
         completed: Event::new(EventKind::FailoverCompleted, Timestamp::UNIX_EPOCH, "www moved"),
-    }
+    })
 }
 
 /// What comes of a write that was decided now, at a process that stands still for so long before it is sent.
@@ -82,8 +82,8 @@ async fn a_hundred_written(spoil: impl FnOnce(&MockProvider, &mut Work)) -> (Vec
         mock.edit(name, vec![answer("192.0.2.1")]).unwrap();
     }
     let read = provider.read(&zone, &names).await.unwrap();
-    let mut works: Vec<Work> = read.into_iter().map(to_the_standby).collect();
-    spoil(&mock, &mut works[7]);
+    let mut works: Vec<Arc<Work>> = read.into_iter().map(to_the_standby).collect();
+    spoil(&mock, Arc::make_mut(&mut works[7]));
     let (out, mut results) = mpsc::channel(1);
     let hands = Hands::writing(BTreeMap::from([("zone".into(), provider)]));
     let zones = Zones::new(hands, Arc::new(TokioClock::start_at(Timestamp::UNIX_EPOCH)), out);

@@ -45,7 +45,7 @@ impl Case {
     }
 
     /// Gives what is written, if anything.
-    fn feed(&mut self, second: i64, input: Input) -> Option<Box<Work>> {
+    fn feed(&mut self, second: i64, input: Input) -> Option<Arc<Work>> {
         let mut work = None;
         for effect in self.decision.handle(&now(second), input) {
             match effect {
@@ -57,11 +57,11 @@ impl Case {
         work
     }
 
-    fn read(&mut self, second: i64, snapshot: Snapshot) -> Option<Box<Work>> {
+    fn read(&mut self, second: i64, snapshot: Snapshot) -> Option<Arc<Work>> {
         self.feed(second, Input::Read { record: record().name, result: Ok(snapshot) })
     }
 
-    fn look(&mut self, second: i64, snapshot: Snapshot) -> Option<Box<Work>> {
+    fn look(&mut self, second: i64, snapshot: Snapshot) -> Option<Arc<Work>> {
         let looked = self.feed(second, Input::LookDue { record: record().name });
         assert!(looked.is_none());
         self.read(second, snapshot)
