@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// An absolute domain name: lower case, punycode, without the final dot.
 ///
@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 /// assert!(name.is_within(&"example.com".parse()?));
 /// # Ok::<(), failover_providers::NameError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct DomainName(Arc<str>);
 
 /// Why a text is no domain name.
@@ -152,6 +152,12 @@ impl TryFrom<String> for DomainName {
 impl From<DomainName> for String {
     fn from(name: DomainName) -> String {
         name.0.as_ref().to_owned()
+    }
+}
+
+impl Serialize for DomainName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Desk<'a> {
     /// Who hears of which event.
     pub notify: &'a NotifySettings,
     /// Changes begun and not closed, as they are kept.
-    pub open: &'a mut BTreeMap<String, ChangeRow>,
+    pub open: &'a mut BTreeMap<String, Arc<ChangeRow>>,
     /// The provider of a record.
     pub provider_of: &'a dyn Fn(&DomainName) -> ProviderId,
 }
@@ -92,17 +92,18 @@ impl Agenda {
                 }
                 Effect::DropOverride(key) => batch.overrides.push((key, None)),
                 Effect::Write(work) => {
-                    let row = change_row(scribe, &work, now);
-                    open.insert(row.id.clone(), row.clone());
+                    let row = Arc::new(change_row(scribe, &work, now));
+                    open.insert(row.id.clone(), Arc::clone(&row));
                     batch.changes.push(row);
                     batch.records.extend(record_row(decision, work.swap.name(), now));
                     agenda.writes.entry(provider_of(work.swap.name())).or_default().push(work);
                 }
                 Effect::Close { change, happened } => {
-                    if let Some(mut row) = open.remove(&change) {
+                    if let Some(row) = open.remove(&change) {
+                        let mut row = Arc::unwrap_or_clone(row);
                         row.state = if happened { ChangeState::Completed } else { ChangeState::Failed };
                         row.ended = Some(now.wall);
-                        batch.changes.push(row);
+                        batch.changes.push(Arc::new(row));
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! What could not be kept, until it can be.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use providers::DomainName;
 
@@ -17,7 +18,7 @@ const MOST: usize = 1000;
 pub(super) struct Backlog {
     trackers: BTreeMap<Endpoint, SavedTracker>,
     records: BTreeMap<DomainName, RecordRow>,
-    changes: BTreeMap<String, ChangeRow>,
+    changes: BTreeMap<String, Arc<ChangeRow>>,
     overrides: BTreeMap<OverrideKey, Option<OverrideRow>>,
     events: VecDeque<Recorded>,
 }

@@ -1,62 +1,18 @@
-//! Doing what the decision asks, in the order that a crash at any instruction survives.
+//! What a turn comes to, done: what is said, what is kept, what is asked of others.
 
 use providers::DomainName;
 
-use super::agenda::{Agenda, Ask, Desk};
+use super::agenda::Ask;
 use super::event_loop::{Agent, Mode};
 use super::jobs::jobs;
 use super::log;
 use super::round::Round;
 use super::systemd;
-use crate::decision::{ChannelId, Effect, Event, EventKind, Now, Recorded, Severity, counted};
+use crate::decision::{ChannelId, Event, EventKind, Now, Recorded, Severity, counted};
 use crate::probe::{JobKey, Pace};
 use crate::store::Batch;
 
 impl Agent {
-    /// Does what the decision asks. First what only looks; then everything that must outlive us is kept, in one
-    /// transaction; only then is anything written.
-    pub(super) async fn play(&mut self, effects: Vec<Effect>) {
-        let now = self.clock.now();
-        let provider_of = |record: &DomainName| self.config.records[record].policy.provider.clone();
-        let desk = Desk {
-            decision: &self.decision,
-            scribe: &mut self.ledger.scribe,
-            notify: &self.ledger.notify,
-            open: &mut self.open,
-            provider_of: &provider_of,
-        };
-        let Agenda { asks, reads, mut batch, writes, watches } = Agenda::of(effects, &now, desk);
-        for ask in asks {
-            self.ask(ask);
-        }
-        if matches!(self.mode, Mode::Plan { .. }) {
-            batch.events.clear();
-        }
-        for (recorded, channels) in &batch.events {
-            self.log(recorded, channels);
-        }
-        for (provider, records) in reads {
-            let configured = records
-                .iter()
-                .filter_map(|name| Some((name.clone(), self.config.records[name].zone.clone()?)))
-                .collect();
-            let aliases = records.iter().filter(|name| self.config.is_alias(name)).cloned().collect();
-            let marked = records.iter().filter(|name| self.config.has_marker(name)).cloned().collect();
-            self.tasks.spawn(self.zones.clone().read(provider, records, configured, aliases, marked));
-        }
-        self.keep(batch, &now).await;
-        for (provider, works) in writes {
-            self.writing.extend(works.iter().map(|work| work.swap.name().clone()));
-            self.tasks.spawn(self.zones.clone().write(provider, works));
-        }
-        for watch in watches {
-            if let Some(zone) = self.zones.zone_of(&watch.record) {
-                self.tasks.spawn(self.servers.clone().watch(watch, zone.name));
-            }
-        }
-        while self.tasks.try_join_next().is_some() {}
-    }
-
     /// Puts an event into the batch and into the log.
     pub(super) fn say(&mut self, recorded: Recorded, batch: &mut Batch) {
         if matches!(self.mode, Mode::Plan { .. }) {
@@ -67,7 +23,7 @@ impl Agent {
         batch.events.push((recorded, channels));
     }
 
-    fn log(&self, recorded: &Recorded, channels: &[ChannelId]) {
+    pub(super) fn log(&self, recorded: &Recorded, channels: &[ChannelId]) {
         let logged_by_channel = channels.iter().any(|channel| self.log_channels.contains(channel));
         if !logged_by_channel {
             log::event(recorded);
@@ -89,6 +45,14 @@ impl Agent {
     }
 
     pub(super) async fn keep(&mut self, batch: Batch, now: &Now) {
+        if self.is_to_be_kept(&batch)
+            && let Some(event) = self.ledger.commit(batch, now).await
+        {
+            self.say_of_state(event, now).await;
+        }
+    }
+
+    pub(super) fn is_to_be_kept(&self, batch: &Batch) -> bool {
         let nothing = batch.trackers.is_empty()
             && batch.records.is_empty()
             && batch.changes.is_empty()
@@ -96,16 +60,11 @@ impl Agent {
             && batch.overrides.is_empty()
             // What was not kept before may be due.
             && self.ledger.next_try().is_none();
-        if nothing || matches!(self.mode, Mode::Plan { .. }) {
-            return;
-        }
-        if let Some(event) = self.ledger.commit(batch, now).await {
-            self.say_of_state(event, now).await;
-        }
+        !nothing && !matches!(self.mode, Mode::Plan { .. })
     }
 
     /// What is to be said of the state goes the same way as everything else.
-    async fn say_of_state(&mut self, event: Event, now: &Now) {
+    pub(super) async fn say_of_state(&mut self, event: Event, now: &Now) {
         let recorded = self.ledger.record(event, None);
         let mut batch = Batch::default();
         self.say(recorded, &mut batch);
@@ -196,7 +155,7 @@ impl Agent {
         }
     }
 
-    fn ask(&mut self, ask: Ask) {
+    pub(super) fn ask(&mut self, ask: Ask) {
         match ask {
             Ask::Pace(endpoint, pace) => self.pace(&JobKey::Endpoint(endpoint), pace),
             Ask::WitnessPace(witness, pace) => self.pace(&JobKey::Witness(witness), pace),

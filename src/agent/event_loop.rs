@@ -22,6 +22,7 @@ use crate::api::{Command, Explained, Source, Status};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decision::{ChannelId, Decision, Event, EventKind, Input, Moment, Now, Options, Report};
+use crate::live::{ASKS_AT_ONCE, FewAtOnce};
 use crate::notify::{ChannelKind, Outbox};
 use crate::probe::{Finding, Scheduler};
 use crate::store::{Batch, ChangeRow, StoreError};
@@ -101,9 +102,11 @@ pub struct Agent {
     pub(super) commander: mpsc::Sender<Command>,
     pub(super) stop_outbox: watch::Sender<bool>,
     /// Changes begun and not closed, as they are kept.
-    pub(super) open: BTreeMap<String, ChangeRow>,
+    pub(super) open: BTreeMap<String, Arc<ChangeRow>>,
     /// Writes under way.
     pub(super) writing: BTreeSet<DomainName>,
+    /// Are those many?
+    pub(super) crowd: watch::Sender<bool>,
     pub(super) next_looks: BTreeMap<DomainName, Moment>,
     /// The first of them: asked for in each turn, of thousands of records.
     pub(super) next_look: Option<Moment>,
@@ -152,7 +155,7 @@ impl Agent {
             Mode::Once { max_age, .. } | Mode::Plan { max_age, .. } => Some(max_age),
         };
         let loaded = ledger.load(age_limit, &now).await;
-        let open = loaded.open_changes.iter().map(|row| (row.id.clone(), row.clone())).collect();
+        let open = loaded.open_changes.iter().map(|row| (row.id.clone(), Arc::new(row.clone()))).collect();
         let options =
             Options { dry, one_shot: !matches!(mode, Mode::Run), stale_floor: age_limit.unwrap_or_default() };
         let decision =
@@ -161,8 +164,15 @@ impl Agent {
         let (stop_outbox, _) = watch::channel(false);
         let log_channels = log_channels(&config);
         let zones = Zones::new(hands, Arc::clone(&clock), results_in.clone());
-        let servers =
-            Servers { live, clock: Arc::clone(&clock), known: Arc::new(nameservers), out: results_in };
+        let live = Arc::new(FewAtOnce::new(live, ASKS_AT_ONCE));
+        let (crowd, is_crowd) = watch::channel(false);
+        let servers = Servers {
+            live,
+            clock: Arc::clone(&clock),
+            known: Arc::new(nameservers),
+            out: results_in,
+            crowd: is_crowd,
+        };
         let next_looks: BTreeMap<DomainName, Moment> =
             config.records.keys().map(|n| (n.clone(), now.moment + config.agent.live_interval)).collect();
         Ok(Agent {
@@ -182,6 +192,7 @@ impl Agent {
             stop_outbox,
             open,
             writing: BTreeSet::new(),
+            crowd,
             next_look: next_looks.values().copied().min(),
             next_looks,
             next_keep: now.moment + KEEP_ALL,
@@ -254,14 +265,8 @@ impl Agent {
             tokio::select! {
                 biased;
                 () = &mut *stop => return Why::Asked,
-                Some(inputs) = self.results.recv() => self.take(inputs).await,
-                Some(found) = self.findings.recv() => {
-                    let mut inputs: Vec<Input> = found.into_iter().map(input_of).collect();
-                    while inputs.len() < 256 && let Ok(more) = self.findings.try_recv() {
-                        inputs.extend(more.into_iter().map(input_of));
-                    }
-                    self.take(inputs).await;
-                }
+                Some(results) = self.results.recv() => self.take_results(results).await,
+                Some(found) = self.findings.recv() => self.take_findings(found).await,
                 Some(command) = self.commands.recv() => self.obey(command).await,
                 Some(reload) = self.reloads.recv() => self.hear_of_files(reload).await,
                 () = sleep(pause) => self.wake().await,
@@ -303,23 +308,6 @@ impl Agent {
         } else if self.round.next().is_some_and(|at| at <= now.moment) {
             self.keep_share(&now).await;
         }
-    }
-
-    /// Hands inputs to the decision and does what it asks, all of it together.
-    pub(super) async fn take(&mut self, inputs: Vec<Input>) {
-        let now = self.clock.now();
-        let mut effects = Vec::new();
-        for input in inputs {
-            if let Input::Written { record, .. } | Input::Unsent { record } = &input {
-                self.writing.remove(record);
-            }
-            if let Input::Observed(observation) = &input {
-                let (outcome, took) = (&observation.outcome, observation.timings.total);
-                tracing::debug!(endpoint = %observation.endpoint, ?outcome, ?took, "probed");
-            }
-            effects.extend(self.decision.handle(&now, input));
-        }
-        self.play(effects).await;
     }
 
     async fn obey(&mut self, command: Command) {
@@ -427,7 +415,7 @@ impl Agent {
                 return;
             }
             tokio::select! {
-                Some(inputs) = self.results.recv() => self.take(inputs).await,
+                Some(results) = self.results.recv() => self.take_results(results).await,
                 () = sleep(Duration::from_millis(20)) => self.take(vec![Input::Tick]).await,
             }
         }
@@ -443,11 +431,4 @@ enum Why {
     Deadline,
     /// Somebody asked it to stop.
     Asked,
-}
-
-fn input_of(finding: Finding) -> Input {
-    match finding {
-        Finding::Observation(observation) => Input::Observed(observation),
-        Finding::Sighting(sighting) => Input::Witnessed(sighting),
-    }
 }

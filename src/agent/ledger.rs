@@ -41,6 +41,13 @@ pub(super) struct Ledger {
     limit: Duration,
 }
 
+/// A batch that is being kept.
+pub(super) enum Keeping {
+    Written(Arc<Batch>),
+    /// The file is in trouble.
+    Remembered(Told, Option<Box<Batch>>),
+}
+
 impl Ledger {
     /// `outbox` makes the outbox over the store that is used.
     pub(super) fn new(
@@ -104,11 +111,14 @@ impl Ledger {
             let Some(store) = store else { return };
             for _ in 0..PRUNE_STEPS {
                 match timeout(DISK_LIMIT, store.prune(now)).await {
-                    Ok(Ok(removed)) if removed < PRUNED_AT_ONCE => return,
+                    Ok(Ok(removed)) if removed < PRUNED_AT_ONCE => break,
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => return tracing::debug!(%error, "old history could not be dropped"),
                     Err(_) => return tracing::debug!("the disk took too long to drop old history"),
                 }
+            }
+            if let Ok(Err(error)) = timeout(DISK_LIMIT, store.checkpoint()).await {
+                tracing::debug!(%error, "the log of the state file could not be brought into it");
             }
         }
     }
@@ -161,7 +171,7 @@ impl Ledger {
         let why = match timeout(LOAD_LIMIT, self.store.load(age_limit, now.wall)).await {
             Ok(Ok(loaded)) => return loaded,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => late(LOAD_LIMIT),
+            Err(_) => too_late(LOAD_LIMIT),
         };
         self.books.in_trouble(why, now);
         Loaded::default()
@@ -180,10 +190,44 @@ impl Ledger {
     /// Keeps a batch. Returns what must be said of the state itself, if anything: that it cannot be written any more
     /// (its events are then told from memory), or that it can again.
     pub(super) async fn commit(&mut self, batch: Batch, now: &Now) -> Option<Event> {
-        match self.books.enter(batch, now) {
-            Entry::Write(batch) => {
-                let batch = Arc::new(batch);
-                let Err(why) = self.write(Arc::clone(&batch), self.limit).await else {
+        let (keeping, written) = self.begin(batch, now);
+        let written = written.await;
+        self.end(keeping, written, now).await
+    }
+
+    /// The same in two steps, for a caller who has something to do in between: what comes of the second value is for
+    /// [`Ledger::end`], before anything else is kept.
+    pub(super) fn begin(
+        &mut self,
+        batch: Batch,
+        now: &Now,
+    ) -> (Keeping, impl Future<Output = Result<(), String>> + use<>) {
+        let keeping = match self.books.enter(batch, now) {
+            Entry::Write(batch) => Keeping::Written(Arc::new(batch)),
+            Entry::Remember { events, again } => Keeping::Remembered(events, again.map(Box::new)),
+        };
+        let write = match &keeping {
+            Keeping::Written(batch) => Some(self.write(Arc::clone(batch), self.limit)),
+            Keeping::Remembered(..) => None,
+        };
+        let written = async move {
+            match write {
+                Some(write) => write.await,
+                None => Ok(()),
+            }
+        };
+        (keeping, written)
+    }
+
+    pub(super) async fn end(
+        &mut self,
+        keeping: Keeping,
+        written: Result<(), String>,
+        now: &Now,
+    ) -> Option<Event> {
+        match keeping {
+            Keeping::Written(batch) => {
+                let Err(why) = written else {
                     self.outbox.iter().for_each(Outbox::wake);
                     return None;
                 };
@@ -191,12 +235,12 @@ impl Ledger {
                 self.tell_from_memory(events).await;
                 Some(word)
             }
-            Entry::Remember { events, again } => {
+            Keeping::Remembered(events, again) => {
                 self.tell_from_memory(events).await;
                 let mut again = again?;
                 let hand_over = self.hand_over().await;
                 again.deliveries = hand_over.as_ref().map(HandOver::deliveries).unwrap_or_default();
-                if let Err(why) = self.write(Arc::new(again), self.limit.min(TROUBLE_LIMIT)).await {
+                if let Err(why) = self.write(Arc::new(*again), self.limit.min(TROUBLE_LIMIT)).await {
                     self.books.still_refused(why, now);
                     return None;
                 }
@@ -212,17 +256,26 @@ impl Ledger {
     }
 
     /// One commit; one at a time, whatever the disk does with the one before.
-    async fn write(&mut self, batch: Arc<Batch>, limit: Duration) -> Result<(), String> {
-        if self.late.is_watched() {
-            return Err(late(limit));
+    fn write(
+        &mut self,
+        batch: Arc<Batch>,
+        limit: Duration,
+    ) -> impl Future<Output = Result<(), String>> + use<> {
+        let busy = self.late.is_watched();
+        if !busy {
+            self.late = GivenUp::default();
         }
-        self.late = GivenUp::default();
-        let commit = self.store.commit_unless(batch, self.late.clone());
-        let Ok(result) = timeout(limit, commit).await else {
-            self.late.set();
-            return Err(late(limit));
-        };
-        result.map_err(|error| error.to_string())
+        let (store, late) = (self.store.clone(), self.late.clone());
+        async move {
+            if busy {
+                return Err(too_late(limit));
+            }
+            let Ok(result) = timeout(limit, store.commit_unless(batch, late.clone())).await else {
+                late.set();
+                return Err(too_late(limit));
+            };
+            result.map_err(|error| error.to_string())
+        }
     }
 
     /// What was told from memory and what still waits there, for the file. Until it is dropped nothing is told from there.
@@ -246,7 +299,7 @@ impl Ledger {
     }
 }
 
-fn late(limit: Duration) -> String {
+fn too_late(limit: Duration) -> String {
     format!("{LATE} within {}", crate::decision::human(limit))
 }
 

@@ -18,6 +18,7 @@ mod restore;
 mod round;
 mod servers;
 mod systemd;
+mod turn;
 mod world;
 mod zones;
 

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use providers::{DomainName, RecordSet, RecordType};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::decision::{Input, Now, ServerSeen, Watch};
-use crate::live::{LiveDns, LiveFault, Server, Watched, watch};
+use crate::live::{self, LiveDns, LiveFault, Server, Watched};
 
 /// After this long a server that does not serve the change is told of.
 const SLOW_AFTER: Duration = Duration::from_secs(30);
+/// While a crowd of changes is written, nothing is asked for so long: its questions would take the processor from the
+/// writes.
+const HELD_BACK: Duration = Duration::from_secs(2);
 /// After this long nobody waits for it any more; the usual looks will see it.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
 
@@ -24,6 +28,8 @@ pub(super) struct Servers {
     /// Servers that are known without asking, by record.
     pub(super) known: Arc<BTreeMap<DomainName, Vec<Server>>>,
     pub(super) out: mpsc::Sender<Vec<Input>>,
+    /// Are so many changes being written that whoever only looks had better wait?
+    pub(super) crowd: watch::Receiver<bool>,
 }
 
 impl Servers {
@@ -52,7 +58,9 @@ impl Servers {
     }
 
     /// Asks every server until all serve the change; tells when some are slow.
-    pub(super) async fn watch(self, order: Watch, zone: DomainName) {
+    pub(super) async fn watch(mut self, order: Watch, zone: DomainName) {
+        // In time or not: then it is asked. The sender is gone only when the process ends.
+        let _ = timeout(HELD_BACK, self.crowd.wait_for(|crowd| !crowd)).await;
         let servers = match self.of(&order.record, &zone).await {
             Ok(servers) => servers,
             Err(fault) => {
@@ -64,9 +72,8 @@ impl Servers {
         let mut arrived: BTreeMap<Server, ServerSeen> = BTreeMap::new();
         let mut behind = servers;
         loop {
-            let watched =
-                watch(self.live.as_ref(), self.clock.as_ref(), &behind, &order.record, &order.answer, limit)
-                    .await;
+            let (live, clock) = (self.live.as_ref(), self.clock.as_ref());
+            let watched = live::watch(live, clock, &behind, &order.record, &order.answer, limit).await;
             behind = watched.iter().filter(|w| w.served_at.is_none()).map(|w| w.server.clone()).collect();
             arrived.extend(watched.into_iter().map(|w| (w.server.clone(), seen(w))));
             let given_up = !behind.is_empty() && limit == GIVE_UP_AFTER;

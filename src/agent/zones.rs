@@ -8,26 +8,28 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use providers::{
-    DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, SwapTier, Zone, read_crowd_with_markers,
+    DomainName, Fault, Provider, ReadProvider, Snapshot, Swap, Zone, read_crowd_with_markers,
     read_with_markers,
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
+pub(super) use self::queue::Wanted;
+use self::queue::{Queue, Queues, Readings};
 use super::Hands;
 use crate::clock::Clock;
 use crate::decision::{Input, ProviderId, Work};
 
 /// The longest a provider may take for one call, whatever its own limits: the belt to its braces.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// Calls under way at one provider.
+/// Calls under way at one provider: so many that read, and so many that write.
 const CALLS_AT_ONCE: usize = 4;
-/// Transactions of one change under way at a provider.
-const WRITES_AT_ONCE: usize = 2;
 /// Names in one reading. More of one zone are first looked for in a picture of the whole of it, where the provider has one.
 const NAMES_PER_READ: usize = 200;
 /// A transaction of so many that another writer spoils is tried name by name, a larger one in parts.
 const NAMES_ONE_BY_ONE: usize = 8;
+
+type Turns = BTreeMap<ProviderId, Arc<Semaphore>>;
 
 /// The zones of all providers.
 #[derive(Clone)]
@@ -36,27 +38,42 @@ pub(super) struct Zones {
     clock: Arc<dyn Clock>,
     /// The zone of each record, once it is known.
     found: Arc<Mutex<BTreeMap<DomainName, Zone>>>,
-    turns: BTreeMap<ProviderId, Arc<Semaphore>>,
+    /// Apart from those to write, which wait for no reading.
+    reads: Turns,
+    writes: Turns,
+    wanted: Readings,
+    queues: Queues,
     out: mpsc::Sender<Vec<Input>>,
 }
 
 impl Zones {
     pub(super) fn new(hands: Hands, clock: Arc<dyn Clock>, out: mpsc::Sender<Vec<Input>>) -> Self {
-        let turns =
-            hands.faces().into_keys().map(|id| (id, Arc::new(Semaphore::new(CALLS_AT_ONCE)))).collect();
-        Zones { hands, clock, found: Arc::default(), turns, out }
+        Zones {
+            clock,
+            found: Arc::default(),
+            reads: new_turns(&hands),
+            writes: new_turns(&hands),
+            wanted: Readings::default(),
+            queues: Queues::default(),
+            hands,
+            out,
+        }
     }
 
     /// Other hands from now on; what is under way ends with the old ones. Zones that are `moved` are found anew.
     pub(super) fn renew(&mut self, hands: Hands, moved: impl Fn(&DomainName) -> bool) {
-        for id in hands.faces().into_keys() {
-            self.turns.entry(id).or_insert_with(|| Arc::new(Semaphore::new(CALLS_AT_ONCE)));
+        for (turns, new) in [(&mut self.reads, new_turns(&hands)), (&mut self.writes, new_turns(&hands))] {
+            for (id, new) in new {
+                turns.entry(id).or_insert(new);
+            }
         }
         // A reading under way must not put back what it found at another provider.
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
         found.retain(|record, _| !moved(record));
         self.found = Arc::new(Mutex::new(found));
         self.hands = hands;
+        self.wanted = Readings::default();
+        self.queues = Queues::default();
     }
 
     /// The zone of a record, if it has been found.
@@ -64,23 +81,19 @@ impl Zones {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).get(record).cloned()
     }
 
-    /// Reads these records of one provider and reports each. `configured` gives the zones that need not be found,
-    /// `aliases` the records that are to hold a CNAME, which cannot stand at a zone's own name (RFC 1912 section 2.4),
-    /// `marked` those that have a marker.
-    pub(super) async fn read(
-        self,
-        provider: ProviderId,
-        records: Vec<DomainName>,
-        configured: BTreeMap<DomainName, DomainName>,
-        aliases: BTreeSet<DomainName>,
-        marked: BTreeSet<DomainName>,
-    ) {
+    /// Reads these records of one provider and reports each. What waits for its turn is read together, whoever asked
+    /// for it.
+    pub(super) async fn read(self, provider: ProviderId, wanted: Wanted) {
+        self.wanted.add(&provider, wanted);
+        let _turn = turn(&self.reads, &provider).await;
+        let Some(Wanted { records, configured, aliases, marked }) = self.wanted.take(&provider) else {
+            return;
+        };
         let owed = Owed::new(&self.out, &records, |record| Input::Read {
             record,
             result: Err(Fault::Unavailable("the reading broke off".into())),
         });
         let Some(reader) = self.hands.reader(&provider).cloned() else { return };
-        let _turn = self.turn(&provider).await;
         let mut by_zone: BTreeMap<Zone, Vec<DomainName>> = BTreeMap::new();
         let mut results = Vec::new();
         let mut lost: Option<Fault> = None;
@@ -159,47 +172,53 @@ impl Zones {
     }
 
     /// Writes these changes of one provider and reports each. What is too late is not sent: see [`Work::send_by`].
+    ///
+    /// What waits at a zone is written together, whoever asked for it: while one transaction is under way the next changes
+    /// are decided and kept, and one more transaction takes all of those.
     pub(super) async fn write(self, provider: ProviderId, works: Vec<Arc<Work>>) {
-        let names: Vec<DomainName> = works.iter().map(|work| work.swap.name().clone()).collect();
-        let owed = Owed::new(&self.out, &names, |record| Input::Written {
-            record,
-            result: Err(Fault::Unknown("the writing broke off".into())),
-        });
-        let Some(writer) = self.hands.writer(&provider).cloned() else { return };
-        let _turn = self.turn(&provider).await;
+        let Some(writer) = self.hands.writer(&provider).cloned() else {
+            return drop(Owed::new(&self.out, works.iter().map(|work| work.swap.name()), broken_off));
+        };
         let mut by_zone: BTreeMap<Zone, Vec<Arc<Work>>> = BTreeMap::new();
-        let mut results = Vec::new();
+        let mut lost = Vec::new();
         for work in works {
             match self.zone_of(work.swap.name()) {
                 Some(zone) => by_zone.entry(zone).or_default().push(work),
-                None => results.push(Input::Written {
+                None => lost.push(Input::Written {
                     record: work.swap.name().clone(),
                     result: Err(Fault::Unavailable("its zone has not been found yet".into())),
                 }),
             }
         }
         let card = writer.capabilities();
-        let mut chunks = Vec::new();
-        for (zone, mut works) in by_zone {
-            while !works.is_empty() {
-                let later = works.split_off(card.names_per_swap.clamp(1, works.len()));
-                chunks.push((zone.clone(), std::mem::replace(&mut works, later)));
+        let mut leftovers = Vec::new();
+        for (zone, works) in by_zone {
+            let queue = self.queues.of(&provider, &zone, card.tier);
+            queue.add(works);
+            leftovers.push(Leftover { out: self.out.clone(), zone, queue, done: false });
+        }
+        if !lost.is_empty() {
+            // The agent is gone only when the process ends.
+            let _ = self.out.send(lost).await;
+        }
+        let (agent, writer, provider) = (&self, writer.as_ref(), &provider);
+        let zones = leftovers.into_iter().map(async |mut left| {
+            let queue = Arc::clone(&left.queue);
+            let _one_of_few = queue.turn().await;
+            // Told together: each is proved by a reading, and a crowd is read at once.
+            let mut owed = Owed::new(&agent.out, [], broken_off);
+            let mut results = Vec::new();
+            while let Some(works) = queue.take(card.names_per_swap) {
+                owed.add(works.iter().map(|work| work.swap.name()), broken_off);
+                let _turn = turn(&agent.writes, provider).await;
+                results.extend(agent.write_chunk(writer, &left.zone, &works).await);
             }
-        }
-        // Where the server itself compares, one request is made while another is carried out; elsewhere each would be taken for
-        // somebody else's by the next.
-        let mut spare =
-            if card.tier == SwapTier::ServerCompared { self.spare_turns(&provider) } else { Vec::new() };
-        spare.truncate(WRITES_AT_ONCE - 1);
-        let (agent, writer) = (&self, writer.as_ref());
-        let writes =
-            chunks.into_iter().map(async |(zone, works)| agent.write_chunk(writer, &zone, &works).await);
-        let mut writes = stream::iter(writes).buffered(1 + spare.len());
-        while let Some(written) = writes.next().await {
-            results.extend(written);
-        }
-        drop(writes);
-        owed.pay(results).await;
+            left.done = true;
+            if !results.is_empty() {
+                owed.pay(results).await;
+            }
+        });
+        futures_util::future::join_all(zones).await;
     }
 
     /// One transaction. When another writer spoils it, the names are read again: those that changed are told, and the others
@@ -248,15 +267,19 @@ impl Zones {
         (good.iter().map(|work| work.swap.clone()).collect(), late.iter().map(unsent).collect())
     }
 
-    /// Turns at a provider that nobody waits for.
-    fn spare_turns(&self, provider: &ProviderId) -> Vec<tokio::sync::OwnedSemaphorePermit> {
-        let turn = || Arc::clone(self.turns.get(provider)?).try_acquire_owned().ok();
+    /// Turns to read that nobody waits for.
+    fn spare_turns(&self, provider: &ProviderId) -> Vec<OwnedSemaphorePermit> {
+        let turn = || Arc::clone(self.reads.get(provider)?).try_acquire_owned().ok();
         std::iter::from_fn(turn).collect()
     }
+}
 
-    async fn turn(&self, provider: &ProviderId) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        Arc::clone(self.turns.get(provider)?).acquire_owned().await.ok()
-    }
+fn new_turns(hands: &Hands) -> Turns {
+    hands.faces().into_keys().map(|id| (id, Arc::new(Semaphore::new(CALLS_AT_ONCE)))).collect()
+}
+
+async fn turn(turns: &Turns, provider: &ProviderId) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(turns.get(provider)?).acquire_owned().await.ok()
 }
 
 /// Results that the decision waits for. Should a call panic, or its task be dropped, the decision hears that instead
@@ -267,8 +290,22 @@ struct Owed {
 }
 
 impl Owed {
-    fn new(out: &mpsc::Sender<Vec<Input>>, names: &[DomainName], otherwise: fn(DomainName) -> Input) -> Self {
-        Owed { out: out.clone(), otherwise: names.iter().cloned().map(otherwise).collect() }
+    fn new<'a>(
+        out: &mpsc::Sender<Vec<Input>>,
+        names: impl IntoIterator<Item = &'a DomainName>,
+        otherwise: fn(DomainName) -> Input,
+    ) -> Self {
+        let mut owed = Owed { out: out.clone(), otherwise: Vec::new() };
+        owed.add(names, otherwise);
+        owed
+    }
+
+    fn add<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a DomainName>,
+        otherwise: fn(DomainName) -> Input,
+    ) {
+        self.otherwise.extend(names.into_iter().cloned().map(otherwise));
     }
 
     async fn pay(mut self, results: Vec<Input>) {
@@ -284,6 +321,26 @@ impl Drop for Owed {
             let _ = self.out.try_send(std::mem::take(&mut self.otherwise));
         }
     }
+}
+
+/// What waits at a zone, while somebody writes there. Should that break off, the decision hears it of each name.
+struct Leftover {
+    out: mpsc::Sender<Vec<Input>>,
+    zone: Zone,
+    queue: Arc<Queue>,
+    done: bool,
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if !self.done {
+            drop(Owed::new(&self.out, &self.queue.abandon(), broken_off));
+        }
+    }
+}
+
+fn broken_off(record: DomainName) -> Input {
+    Input::Written { record, result: Err(Fault::Unknown("the writing broke off".into())) }
 }
 
 /// What one picture of the zone tells of so many names that it is worth taking, and the names that are left to be read.
@@ -375,5 +432,6 @@ async fn within<T>(
     }
 }
 
+mod queue;
 #[cfg(test)]
 mod tests;

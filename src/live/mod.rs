@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`LiveDns`] | the two questions the agent asks, as a trait |
 //! | [`SystemLiveDns`] | the real one, over sockets |
+//! | [`FewAtOnce`] | a bound on the questions under way |
 //! | [`watch()`] | after a write: asks every server until all serve the new answer |
 
 mod exchange;
+mod few;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod lookup;
@@ -23,6 +25,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use providers::{DomainName, RecordSet, RecordType, Ttl};
 
+pub use few::{ASKS_AT_ONCE, FewAtOnce};
 pub use system::SystemLiveDns;
 pub use watch::{Watched, serves, watch};
 

@@ -8,6 +8,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{StoreError, schema};
 
+/// A log of so many octets is worth a checkpoint: four times what is left of it after one.
+const LOG_OCTETS: u64 = 4 * 1024 * 1024;
 /// What a state in memory is called in messages.
 pub(super) const IN_MEMORY: &str = "(in memory)";
 
@@ -145,6 +147,21 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.call(move |connection, _| work(&connection.transaction()?)).await
+    }
+
+    /// Brings what is in the log into the file itself, where that has become worth it: the log is read at every start.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        let log = PathBuf::from(format!("{}-wal", self.inner.path));
+        self.call(move |connection, _| {
+            if log.metadata().is_ok_and(|log| log.len() >= LOG_OCTETS) {
+                connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn call<T: Send + 'static>(

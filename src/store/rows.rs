@@ -1,6 +1,7 @@
 //! What is kept, as values.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use providers::{DomainName, RecordSet, RecordType};
@@ -21,7 +22,7 @@ pub struct Batch {
     /// Records to keep; replaces what was kept of the same name.
     pub records: Vec<RecordRow>,
     /// Changes begun or ended; replaces what was kept of the same id.
-    pub changes: Vec<ChangeRow>,
+    pub changes: Vec<Arc<ChangeRow>>,
     /// Overrides to keep, each in the place of an older one of its key, and those to keep no longer.
     pub overrides: Vec<(OverrideKey, Option<OverrideRow>)>,
     /// Events that happened, each with the channels that must hear of it. An id that is known already is left alone.

@@ -160,9 +160,12 @@ fn prepare(connection: &mut Connection, shown: &str) -> Result<(), StoreError> {
     }
     // FULL: with WAL, NORMAL may lose the last commits with the power (https://www.sqlite.org/pragma.html#pragma_synchronous).
     // No spilling: of thousands of rows in one batch each page would go to the WAL many times. Batches are bounded.
+    // No checkpoint in the middle of a failover, where each commit is waited for: that is done between two of them (see
+    // `Store::checkpoint`), unless 40 MiB of log (10,000 pages) come sooner. What was in a longer log is then given back.
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_spill = OFF;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_spill = OFF; \
+             PRAGMA wal_autocheckpoint = 10000; PRAGMA journal_size_limit = 1048576;",
         )
         .map_err(told)?;
     migrate(connection).map_err(told)

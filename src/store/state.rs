@@ -16,6 +16,9 @@ use super::{
 };
 use crate::decision::{CERTIFICATE_KEY, SavedTracker};
 
+/// As long as most rows are at most.
+const JSON_OCTETS: usize = 1536;
+
 impl Store {
     /// Writes all of `batch` in one transaction, or nothing of it.
     ///
@@ -200,7 +203,10 @@ fn bodies<T: DeserializeOwned>(
 
 /// A value as the text of its column.
 pub(super) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    let told = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
+    let mut text = Vec::with_capacity(JSON_OCTETS);
+    serde_json::to_writer(&mut text, value).map_err(told)?;
+    String::from_utf8(text).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 /// A value from the text of its column.

@@ -57,7 +57,7 @@ pub(crate) struct Process {
     pub(crate) decision: Decision,
     pub(crate) books: Books,
     pub(crate) scribe: Scribe,
-    pub(crate) open: BTreeMap<String, ChangeRow>,
+    pub(crate) open: BTreeMap<String, Arc<ChangeRow>>,
     pub(crate) next_looks: BTreeMap<DomainName, Moment>,
     pub(crate) next_keep: Moment,
     pub(crate) alarm: (i64, u64),
@@ -137,7 +137,7 @@ impl World {
     pub(crate) fn start(&mut self, agent: usize) {
         let now = Now { moment: Moment::ZERO, wall: wall_at(self.now + self.agents[agent].wall_offset) };
         let loaded = self.agents[agent].disk.load(None, now.wall);
-        let open = loaded.open_changes.iter().map(|row| (row.id.clone(), row.clone())).collect();
+        let open = loaded.open_changes.iter().map(|row| (row.id.clone(), Arc::new(row.clone()))).collect();
         let options = Options::default();
         let decision = Decision::new(
             self.policy_of(agent),

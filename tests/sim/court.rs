@@ -2,6 +2,7 @@
 //! chats received.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use failover::decision::{Coordination, OverrideKey, Place, TargetId, What, Work};
 use failover::store::ChangeRow;
@@ -86,7 +87,7 @@ impl Court {
         self.applied.len().try_into().unwrap()
     }
 
-    pub(crate) fn born(&mut self, agent: usize, at: i64, open: &BTreeMap<String, ChangeRow>) {
+    pub(crate) fn born(&mut self, agent: usize, at: i64, open: &BTreeMap<String, Arc<ChangeRow>>) {
         self.left_open.retain(|(whose, _), _| *whose != agent);
         let rows = open.values().map(|row| ((agent, row.record.clone()), row.id.clone()));
         self.left_open.extend(rows);

@@ -2,6 +2,7 @@
 //! `src/store/outbox.rs` (deliveries) without SQL.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use failover::decision::{ChannelId, Endpoint, OverrideKey, Recorded, SavedTracker};
@@ -32,7 +33,7 @@ pub(crate) struct Disk {
     saved: Option<Timestamp>,
     trackers: BTreeMap<Endpoint, SavedTracker>,
     records: BTreeMap<DomainName, RecordRow>,
-    changes: BTreeMap<String, ChangeRow>,
+    changes: BTreeMap<String, Arc<ChangeRow>>,
     overrides: BTreeMap<OverrideKey, OverrideRow>,
     events: BTreeSet<String>,
     deliveries: BTreeMap<i64, Delivery>,
@@ -128,8 +129,8 @@ impl Disk {
             (Some(_), None) => false,
             (None, _) => true,
         };
-        let mut open: Vec<ChangeRow> =
-            self.changes.values().filter(|row| row.state == ChangeState::Started).cloned().collect();
+        let begun = self.changes.values().filter(|row| row.state == ChangeState::Started);
+        let mut open: Vec<ChangeRow> = begun.map(|row| ChangeRow::clone(row)).collect();
         open.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
         Loaded {
             saved: self.saved,

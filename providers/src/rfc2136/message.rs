@@ -180,8 +180,15 @@ fn builder() -> MessageBuilder<Target> {
     MessageBuilder::from_target(TreeCompressor::new(Vec::new())).expect("a header fits a vector")
 }
 
+/// The name in wire format (RFC 1035 section 3.1). Its labels hold nothing that is escaped in text.
 pub(super) fn wire(name: &DomainName) -> Name<Vec<u8>> {
-    Name::vec_from_str(&name.fqdn()).expect("a DomainName obeys the limits of RFC 1035")
+    let mut octets = Vec::with_capacity(name.as_str().len() + 2);
+    for label in name.as_str().split('.').filter(|label| !label.is_empty()) {
+        octets.push(u8::try_from(label.len()).expect("a label has 63 octets at most"));
+        octets.extend_from_slice(label.as_bytes());
+    }
+    octets.push(0);
+    Name::from_octets(octets).expect("a DomainName obeys the limits of RFC 1035")
 }
 
 /// RFC 2136 sections 2.4.2 and 2.4.3: the set of this type is as it was read.

@@ -63,7 +63,8 @@ async fn a_crowd_of_one_zone_is_read_at_once() {
     let hands = Hands::writing(BTreeMap::from([("zone".into(), provider)]));
     let zones = Zones::new(hands, Arc::new(TokioClock::start_at(Timestamp::UNIX_EPOCH)), out);
     let configured = names.iter().map(|name| (name.clone(), zone.clone())).collect();
-    zones.read("zone".into(), names, configured, BTreeSet::new(), BTreeSet::new()).await;
+    let wanted = Wanted { records: names.into_iter().collect(), configured, ..Wanted::default() };
+    zones.read("zone".into(), wanted).await;
     let told = results.recv().await.unwrap();
     let read = told.iter().filter(|input| matches!(input, Input::Read { result: Ok(_), .. }));
     assert_eq!((told.len(), read.count()), (1000, 1000));

@@ -167,7 +167,7 @@ async fn a_file_of_version_3_is_taken_along_whole() {
     assert_eq!(as_it_is.open_changes, std::slice::from_ref(&open));
     let store = Store::open(&path).unwrap();
     assert_eq!(store.load(None, at("12:00:00")).await.unwrap().open_changes, [open]);
-    let changes = vec![change("early", ChangeState::Completed, at("12:00:01"))];
+    let changes = vec![change("early", ChangeState::Completed, at("12:00:01")).into()];
     store.commit(Batch { changes, ..Batch::default() }).await.unwrap();
     assert_eq!(store.load(None, at("12:00:00")).await.unwrap().open_changes, []);
 }
@@ -183,7 +183,7 @@ async fn a_change_takes_no_page_of_its_own() {
         row.completed_event.event.reason = Some("r".repeat(500));
         row
     });
-    store.commit(Batch { changes: changes.collect(), ..Batch::default() }).await.unwrap();
+    store.commit(Batch { changes: changes.map(Into::into).collect(), ..Batch::default() }).await.unwrap();
     drop(store);
     let size = std::fs::metadata(&path).unwrap().len();
     assert!((300_000..1_200_000).contains(&size), "{size} octets for 400 changes of 1.1 KB");

@@ -85,8 +85,8 @@ async fn what_was_committed_is_loaded_and_newer_replaces_older() {
         trackers: vec![(endpoint("toronto"), tracker(1, at("12:00:00")))],
         records: vec![record(None)],
         changes: vec![
-            change("late", ChangeState::Started, at("12:00:02")),
-            change("early", ChangeState::Started, at("12:00:01")),
+            change("late", ChangeState::Started, at("12:00:02")).into(),
+            change("early", ChangeState::Started, at("12:00:01")).into(),
         ],
         ..Batch::default()
     };
@@ -95,7 +95,7 @@ async fn what_was_committed_is_loaded_and_newer_replaces_older() {
         at: Some(at("12:00:03")),
         trackers: vec![(endpoint("toronto"), tracker(2, at("12:00:03")))],
         records: vec![record(Some("inc-1"))],
-        changes: vec![change("late", ChangeState::Completed, at("12:00:02"))],
+        changes: vec![change("late", ChangeState::Completed, at("12:00:02")).into()],
         ..Batch::default()
     };
     store.commit(second).await.unwrap();
