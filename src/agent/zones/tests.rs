@@ -1,7 +1,7 @@
 //! What is sent, when, and in how many calls.
 
 use jiff::Timestamp;
-use providers::mock::{Call, MockProvider, StoredSet};
+use providers::mock::{Call, FaultStep, MockProvider, StoredSet, Trouble};
 use providers::{NonEmpty, RecordSet, Ttl, Values};
 
 use super::*;
@@ -135,4 +135,70 @@ async fn one_name_that_is_refused_is_found_in_few_calls() {
     .await;
     all_but_one_are_made(&told, &refused, |why| matches!(why, Fault::Unsupported(_)));
     assert_eq!(calls, 1 + 2 + 2 + 2 + 2 + 6, "all, halves down to six, and each of those");
+}
+
+/// A zone with forty names, each with an address, at a mock that takes 100 ms for each call.
+async fn slow_zone() -> (MockProvider, Zones, Vec<Arc<Work>>, mpsc::Receiver<Vec<Input>>) {
+    let mock = MockProvider::in_memory(["example.com".parse().unwrap()]);
+    let names: Vec<DomainName> = (0..40).map(|n| format!("r{n:02}.example.com").parse().unwrap()).collect();
+    for name in &names {
+        mock.edit(name, vec![answer("192.0.2.1")]).unwrap();
+    }
+    let provider: Arc<dyn Provider> = Arc::new(mock.clone());
+    let zone = provider.zone(&names[0]).await.unwrap();
+    let works = provider.read(&zone, &names).await.unwrap().into_iter().map(to_the_standby).collect();
+    let (out, results) = mpsc::channel(8);
+    let hands = Hands::writing(BTreeMap::from([("zone".into(), provider)]));
+    let zones = Zones::new(hands, Arc::new(TokioClock::start_at(Timestamp::UNIX_EPOCH)), out);
+    zones.found.lock().unwrap().extend(names.into_iter().map(|name| (name, zone.clone())));
+    let slowly = |step: FaultStep| step.delayed(Duration::from_millis(100)).times(40);
+    mock.script([FaultStep::on_read(Trouble::Nothing), FaultStep::on_swap(Trouble::Nothing)].map(slowly));
+    (mock, zones, works, results)
+}
+
+async fn all(results: &mut mpsc::Receiver<Vec<Input>>, most: usize) -> Vec<Input> {
+    let mut told = Vec::new();
+    while told.len() < most {
+        told.extend(results.recv().await.unwrap());
+    }
+    told
+}
+
+/// Four times ten changes are asked for at once. Two transactions are under way, and the others are one.
+#[tokio::test(start_paused = true)]
+async fn what_waits_at_a_zone_is_written_together() {
+    let (mock, zones, works, mut results) = slow_zone().await;
+    for ten in works.chunks(10) {
+        tokio::spawn(zones.clone().write("zone".into(), ten.to_vec()));
+    }
+    let told = all(&mut results, 40).await;
+    assert!(told.iter().all(|input| matches!(input, Input::Written { result: Ok(()), .. })), "{told:?}");
+    assert_eq!((told.len(), mock.calls(Call::Swap)), (40, 3));
+}
+
+/// Four times ten records are asked for at once. One reading is under way, and the others are one.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_is_read_together() {
+    let (mock, zones, works, mut results) = slow_zone().await;
+    let before = mock.calls(Call::Read);
+    for ten in works.chunks(10) {
+        let records = ten.iter().map(|work| work.swap.name().clone()).collect();
+        tokio::spawn(zones.clone().read("zone".into(), Wanted { records, ..Wanted::default() }));
+    }
+    let told = all(&mut results, 40).await;
+    assert!(told.iter().all(|input| matches!(input, Input::Read { result: Ok(_), .. })), "{told:?}");
+    assert_eq!((told.len(), mock.calls(Call::Read) - before), (40, 2));
+}
+
+/// What waits is told of, too, when the one breaks off that would have written it.
+#[tokio::test(start_paused = true)]
+async fn a_writing_that_breaks_off_leaves_nobody_waiting() {
+    let (_mock, zones, works, mut results) = slow_zone().await;
+    let tasks: Vec<_> =
+        works.chunks(10).map(|ten| tokio::spawn(zones.clone().write("zone".into(), ten.to_vec()))).collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    let told = all(&mut results, 40).await;
+    let broken = |input: &Input| matches!(input, Input::Written { result: Err(Fault::Unknown(_)), .. });
+    assert!(told.len() == 40 && told.iter().all(broken), "{told:?}");
 }

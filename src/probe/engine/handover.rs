@@ -9,7 +9,7 @@ use crate::decision::Moment;
 use crate::probe::Finding;
 
 /// How long a finding that is no news waits for company.
-pub(super) const COMPANY: Duration = Duration::from_millis(5);
+pub(super) const COMPANY: Duration = Duration::from_millis(20);
 /// How often a receiver who has not kept up is tried again.
 const AGAIN: Duration = Duration::from_millis(2);
 /// So many go at once, urgent or not.
