@@ -109,6 +109,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // Longer than the minute between two times that everything is kept: an agent at rest makes no threads.
+        .thread_keep_alive(std::time::Duration::from_secs(90))
         .build()
         .expect("a machine that cannot give a process one epoll descriptor runs nothing else either");
     let result = runtime.block_on(work);

@@ -1,4 +1,4 @@
-//! The turns of an agent: they mirror `src/agent/event_loop.rs` (turn, wake, take) and `src/agent/effects.rs` (play, keep) step
+//! The turns of an agent: they mirror `src/agent/event_loop.rs` (turn, wake), `turn.rs` (take, play) and `effects.rs` (keep) step
 //! by step; what they come to is the real `Agenda` and `Books`.
 
 use std::collections::BTreeMap;
