@@ -8,7 +8,7 @@ ROOT = os.path.dirname(HERE)
 # How much is measured: rounds, seconds until a tool is at work and seconds that count then, faults of a primary, seconds of
 # calm before each of them, seconds that an idle agent is looked at.
 Effort = namedtuple("Effort", "rounds settle seconds faults calm idle")
-SHORT = Effort(1, 3, 5, 2, 1, 20)
+SHORT = Effort(1, 2, 5, 2, 1, 50)
 WHOLE = Effort(3, 5, 15, 10, 3, 60)
 
 NOT_MEASURED = "not measured"

@@ -87,6 +87,14 @@ impl Stage {
         self.reactor.spares.borrow().all.len()
     }
 
+    /// A connection over which both have talked, and the other end of it.
+    fn in_use(&mut self, listener: &TcpListener, peer: SocketAddr, word: &str) -> (Socket, TcpStream) {
+        let mut socket = self.connect(peer);
+        let mut server = accept(listener);
+        self.talk(&mut socket, &mut server, word);
+        (socket, server)
+    }
+
     /// Says something and hears the same, no more and no less, and not the end.
     fn talk(&mut self, socket: &mut Socket, server: &mut TcpStream, word: &str) {
         self.run(socket.write_all(word.as_bytes())).unwrap();
@@ -171,9 +179,7 @@ const ENDINGS: [fn(TcpStream) -> Option<TcpStream>; 6] = [
 fn whatever_the_last_server_did(here: IpAddr, is_heard: bool) {
     let mut stage = Stage::new();
     let (listener, peer) = listen((here, 0));
-    let mut socket = stage.connect(peer);
-    let mut server = accept(&listener);
-    stage.talk(&mut socket, &mut server, "first");
+    let (mut socket, mut server) = stage.in_use(&listener, peer, "first");
     let first = inode(&socket);
     for ends in ENDINGS {
         let left = ends(server);
@@ -215,9 +221,7 @@ fn nothing_of_it_is_left_that_was_never_looked_at() {
 fn news_of_the_use_before_are_not_taken_for_this_ones() {
     let mut stage = Stage::new();
     let (listener, peer) = listen((HERE, 0));
-    let mut socket = stage.connect(peer);
-    let mut server = accept(&listener);
-    stage.talk(&mut socket, &mut server, "first");
+    let (socket, _server) = stage.in_use(&listener, peer, "first");
     let first = inode(&socket);
     stage.reset(socket);
     stage.ask(DEADLINE);
@@ -277,9 +281,7 @@ fn one_that_is_refused_or_hangs_is_not_used_again() {
         assert_eq!(stage.spares(), 0);
     }
     let (listener, _) = listen(peer);
-    let mut socket = stage.connect(peer);
-    let mut server = accept(&listener);
-    stage.talk(&mut socket, &mut server, "open again");
+    let (socket, _server) = stage.in_use(&listener, peer, "open again");
     let second = inode(&socket);
     assert_ne!(first, second, "an inode of a socket is not given again soon");
     stage.reset(socket);
@@ -295,9 +297,7 @@ fn one_that_is_refused_or_hangs_is_not_used_again() {
         assert_eq!(stage.spares(), 0, "it was taken");
     }
     drop((waiting, accept(&listener)));
-    let mut socket = stage.connect(peer);
-    let mut server = accept(&listener);
-    stage.talk(&mut socket, &mut server, "room again");
+    let (socket, _server) = stage.in_use(&listener, peer, "room again");
     assert_ne!(inode(&socket), second);
 }
 
@@ -306,9 +306,7 @@ fn one_that_is_refused_or_hangs_is_not_used_again() {
 fn a_used_socket_that_waits_for_its_peer_stands_when_it_does() {
     let mut stage = Stage::new();
     let (listener, peer) = listen((HERE, 0));
-    let mut socket = stage.connect(peer);
-    let mut server = accept(&listener);
-    stage.talk(&mut socket, &mut server, "first");
+    let (socket, _server) = stage.in_use(&listener, peer, "first");
     let first = inode(&socket);
     let waiting = fill(&listener, peer);
     stage.reset(socket);
@@ -395,7 +393,5 @@ fn a_spare_that_cannot_connect_is_no_failure_of_the_peer() {
     let none = TcpStream::from(OwnedFd::from(File::open("/dev/null").unwrap()));
     let spare = Spare { stream: mio::net::TcpStream::from_std(none), seat: None };
     stage.drive(|| stage.reactor.keep_spare((peer, Options::Usual), spare));
-    let mut socket = stage.connect(peer);
-    let mut server = accept(&listener);
-    stage.talk(&mut socket, &mut server, "hello");
+    let _both = stage.in_use(&listener, peer, "hello");
 }
