@@ -117,9 +117,7 @@ impl Ledger {
                     Err(_) => return tracing::debug!("the disk took too long to drop old history"),
                 }
             }
-            if let Ok(Err(error)) = timeout(DISK_LIMIT, store.checkpoint()).await {
-                tracing::debug!(%error, "the log of the state file could not be brought into it");
-            }
+            into_the_file(&store).await;
         }
     }
 
@@ -136,7 +134,7 @@ impl Ledger {
                     return;
                 }
                 match timeout(DISK_LIMIT, store.add_latency(some)).await {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(())) => into_the_file(&store).await,
                     Ok(Err(error)) => return tracing::debug!(%error, "latency could not be kept"),
                     Err(_) => return tracing::debug!("the disk took too long to keep latency"),
                 }
@@ -296,6 +294,13 @@ impl Ledger {
     /// What is said when the state cannot be written.
     pub(super) fn unwritable(&self, now: &Now) -> Event {
         self.books.unwritable(now)
+    }
+}
+
+/// The log is brought into the file while nobody waits for it, a little at a time.
+async fn into_the_file(store: &Store) {
+    if let Ok(Err(error)) = timeout(DISK_LIMIT, store.checkpoint()).await {
+        tracing::debug!(%error, "the log of the state file could not be brought into it");
     }
 }
 

@@ -172,6 +172,32 @@ async fn a_file_of_version_3_is_taken_along_whole() {
     assert_eq!(store.load(None, at("12:00:00")).await.unwrap().open_changes, []);
 }
 
+/// The log grows while thousands of changes are kept, is brought into the file when there is time, and is then cut.
+#[tokio::test]
+async fn a_long_log_is_brought_into_the_file_and_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = state_in(&folder);
+    let store = Store::open(&path).unwrap();
+    let length = |path: &Path| path.metadata().unwrap().len();
+    let log = folder.path().join("failover.db-wal");
+    let batch = |number: usize| {
+        let ids = (0..1000).map(|row| format!("chg-{number}-{row}"));
+        let changes = ids.map(|id| change(&id, ChangeState::Started, at("12:00:00")).into());
+        Batch { changes: changes.collect(), ..Batch::default() }
+    };
+    for number in 0..12 {
+        store.commit(batch(number)).await.unwrap();
+    }
+    let (grown, before) = (length(&log), length(&path));
+    assert!(grown > 4 << 20, "{grown} octets of log");
+    store.checkpoint().await.unwrap();
+    assert!(length(&path) > before + (2 << 20), "all of it is in the file");
+    store.commit(Batch::default()).await.unwrap();
+    store.commit(batch(12)).await.unwrap();
+    assert!(length(&log) < grown / 2, "{} octets of log", length(&log));
+    assert_eq!(store.load(None, at("12:00:00")).await.unwrap().open_changes.len(), 13_000);
+}
+
 /// A site that dies changes thousands of records, and all of that is written before the first of them is.
 #[tokio::test]
 async fn a_change_takes_no_page_of_its_own() {
