@@ -287,7 +287,9 @@ impl Decision {
             Some(hold) => return (RecordStatus::Holding, hold.text()),
             None => {}
         }
-        let Some(wish) = &state.wish else { return (RecordStatus::Unread, super::Hold::Unread.text()) };
+        let (Some(wish), Some(_)) = (&state.wish, &state.snapshot) else {
+            return (RecordStatus::Unread, super::Hold::Unread.text());
+        };
         if wish.motive == Motive::AllDown {
             return (
                 RecordStatus::InSync,
