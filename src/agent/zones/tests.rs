@@ -159,7 +159,8 @@ async fn slow_zone() -> (MockProvider, Zones, Vec<Arc<Work>>, mpsc::Receiver<Vec
 async fn all(results: &mut mpsc::Receiver<Vec<Input>>, most: usize) -> Vec<Input> {
     let mut told = Vec::new();
     while told.len() < most {
-        told.extend(results.recv().await.unwrap());
+        let more = timeout(Duration::from_mins(1), results.recv()).await.expect("each is told of");
+        told.extend(more.unwrap());
     }
     told
 }
