@@ -24,6 +24,7 @@ impl Agent {
     }
 
     pub(super) fn log(&self, recorded: &Recorded, channels: &[ChannelId]) {
+        self.tally.count(&recorded.event);
         let logged_by_channel = channels.iter().any(|channel| self.log_channels.contains(channel));
         if !logged_by_channel {
             log::event(recorded);

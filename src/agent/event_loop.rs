@@ -18,7 +18,7 @@ use super::round::Round;
 use super::servers::Servers;
 use super::zones::Zones;
 use super::{World, systemd};
-use crate::api::{Command, Explained, Source, Status};
+use crate::api::{Command, Explained, Metrics, Source, Status, Tally};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decision::{ChannelId, Decision, Event, EventKind, Input, Moment, Now, Options, Report};
@@ -114,6 +114,8 @@ pub struct Agent {
     pub(super) round: Round,
     /// Does some channel write to the log already?
     pub(super) log_channels: BTreeSet<ChannelId>,
+    /// What is counted for `/metrics`.
+    pub(super) tally: Tally,
     /// Word of the files of the configuration.
     reloads: mpsc::Receiver<Reload>,
     /// A configuration that is taken over as soon as nothing stands in its way.
@@ -198,6 +200,7 @@ impl Agent {
             next_keep: now.moment + KEEP_ALL,
             round: Round::default(),
             log_channels,
+            tally: Tally::default(),
             // Until somebody watches them: see `Agent::reloads`.
             reloads: mpsc::channel(1).1,
             waiting: None,
@@ -310,22 +313,31 @@ impl Agent {
         }
     }
 
+    /// What is known now; so many messages wait for their delivery.
+    fn status(&self, pending_deliveries: u64) -> Status {
+        Status {
+            source: Source::Agent,
+            agent: self.config.agent.id.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: Some(self.started.wall),
+            age_s: 0,
+            state_trouble: self.ledger.trouble().map(str::to_owned),
+            pending_deliveries,
+            probe_delays: self.scheduler.as_ref().map(Scheduler::delays).unwrap_or_default(),
+            report: self.decision.report(&self.clock.now()),
+        }
+    }
+
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Status(answer) => {
                 let pending = self.ledger.pending().await;
                 // Whoever asked may have gone.
-                let _ = answer.send(Status {
-                    source: Source::Agent,
-                    agent: self.config.agent.id.clone(),
-                    version: env!("CARGO_PKG_VERSION").into(),
-                    started: Some(self.started.wall),
-                    age_s: 0,
-                    state_trouble: self.ledger.trouble().map(str::to_owned),
-                    pending_deliveries: pending,
-                    probe_delays: self.scheduler.as_ref().map(Scheduler::delays).unwrap_or_default(),
-                    report: self.decision.report(&self.clock.now()),
-                });
+                let _ = answer.send(self.status(pending));
+            }
+            Command::Metrics(answer) => {
+                let pending = self.ledger.pending().await;
+                let _ = answer.send(Metrics { status: self.status(pending), tally: self.tally.clone() });
             }
             Command::Explain(record, answer) => {
                 let explanation = self.decision.explain(&self.clock.now(), &record);

@@ -9,9 +9,11 @@
 //! | `POST /v1/overrides` with an [`OverrideRequest`], 4 KiB at most | [`Ordered`]; 400, 404, 409 or 413 with the reason in words |
 //! | `DELETE /v1/overrides/KEY?by=NAME` | [`Ordered`], or 404 when it is not in force; KEY: `drain/TARGET`, `pin/RECORD`, `pause`, `pause/RECORD` |
 //! | `POST /v1/records/NAME/ack` | 202, or 404 when there is no such record |
+//! | `GET /metrics` | [`Metrics`], as OpenMetrics text |
 
 mod client;
 mod doubt;
+mod metrics;
 mod overrides;
 mod server;
 
@@ -25,6 +27,7 @@ use tokio::sync::oneshot;
 use crate::decision::{Delay, Explanation, OverrideFault, OverrideKey, Report};
 
 pub use client::Client;
+pub use metrics::{Metrics, Tally};
 pub use overrides::{Ordered, OverrideRequest};
 pub use server::serve;
 
@@ -33,6 +36,8 @@ pub use server::serve;
 pub enum Command {
     /// What is known now.
     Status(oneshot::Sender<Status>),
+    /// The same, with what was counted.
+    Metrics(oneshot::Sender<Metrics>),
     /// Why is this record where it is? Answers nothing when there is no such record.
     Explain(DomainName, oneshot::Sender<Option<Explained>>),
     /// Take a record back to its best target now; answers whether there is such a record.

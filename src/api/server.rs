@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path as Segment, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use providers::DomainName;
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::doubt::doubt;
-use super::{ApiError, Command, Ordered};
+use super::{ApiError, Command, Metrics, Ordered, metrics};
 use crate::decision::{OverrideFault, OverrideKey};
 
 /// The longest a question waits for the agent's loop.
@@ -64,6 +65,7 @@ pub async fn serve(
         .route("/v1/overrides", get(overrides).post(order))
         .route("/v1/overrides/{*key}", delete(end_order))
         .route("/v1/records/{name}/ack", post(ack))
+        .route("/metrics", get(collect))
         .with_state(commander);
     let guard = SocketFile(path.to_owned());
     Ok(async move {
@@ -97,6 +99,14 @@ impl Drop for SocketFile {
 async fn status(State(commander): State<mpsc::Sender<Command>>) -> Response {
     match ask(&commander, Command::Status).await {
         Some(status) => axum::Json(status).into_response(),
+        None => busy(),
+    }
+}
+
+async fn collect(State(commander): State<mpsc::Sender<Command>>) -> Response {
+    match ask(&commander, Command::Metrics).await.map(Metrics::text) {
+        Some(Ok(text)) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         None => busy(),
     }
 }

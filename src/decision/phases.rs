@@ -37,6 +37,18 @@ impl Phases {
         Phases { down_ms: down.and_then(after), decided_ms: after(now), ..Phases::default() }
     }
 
+    /// The steps in their order, each by its key in JSON without the unit, with its milliseconds.
+    pub fn steps(&self) -> [(&'static str, Option<u64>); 6] {
+        [
+            ("down", self.down_ms),
+            ("decided", self.decided_ms),
+            ("written", self.written_ms),
+            ("confirmed", self.confirmed_ms),
+            ("first_served", self.first_served_ms),
+            ("all_served", self.all_served_ms),
+        ]
+    }
+
     /// The time of a step by how long after the decision it was.
     pub(super) fn at(&self, decided: Moment, step: Moment) -> Option<u64> {
         self.decided_ms.map(|ms| ms.saturating_add(millis(step.since(decided))))
@@ -50,15 +62,8 @@ fn millis(duration: Duration) -> u64 {
 /// `down 200 ms, decided 203 ms, written 206 ms`.
 impl fmt::Display for Phases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps = [
-            ("down", self.down_ms),
-            ("decided", self.decided_ms),
-            ("written", self.written_ms),
-            ("read back", self.confirmed_ms),
-            ("first served", self.first_served_ms),
-            ("served by all", self.all_served_ms),
-        ];
-        let known = steps.into_iter().filter_map(|(step, ms)| ms.map(|ms| (step, ms)));
+        let words = ["down", "decided", "written", "read back", "first served", "served by all"];
+        let known = words.into_iter().zip(self.steps()).filter_map(|(word, (_, ms))| Some((word, ms?)));
         for (n, (step, ms)) in known.enumerate() {
             let comma = if n == 0 { "" } else { ", " };
             if ms < 10_000 {

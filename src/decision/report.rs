@@ -51,6 +51,32 @@ pub enum RecordStatus {
     Unread,
 }
 
+impl RecordStatus {
+    /// Every one.
+    pub const ALL: [RecordStatus; 7] = [
+        RecordStatus::InSync,
+        RecordStatus::Pending,
+        RecordStatus::Changing,
+        RecordStatus::Holding,
+        RecordStatus::Refused,
+        RecordStatus::Failed,
+        RecordStatus::Unread,
+    ];
+
+    /// The stable name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RecordStatus::InSync => "in_sync",
+            RecordStatus::Pending => "pending",
+            RecordStatus::Changing => "changing",
+            RecordStatus::Holding => "holding",
+            RecordStatus::Refused => "refused",
+            RecordStatus::Failed => "failed",
+            RecordStatus::Unread => "unread",
+        }
+    }
+}
+
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordReport {

@@ -17,6 +17,7 @@ mod least;
 mod lock;
 mod log;
 mod manual;
+mod metrics;
 mod orders;
 mod private;
 mod probe;
