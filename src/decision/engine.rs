@@ -68,7 +68,7 @@ pub struct Decision {
     pub(super) options: Options,
     pub(super) targets: Targets,
     pub(super) sight: Sight,
-    pub(super) records: ByName<RecordState>,
+    pub(super) records: ByName<DomainName, RecordState>,
     pub(super) certificates: super::certificates::Certificates,
     pub(super) latency: super::latency::Latency,
     pub(super) overrides: Overrides,

@@ -1,5 +1,6 @@
 //! Names of things in the configuration, each its own type so that they cannot be mixed up.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
         #[serde(from = "String")]
         pub struct $name(Arc<str>);
 
@@ -16,6 +17,19 @@ macro_rules! id {
             /// The name as written in the configuration.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        // As it would be derived, but that most of what is compared is one and the same text: that is seen at once.
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
             }
         }
 

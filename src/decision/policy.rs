@@ -19,7 +19,7 @@ pub struct Policy {
     /// The targets.
     pub targets: BTreeMap<TargetId, TargetPolicy>,
     /// The records.
-    pub records: ByName<RecordPolicy>,
+    pub records: ByName<DomainName, RecordPolicy>,
     /// How many changes a minute a provider may be asked for; a provider that is not named has no such bound.
     pub velocity: BTreeMap<ProviderId, Velocity>,
     /// Who we are, for the markers of records with [`Coordination::Zone`].

@@ -1,11 +1,12 @@
 //! From the verdicts of endpoints to those of addresses, families and targets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 
 use super::watched::{Known, Watched};
 use super::{
-    Counted, Endpoint, Moment, Now, Observation, Outcome, Place, Policy, SavedTracker, Sight, TargetId,
-    Tracker, Verdict,
+    ByName, Counted, Endpoint, Moment, Now, Observation, Outcome, Place, Policy, SavedTracker, Sight,
+    TargetId, Tracker, Verdict,
 };
 
 /// The health of every target.
@@ -23,7 +24,7 @@ use super::{
 /// Unknown here, so that a cut uplink never looks like a dead primary.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
-    all: BTreeMap<TargetId, Watched>,
+    all: ByName<TargetId, Watched>,
     /// Those with an endpoint that is Down: with each word of a witness they are looked at, and no others.
     fallen: BTreeSet<TargetId>,
     /// How many endpoints have not said anything in this run.
@@ -36,7 +37,7 @@ impl Targets {
         let tracker = |endpoint: &Endpoint| {
             saved.get(endpoint).map(|saved| Tracker::restore(saved, now)).unwrap_or_default()
         };
-        let all: BTreeMap<TargetId, Watched> = policy
+        let all: ByName<TargetId, Watched> = policy
             .targets
             .iter()
             .map(|(id, target)| (id.clone(), Watched::new(id, target, tracker)))
@@ -50,8 +51,9 @@ impl Targets {
     /// Takes over the endpoints of `fresh`, each with what is known of it already; all others are forgotten.
     pub(super) fn reshape(&mut self, fresh: Targets) {
         let mut before = std::mem::replace(self, fresh);
-        for (target, watched) in &mut self.all {
-            for kept in before.all.remove(target).into_iter().flat_map(|target| target.endpoints) {
+        for (target, watched) in self.all.iter_mut() {
+            for kept in before.all.get_mut(target).into_iter().flat_map(|before| take(&mut before.endpoints))
+            {
                 if let Some(known) = watched.get_mut(&kept.endpoint) {
                     known.inherit(kept);
                 }
@@ -103,7 +105,7 @@ impl Targets {
     /// Ends the verdicts of endpoints that have been silent for too long. Returns their targets.
     pub fn expire(&mut self, now: Moment, stale_floor: std::time::Duration) -> BTreeSet<TargetId> {
         let mut lost = BTreeSet::new();
-        for (target, watched) in &mut self.all {
+        for (target, watched) in self.all.iter_mut() {
             for known in &mut watched.endpoints {
                 if known.tracker.expire(now, known.check.stale_after().max(stale_floor)) {
                     lost.insert(target.clone());

@@ -85,7 +85,7 @@ impl Lane {
 /// The lanes of a policy, by what is known of its records and by what earlier lanes knew.
 pub(super) fn lanes(
     policy: &Policy,
-    records: &ByName<RecordState>,
+    records: &ByName<DomainName, RecordState>,
     mut earlier: BTreeMap<ProviderId, Lane>,
 ) -> BTreeMap<ProviderId, Lane> {
     let mut lanes = BTreeMap::new();
