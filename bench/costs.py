@@ -1,7 +1,7 @@
 """CPU for 1,000 checks, and memory, of the agent and of its peers."""
-import http.client, os, statistics, sys, threading, time
+import contextlib, http.client, os, statistics, sys, threading, time
 
-from common import Process, address, answered, broken_off, fill, opened, spread, table
+from common import Process, address, answered, apart, broken_off, fill, opened, spread, table
 
 KINDS = ["http", "http, kept", "tcp", "tcp, half open", "https"]
 # What counts the checks of a kind, where it is not the connections: those that are kept are not opened.
@@ -102,6 +102,14 @@ class Blackbox(Process):
         super().__exit__(*given)
 
 
+@contextlib.contextmanager
+def target(folder):
+    with Process(folder, "nginx", "-c", fill("nginx.conf", folder), "-e", "/dev/null") as server:
+        time.sleep(1)
+        server.must_run()
+        yield server
+
+
 TOOLS = {
     "failover": (failover, KINDS),
     "haproxy": (haproxy, ["http", "tcp, half open", "https"]),
@@ -111,8 +119,8 @@ TOOLS = {
 
 
 def one(start, binary, folder, kind, count, settle, seconds):
-    """CPU in ms for 1,000 checks, checks a second, MiB at the highest, of one tool in one run."""
-    with start(binary, folder, kind, count) as tool:
+    """CPU in ms for 1,000 checks, checks a second, MiB at the highest, of one tool in one run, beside a target of its own."""
+    with target(folder), start(binary, folder, kind, count) as tool:
         time.sleep(settle)
         tool.must_run()
         counter = COUNTERS.get(kind, opened)
@@ -134,7 +142,7 @@ def run(binary, folder, effort, count):
             for name, (start, kinds) in TOOLS.items():
                 if kind in kinds:
                     runs = found.setdefault((kind, name), [])
-                    runs.append(one(start, binary, folder, kind, many, effort.settle, effort.seconds))
+                    runs.append(apart(one, start, binary, folder, kind, many, effort.settle, effort.seconds))
     print(f"CPU in ms for 1,000 checks, {count} targets checked once a second ({count // 5} for https; blackbox_exporter is "
           f"asked {Blackbox.RATE} times a second), {effort.rounds} rounds of {effort.seconds} s: median (least-most)\n")
     rows = []
