@@ -1,70 +1,94 @@
-//! A map by name, made for how it is asked: many times in a row for the same name, then for the next one.
+//! A map by name, made for how it is asked: many times in a row for the same name, then for any other one.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Index;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use hashbrown::HashTable;
+
 /// What is held of each record, or of each target, in the order of their names.
 ///
-/// A dead site has ten thousand records, and each of them is looked up some ten times in a row before the next one is; a probe
-/// asks three times for its target. So the place of the last answer is looked at first, then the one after it, and only then
-/// is there a search. What is kept for that changes no answer. Adding and removing are for a reload: they move all that
-/// comes after.
+/// A dead site has ten thousand records, and each of them is looked up some ten times in a row before the next one is: so the
+/// place of the last answer is looked at first. The probes of ten thousand targets come in any order, and a search among them is
+/// a dozen looks at names all over the memory: so they are found by their hash. What is kept for that changes no answer, and its
+/// order is nobody's. Adding and removing are for a reload: they move all that comes after.
 pub struct ByName<K, V> {
     /// Sorted by name. Boxed, so that what moves is small.
     entries: Vec<(K, Box<V>)>,
+    /// Where each is in `entries`.
+    places: HashTable<u32>,
     last: AtomicUsize,
 }
 
-impl<K: Ord, V> ByName<K, V> {
-    /// Where it is, or where it would be.
-    fn find(&self, name: &K) -> Result<usize, usize> {
+/// The same in every run.
+fn hash<K: Hash>(name: &K) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// So many names fit: a place has 32 bits.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).expect("a configuration has fewer names than that")
+}
+
+impl<K: Ord + Hash, V> ByName<K, V> {
+    fn find(&self, name: &K) -> Option<usize> {
+        let is = |at: usize| self.entries.get(at).is_some_and(|(one, _)| one == name);
         let last = self.last.load(Relaxed);
-        let near = [last, last + 1];
-        let found = near.into_iter().find(|at| self.entries.get(*at).is_some_and(|(one, _)| one == name));
-        let found = match found {
-            Some(found) => found,
-            None => self.entries.binary_search_by(|(one, _)| one.cmp(name))?,
-        };
+        if is(last) {
+            return Some(last);
+        }
+        let found = *self.places.find(hash(name), |at| is(*at as usize))? as usize;
         self.last.store(found, Relaxed);
-        Ok(found)
+        Some(found)
     }
 
     /// What is held under this name.
     pub fn get(&self, name: &K) -> Option<&V> {
-        self.find(name).ok().map(|at| &*self.entries[at].1)
+        self.find(name).map(|at| &*self.entries[at].1)
     }
 
     /// The same, to change.
     pub fn get_mut(&mut self, name: &K) -> Option<&mut V> {
-        self.find(name).ok().map(|at| &mut *self.entries[at].1)
+        self.find(name).map(|at| &mut *self.entries[at].1)
     }
 
     /// Is there such a name?
     pub fn contains_key(&self, name: &K) -> bool {
-        self.find(name).is_ok()
+        self.find(name).is_some()
     }
 
     /// Adds a name; what was held under it before comes back.
+    ///
+    /// # Panics
+    /// With more than four thousand million names.
     pub fn insert(&mut self, name: K, value: V) -> Option<V> {
-        match self.find(&name) {
-            Ok(at) => Some(std::mem::replace(&mut *self.entries[at].1, value)),
-            Err(at) => {
-                self.entries.insert(at, (name, Box::new(value)));
-                None
-            }
-        }
+        let at = match self.entries.binary_search_by(|(one, _)| one.cmp(&name)) {
+            Ok(at) => return Some(std::mem::replace(&mut *self.entries[at].1, value)),
+            Err(at) => at,
+        };
+        self.places.iter_mut().filter(|place| **place as usize >= at).for_each(|place| *place += 1);
+        let hashed = hash(&name);
+        self.entries.insert(at, (name, Box::new(value)));
+        let Self { entries, places, .. } = self;
+        places.insert_unique(hashed, place(at), |place| hash(&entries[*place as usize].0));
+        None
     }
 
     /// Removes a name.
     pub fn remove(&mut self, name: &K) -> Option<V> {
-        let at = self.find(name).ok()?;
+        let at = self.find(name)?;
+        self.places.find_entry(hash(name), |place| *place as usize == at).ok()?.remove();
+        self.places.iter_mut().filter(|place| **place as usize > at).for_each(|place| *place -= 1);
         Some(*self.entries.remove(at).1)
     }
 
     /// Removes all.
     pub fn clear(&mut self) {
         self.entries.clear();
+        self.places.clear();
     }
 
     /// How many there are.
@@ -105,13 +129,14 @@ impl<K: Ord, V> ByName<K, V> {
 
 impl<K, V> Default for ByName<K, V> {
     fn default() -> Self {
-        ByName { entries: Vec::new(), last: AtomicUsize::new(0) }
+        ByName { entries: Vec::new(), places: HashTable::new(), last: AtomicUsize::new(0) }
     }
 }
 
 impl<K: Clone, V: Clone> Clone for ByName<K, V> {
     fn clone(&self) -> Self {
-        ByName { entries: self.entries.clone(), ..Self::default() }
+        let (entries, places) = (self.entries.clone(), self.places.clone());
+        ByName { entries, places, last: AtomicUsize::new(0) }
     }
 }
 
@@ -123,14 +148,14 @@ impl<K: PartialEq, V: PartialEq> PartialEq for ByName<K, V> {
 
 impl<K: Eq, V: Eq> Eq for ByName<K, V> {}
 
-impl<K: Ord + fmt::Debug, V: fmt::Debug> fmt::Debug for ByName<K, V> {
+impl<K: Ord + Hash + fmt::Debug, V: fmt::Debug> fmt::Debug for ByName<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
 }
 
 /// Of two of one name the later one stays.
-impl<K: Ord, V> FromIterator<(K, V)> for ByName<K, V> {
+impl<K: Ord + Hash, V> FromIterator<(K, V)> for ByName<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(items: I) -> Self {
         let mut entries: Vec<(K, Box<V>)> =
             items.into_iter().map(|(name, value)| (name, Box::new(value))).collect();
@@ -142,17 +167,21 @@ impl<K: Ord, V> FromIterator<(K, V)> for ByName<K, V> {
             }
             same
         });
-        ByName { entries, last: AtomicUsize::new(0) }
+        let mut places = HashTable::with_capacity(entries.len());
+        for (at, (name, _)) in entries.iter().enumerate() {
+            places.insert_unique(hash(name), place(at), |place| hash(&entries[*place as usize].0));
+        }
+        ByName { entries, places, last: AtomicUsize::new(0) }
     }
 }
 
-impl<K: Ord, V, const N: usize> From<[(K, V); N]> for ByName<K, V> {
+impl<K: Ord + Hash, V, const N: usize> From<[(K, V); N]> for ByName<K, V> {
     fn from(items: [(K, V); N]) -> Self {
         items.into_iter().collect()
     }
 }
 
-impl<K: Ord, V> Index<&K> for ByName<K, V> {
+impl<K: Ord + Hash, V> Index<&K> for ByName<K, V> {
     type Output = V;
 
     /// # Panics
@@ -164,6 +193,9 @@ impl<K: Ord, V> Index<&K> for ByName<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
     use providers::DomainName;
 
     use super::*;
@@ -188,11 +220,28 @@ mod tests {
                 "{asked}"
             );
         }
-        assert_eq!((map[&name("c")], map[&name("d")]), (1, 3), "one after the other");
+        assert_eq!((map[&name("c")], map[&name("d")]), (1, 3), "one and another");
         assert_eq!((map.insert(name("b"), 7), map.insert(name("a"), 8)), (None, Some(4)));
         assert_eq!((map.remove(&name("d")), map.remove(&name("d"))), (Some(3), None));
         *map.get_mut(&name("c")).unwrap() = 9;
         assert_eq!(all(&map), "a=8 b=7 c=9");
         assert!(map == map.clone() && map.get(&name("d")).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn in_whatever_order_it_is_asked(asked in proptest::collection::vec((0u8..40, 0u8..3), 0..200)) {
+            let mut map: ByName<u8, u8> = (0..20).map(|one| (one * 2, one)).collect();
+            let mut plain: BTreeMap<u8, u8> = map.iter().map(|(name, value)| (*name, *value)).collect();
+            for (name, order) in asked {
+                match order {
+                    0 => prop_assert_eq!(map.remove(&name), plain.remove(&name)),
+                    1 => prop_assert_eq!(map.insert(name, name), plain.insert(name, name)),
+                    _ => prop_assert_eq!(map.get_mut(&name), plain.get_mut(&name)),
+                }
+                prop_assert_eq!(map.get(&name), plain.get(&name));
+                prop_assert!(map.iter().eq(plain.iter()));
+            }
+        }
     }
 }

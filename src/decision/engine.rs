@@ -70,7 +70,6 @@ pub struct Decision {
     pub(super) sight: Sight,
     pub(super) records: ByName<DomainName, RecordState>,
     pub(super) certificates: super::certificates::Certificates,
-    pub(super) latency: super::latency::Latency,
     pub(super) overrides: Overrides,
     /// Whose turn it is, by provider.
     pub(super) lanes: BTreeMap<ProviderId, super::velocity::Lane>,
@@ -80,7 +79,6 @@ pub struct Decision {
     pub(super) incidents: BTreeMap<TargetId, String>,
     /// The verdict last told of each target.
     pub(super) told: BTreeMap<TargetId, Verdict>,
-    pub(super) by_target: BTreeMap<TargetId, Arc<[DomainName]>>,
     pub(super) unsettled: BTreeSet<Endpoint>,
     pub(super) witness_pace: Pace,
     pub(super) settles_until: Moment,
@@ -89,8 +87,8 @@ pub struct Decision {
     pub(super) sweep: Duration,
     /// When it was last looked for.
     pub(super) swept: Moment,
-    /// The next wake-up, as long as nothing has happened that could move it: most probes say what was known, and there
-    /// may be ten thousand records to ask.
+    /// The next wake-up but for silence, as long as nothing has happened that could move it: most probes say what was known,
+    /// and there may be ten thousand records to ask.
     pub(super) wakeup: Option<Moment>,
 }
 
@@ -108,7 +106,7 @@ impl Decision {
         // What an earlier run found out too long ago is no verdict.
         targets.expire(now.moment, options.stale_floor);
         let sight = Sight::new(&policy.witnesses);
-        let (by_target, sweep) = (by_target(&policy), super::silence::sweep_every(&policy));
+        let sweep = super::silence::sweep_every(&policy);
         let Saved { records: mut kept, mut unconfirmed, certificates, overrides, .. } = saved;
         let records = policy.records.keys().map(|name| {
             let SavedRecord { current, last_change, incident, said, penalty, marker, own_ttl } =
@@ -146,7 +144,6 @@ impl Decision {
             incidents: BTreeMap::new(),
             troubles: BTreeMap::new(),
             certificates: super::certificates::Certificates::new(&certificates),
-            latency: super::latency::Latency::default(),
             overrides,
             policy,
             faces,
@@ -154,7 +151,6 @@ impl Decision {
             targets,
             sight,
             told,
-            by_target,
         }
     }
 
@@ -263,7 +259,7 @@ impl Decision {
 
     /// The records of a target, in the order of their names.
     pub(super) fn records_of(&self, target: &TargetId) -> Arc<[DomainName]> {
-        self.by_target.get(target).cloned().unwrap_or_default()
+        self.targets.records_of(target)
     }
 
     pub(super) fn record(&self, name: &DomainName) -> &RecordPolicy {
@@ -271,11 +267,10 @@ impl Decision {
     }
 
     fn observed(&mut self, now: &Now, observation: &super::Observation, out: &mut Vec<Effect>) {
-        if !self.sight.counts(observation.started) || self.targets.is_too_old(observation, now.moment) {
+        if !self.sight.counts(observation.started) {
             return;
         }
-        let counted = self.targets.count(observation, self.options.stale_floor);
-        self.latency.count(observation, self.targets.last(&observation.endpoint), now);
+        let Some(counted) = self.targets.hear(now, observation, self.options.stale_floor) else { return };
         self.saw_certificate(now, observation, out);
         let endpoint = &observation.endpoint;
         if counted.first_failure {
@@ -285,20 +280,18 @@ impl Decision {
             self.probe_fellows(endpoint, out);
         }
         if counted.settled_changed {
-            let settled = self.targets.tracker(endpoint).is_some_and(super::Tracker::is_settled);
-            if settled {
+            if counted.settled {
                 self.unsettled.remove(endpoint);
             } else {
                 self.unsettled.insert(endpoint.clone());
             }
-            out.push(Effect::Pace(endpoint.clone(), if settled { Pace::Steady } else { Pace::Fast }));
+            out.push(Effect::Pace(endpoint.clone(), if counted.settled { Pace::Steady } else { Pace::Fast }));
             self.review_witness_pace(out);
         }
         if counted.verdict_changed {
             self.wakeup = None;
             // Nothing but silence makes it Unknown; here an outcome that counts nothing came before the next sweep.
-            let silent =
-                self.targets.tracker(endpoint).is_some_and(|tracker| tracker.verdict() == Verdict::Unknown);
+            let silent = counted.verdict == Verdict::Unknown;
             self.review_target(now, &endpoint.target.clone(), silent, out);
         } else {
             self.review_waiting(now, &endpoint.target, out);
@@ -437,17 +430,6 @@ impl Decision {
     pub fn record_names(&self) -> impl Iterator<Item = &DomainName> {
         self.records.keys()
     }
-}
-
-/// The records of each target.
-pub(super) fn by_target(policy: &Policy) -> BTreeMap<TargetId, Arc<[DomainName]>> {
-    let mut by_target: BTreeMap<TargetId, Vec<DomainName>> = BTreeMap::new();
-    for record in policy.records.values() {
-        for target in record.targets() {
-            by_target.entry(target.clone()).or_default().push(record.name.clone());
-        }
-    }
-    by_target.into_iter().map(|(target, names)| (target, names.into())).collect()
 }
 
 /// The verdicts that an earlier run has told already, by the trackers that it kept.

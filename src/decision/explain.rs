@@ -174,7 +174,7 @@ impl Decision {
 
     fn endpoint_explained(&self, now: &Now, endpoint: &Endpoint, tracker: &Tracker) -> EndpointExplained {
         let thresholds = self.thresholds(endpoint);
-        let probes = self.latency.last(endpoint).map(|glance| ProbeSeen {
+        let probes = self.targets.last_probes(endpoint).map(|glance| ProbeSeen {
             at: now.wall_of(glance.at),
             said: glance.said,
             took_us: u64::try_from(glance.took.as_micros()).unwrap_or(u64::MAX),

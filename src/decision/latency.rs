@@ -1,12 +1,12 @@
 //! How long probes took: the last ones of each endpoint as they were, all of them as sums by the minute.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Moment, Now, Observation, Outcome};
+use super::{Endpoint, Moment, Now, Outcome};
 
 /// The last probes that are remembered of each endpoint.
 const REMEMBERED: usize = 64;
@@ -31,7 +31,7 @@ pub enum Letter {
 }
 
 impl Letter {
-    fn of(outcome: &Outcome) -> Letter {
+    pub(super) fn of(outcome: &Outcome) -> Letter {
         match outcome {
             Outcome::Pass => Letter::Pass,
             Outcome::Fail(_) => Letter::Fail,
@@ -183,77 +183,62 @@ pub struct LatencyRow {
     pub rollup: Rollup,
 }
 
-/// The memory of all endpoints.
+/// What is remembered of the probes of one endpoint.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Latency {
-    endpoints: BTreeMap<Endpoint, Times>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Times {
+pub(super) struct Times {
     last: VecDeque<Packed>,
     /// By the second in which each minute began, oldest first.
     minutes: VecDeque<(i64, Rollup)>,
 }
 
-impl Latency {
-    /// Counts one observation; `judged` is what was made of it where our own slowness was to blame.
-    pub(super) fn count(&mut self, observation: &Observation, judged: Option<&(Moment, Outcome)>, now: &Now) {
-        let Some((at, outcome)) = judged.filter(|(at, _)| *at == observation.ended) else { return };
-        let (said, took) = (Letter::of(outcome), observation.timings.total);
-        let times = self.endpoints.entry(observation.endpoint.clone()).or_default();
-        if times.last.len() == REMEMBERED {
-            times.last.pop_front();
+impl Times {
+    /// Counts one probe.
+    pub(super) fn count(&mut self, past: PastProbe, now: &Now) {
+        if self.last.len() == REMEMBERED {
+            self.last.pop_front();
         }
-        times.last.push_back(Packed::new(PastProbe { at: *at, said, took }));
-        let minute = now.wall_of(*at).as_second().div_euclid(MINUTE) * MINUTE;
-        if times.minutes.back().is_none_or(|(start, _)| *start != minute) {
-            if times.minutes.len() == MINUTES {
-                times.minutes.pop_front();
+        self.last.push_back(Packed::new(past));
+        let minute = now.wall_of(past.at).as_second().div_euclid(MINUTE) * MINUTE;
+        if self.minutes.back().is_none_or(|(start, _)| *start != minute) {
+            if self.minutes.len() == MINUTES {
+                self.minutes.pop_front();
             }
             // Mostly there is one: what is kept is fetched every minute.
-            times.minutes.reserve_exact(1);
-            times.minutes.push_back((minute, Rollup::default()));
+            self.minutes.reserve_exact(1);
+            self.minutes.push_back((minute, Rollup::default()));
         }
-        if let Some((_, rollup)) = times.minutes.back_mut() {
-            rollup.add(said, took);
+        if let Some((_, rollup)) = self.minutes.back_mut() {
+            rollup.add(past.said, past.took);
         }
     }
 
-    /// Forgets endpoints that are gone; what they counted and nobody fetched is lost.
-    pub(super) fn retain(&mut self, stays: impl Fn(&Endpoint) -> bool) {
-        self.endpoints.retain(|endpoint, _| stays(endpoint));
+    /// The last probes, oldest first.
+    pub(super) fn last(&self) -> impl DoubleEndedIterator<Item = PastProbe> {
+        self.last.iter().map(|packed| packed.unpack())
     }
 
-    /// The last probes of an endpoint, oldest first.
-    pub(super) fn last(&self, endpoint: &Endpoint) -> impl DoubleEndedIterator<Item = PastProbe> {
-        let kept = self.endpoints.get(endpoint).into_iter().flat_map(|times| &times.last);
-        kept.map(|packed| packed.unpack())
-    }
-
-    /// Everything that was counted since the last call. A minute that is not over may come in several parts.
-    pub(super) fn fetch(&mut self) -> Vec<LatencyRow> {
-        let mut rows = Vec::new();
-        for (endpoint, times) in &mut self.endpoints {
-            for (start, rollup) in times.minutes.drain(..) {
-                if let Ok(start) = Timestamp::from_second(start) {
-                    rows.push(LatencyRow { endpoint: endpoint.clone(), start, rollup });
-                }
-            }
-        }
-        rows
+    /// Everything that was counted since the last call, as rows of this endpoint. A minute that is not over may come in
+    /// several parts.
+    pub(super) fn fetch(&mut self, endpoint: &Endpoint) -> impl Iterator<Item = LatencyRow> {
+        self.minutes.drain(..).filter_map(|(start, rollup)| {
+            let start = Timestamp::from_second(start).ok()?;
+            Some(LatencyRow { endpoint: endpoint.clone(), start, rollup })
+        })
     }
 }
 
 impl super::Decision {
     /// The times of all probes since the last call, by the minute: to be kept.
     pub fn fetch_latency(&mut self) -> Vec<LatencyRow> {
-        self.latency.fetch()
+        self.targets.fetch_latency()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::Targets;
     use super::super::fixture::{A4, A6, B4, at, observation, policy};
     use super::*;
 
@@ -261,11 +246,14 @@ mod tests {
         Now { moment: at(second), wall: Timestamp::from_second(second).unwrap() }
     }
 
-    fn count(latency: &mut Latency, address: &str, second: i64, passed: Option<bool>, millis: u64) {
+    fn nothing_heard() -> Targets {
+        Targets::new(&policy(), &BTreeMap::new(), &now(0))
+    }
+
+    fn count(targets: &mut Targets, address: &str, second: i64, passed: Option<bool>, millis: u64) {
         let mut seen = observation("web", address, (second, second), passed);
         seen.timings.total = Duration::from_millis(millis);
-        let judged = (seen.ended, seen.outcome.clone());
-        latency.count(&seen, Some(&judged), &now(second));
+        assert!(targets.hear(&now(second), &seen, Duration::ZERO).is_some());
     }
 
     /// The state file may be damaged in a way that SQLite does not notice.
@@ -313,14 +301,14 @@ mod tests {
 
     #[test]
     fn minutes_of_each_endpoint() {
-        let mut latency = Latency::default();
+        let mut targets = nothing_heard();
         for (second, passed, millis) in
             [(1, Some(true), 4), (30, Some(false), 3000), (59, None, 9999), (60, Some(true), 7)]
         {
-            count(&mut latency, A4, second, passed, millis);
+            count(&mut targets, A4, second, passed, millis);
         }
-        count(&mut latency, B4, 61, Some(true), 1);
-        let rows = latency.fetch();
+        count(&mut targets, B4, 61, Some(true), 1);
+        let rows = targets.fetch_latency();
         let of = |row: &LatencyRow| {
             (row.start.as_second(), row.rollup.count, row.rollup.failures, row.rollup.unknown)
         };
@@ -328,16 +316,18 @@ mod tests {
         let first = &rows[0].rollup;
         assert_eq!((first.min_us, first.max_us), (4000, 3_000_000));
         assert_eq!(first.mean(), Some(Duration::from_millis(1502)));
-        assert_eq!(latency.fetch(), []);
-        count(&mut latency, A4, 62, Some(true), 7);
-        assert_eq!(latency.fetch().len(), 1, "the rest of that minute comes by itself");
+        assert_eq!(targets.fetch_latency(), []);
+        count(&mut targets, A4, 62, Some(true), 7);
+        assert_eq!(targets.fetch_latency().len(), 1, "the rest of that minute comes by itself");
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut latency = Latency::default();
-        (0..100_000).for_each(|second| count(&mut latency, A4, second, Some(true), 1));
-        let times = latency.endpoints.values().next().unwrap();
+        let mut times = Times::default();
+        (0..100_000).for_each(|second| {
+            let past = PastProbe { at: at(second), said: Letter::Pass, took: Duration::from_millis(1) };
+            times.count(past, &now(second));
+        });
         assert_eq!((times.last.len(), times.minutes.len()), (REMEMBERED, MINUTES));
     }
 
@@ -376,7 +366,6 @@ mod tests {
         policy.targets.remove(&"b".into());
         policy.records.clear();
         let _ = decision.reconfigure(&now, policy, BTreeMap::new());
-        assert_eq!(decision.latency.endpoints.len(), 2);
         let of: Vec<String> =
             decision.fetch_latency().iter().map(|row| row.endpoint.address.to_string()).collect();
         assert_eq!(of, [A4, A6]);

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use providers::DomainName;
 
-use super::engine::by_target;
 use super::record::{Phase, RecordState};
 use super::{
     Decision, Effect, Hold, Now, Pace, Policy, ProviderFace, ProviderId, SightChange, TargetId, Targets,
@@ -93,11 +92,9 @@ impl Decision {
         let targets = &self.targets;
         self.unsettled.retain(|endpoint| targets.tracker(endpoint).is_some());
         self.certificates.retain(|endpoint| targets.tracker(endpoint).is_some());
-        self.latency.retain(|endpoint| targets.tracker(endpoint).is_some());
         let known = &self.policy.targets;
         self.told.retain(|target, _| known.contains_key(target));
         self.incidents.retain(|target, _| known.contains_key(target));
-        self.by_target = by_target(&self.policy);
     }
 
     fn reshape_witnesses(&mut self, now: &Now, old: &Policy, out: &mut Vec<Effect>) -> Option<SightChange> {

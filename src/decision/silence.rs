@@ -29,7 +29,6 @@ impl Decision {
         // At rest it is not known when within that time the standstill began.
         let at_most = now.moment.since(self.swept + SWEEP);
         self.swept = now.moment;
-        self.wakeup = None;
         if self.sight.blind_since().is_some() {
             return;
         }

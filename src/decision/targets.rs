@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
+use std::sync::Arc;
+use std::time::Duration;
+
+use providers::DomainName;
 
 use super::watched::{Known, Watched};
 use super::{
-    ByName, Counted, Endpoint, Moment, Now, Observation, Outcome, Place, Policy, SavedTracker, Sight,
-    TargetId, Tracker, Verdict,
+    ByName, Counted, Endpoint, LatencyRow, Moment, Now, Observation, Outcome, PastProbe, Place, Policy,
+    SavedTracker, Sight, TargetId, Tracker, Verdict,
 };
 
 /// The health of every target.
@@ -22,14 +26,21 @@ use super::{
 /// nothing is known does not save a target whose other family is Down: a machine without IPv6 must still fail over.
 /// And a Down counts only once a witness was seen alive since the first failure that led to it; until then it is
 /// Unknown here, so that a cut uplink never looks like a dead primary.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Targets {
     all: ByName<TargetId, Watched>,
     /// Those with an endpoint that is Down: with each word of a witness they are looked at, and no others.
     fallen: BTreeSet<TargetId>,
     /// How many endpoints have not said anything in this run.
     unheard: usize,
+    /// Until then no verdict can end in silence, so nobody need look. Often it is later in truth.
+    calm_until: Moment,
 }
+
+/// After all that can happen.
+pub(super) const FOREVER: Moment = Moment::from_micros(i64::MAX);
+/// Before all that can have happened.
+const LONG_AGO: Moment = Moment::from_micros(i64::MIN);
 
 impl Targets {
     /// Trackers for every endpoint of the policy, those known from an earlier run with what was kept.
@@ -37,13 +48,14 @@ impl Targets {
         let tracker = |endpoint: &Endpoint| {
             saved.get(endpoint).map(|saved| Tracker::restore(saved, now)).unwrap_or_default()
         };
+        let mut records = by_target(policy);
         let all: ByName<TargetId, Watched> = policy
             .targets
             .iter()
-            .map(|(id, target)| (id.clone(), Watched::new(id, target, tracker)))
+            .map(|(id, target)| (id.clone(), Watched::new(id, target, records.remove(id), tracker)))
             .collect();
         let unheard = all.values().map(|target| target.endpoints.len()).sum();
-        let mut targets = Targets { all, unheard, ..Targets::default() };
+        let mut targets = Targets { all, unheard, fallen: BTreeSet::new(), calm_until: LONG_AGO };
         targets.find_fallen();
         targets
     }
@@ -68,16 +80,45 @@ impl Targets {
         self.fallen = fallen.map(|(target, _)| target.clone()).collect();
     }
 
-    /// Counts one observation that [`Sight`] allows to count.
+    /// Takes in one observation that [`Sight`] allows to count, and remembers how long it took. `None` if nobody asks for
+    /// it any more, or it ended so long ago that the verdict it gives would be worthless already: so it is with what waited
+    /// in a queue while the process was frozen.
+    pub(super) fn hear(
+        &mut self,
+        now: &Now,
+        observation: &Observation,
+        stale_floor: Duration,
+    ) -> Option<Counted> {
+        self.take_in(observation, stale_floor, Some(now))
+    }
+
+    /// Counts one observation, however old it is.
     ///
     /// One that took far longer than its check allows says more of us than of the target (a frozen process, a
     /// suspended machine) and counts for nothing. After a silence that ended the verdict, counting starts anew.
-    pub fn count(&mut self, observation: &Observation, stale_floor: std::time::Duration) -> Counted {
+    pub fn count(&mut self, observation: &Observation, stale_floor: Duration) -> Counted {
+        self.take_in(observation, stale_floor, None).unwrap_or_default()
+    }
+
+    /// One search serves all that a probe asks of its endpoint: most say what was known, of ten thousand endpoints.
+    fn take_in(
+        &mut self,
+        observation: &Observation,
+        stale_floor: Duration,
+        heard: Option<&Now>,
+    ) -> Option<Counted> {
         let endpoint = &observation.endpoint;
-        let Some(target) = self.all.get_mut(&endpoint.target) else { return Counted::default() };
-        let Some(known) = target.get_mut(endpoint) else { return Counted::default() };
+        let target = self.all.get_mut(&endpoint.target)?;
+        let known = target.get_mut(endpoint)?;
+        if heard.is_some_and(|now| now.moment.since(observation.ended) > known.stale_after) {
+            return None;
+        }
         self.unheard -= usize::from(known.last.is_none());
         let counted = known.count(observation, stale_floor);
+        if let Some(now) = heard {
+            known.remember(observation, now);
+        }
+        self.calm_until = self.calm_until.min(known.silent_at(stale_floor));
         if counted.verdict_changed {
             if target.has_fallen() {
                 self.fallen.insert(endpoint.target.clone());
@@ -85,14 +126,7 @@ impl Targets {
                 self.fallen.remove(&endpoint.target);
             }
         }
-        counted
-    }
-
-    /// Did it end so long ago that the verdict it gives would be worthless already? So it is with what waited in a
-    /// queue while the process was frozen.
-    pub fn is_too_old(&self, observation: &Observation, now: Moment) -> bool {
-        let known = self.get(&observation.endpoint);
-        known.is_none_or(|known| now.since(observation.ended) > known.check.stale_after())
+        Some(counted)
     }
 
     /// Forgets every verdict: what comes next is judged anew.
@@ -103,19 +137,41 @@ impl Targets {
     }
 
     /// Ends the verdicts of endpoints that have been silent for too long. Returns their targets.
-    pub fn expire(&mut self, now: Moment, stale_floor: std::time::Duration) -> BTreeSet<TargetId> {
+    pub fn expire(&mut self, now: Moment, stale_floor: Duration) -> BTreeSet<TargetId> {
         let mut lost = BTreeSet::new();
+        if now <= self.calm_until {
+            return lost;
+        }
+        let mut calm_until = FOREVER;
         for (target, watched) in self.all.iter_mut() {
             for known in &mut watched.endpoints {
-                if known.tracker.expire(now, known.check.stale_after().max(stale_floor)) {
+                if known.expire(now, stale_floor) {
                     lost.insert(target.clone());
                 }
+                calm_until = calm_until.min(known.silent_at(stale_floor));
             }
         }
+        self.calm_until = calm_until;
         if !lost.is_empty() {
             self.find_fallen();
         }
         lost
+    }
+
+    /// See [`Decision::fetch_latency`](super::Decision::fetch_latency).
+    pub(super) fn fetch_latency(&mut self) -> Vec<LatencyRow> {
+        let all = self.all.values_mut().flat_map(|target| &mut target.endpoints);
+        all.flat_map(Known::fetch_times).collect()
+    }
+
+    /// The last probes of an endpoint, oldest first.
+    pub(super) fn last_probes(&self, endpoint: &Endpoint) -> impl Iterator<Item = PastProbe> {
+        self.get(endpoint).into_iter().flat_map(Known::last_probes)
+    }
+
+    /// The records of a target, in the order of their names.
+    pub(super) fn records_of(&self, target: &TargetId) -> Arc<[DomainName]> {
+        self.of(target).records.clone().unwrap_or_default()
     }
 
     /// What is known of a target.
@@ -248,8 +304,19 @@ impl Targets {
     }
 }
 
+/// The records of each target.
+fn by_target(policy: &Policy) -> BTreeMap<&TargetId, Arc<[DomainName]>> {
+    let mut by_target: BTreeMap<&TargetId, Vec<DomainName>> = BTreeMap::new();
+    for record in policy.records.values() {
+        for target in record.targets() {
+            by_target.entry(target).or_default().push(record.name.clone());
+        }
+    }
+    by_target.into_iter().map(|(target, names)| (target, names.into())).collect()
+}
+
 /// A duration as a person says it: `850 ms`, `4 s`, `3 min 20 s`, `2 h 5 min`.
-pub fn human(duration: std::time::Duration) -> String {
+pub fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 => format!("{} ms", duration.as_millis()),

@@ -2,17 +2,20 @@
 
 use super::record::Phase;
 use super::select::failback_due_at;
+use super::targets::FOREVER;
 use super::{Decision, Moment};
 
 impl Decision {
     /// When [`Input::Tick`](super::Input::Tick) is due next.
     pub fn next_wakeup(&mut self, now: Moment) -> Moment {
-        match self.wakeup.filter(|at| *at > now) {
+        let due = match self.wakeup.filter(|at| *at > now) {
             Some(known) => known,
             None => *self.wakeup.insert(self.search_wakeup(now)),
-        }
+        };
+        due.min(self.swept + self.sweep)
     }
 
+    /// When a record or a queue has something to do, or an override ends.
     fn search_wakeup(&self, now: Moment) -> Moment {
         let view = self.view(now);
         // Both have the same names.
@@ -27,6 +30,6 @@ impl Decision {
         let grace = (!self.settled_reviewed).then_some(self.settles_until);
         let queues = self.next_queue_news();
         let ends = self.overrides.next_end();
-        records.chain(grace).chain(queues).chain(ends).fold(self.swept + self.sweep, Moment::min)
+        records.chain(grace).chain(queues).chain(ends).fold(FOREVER, Moment::min)
     }
 }

@@ -3,22 +3,29 @@
 
 use std::collections::BTreeSet;
 use std::iter::once;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::targets::human;
+use providers::DomainName;
+
+use super::latency::Times;
+use super::targets::{FOREVER, human};
 use super::{
-    CheckPolicy, Endpoint, Moment, Observation, Outcome, Place, Require, Sight, TargetPolicy, Tracker,
-    Verdict,
+    CheckPolicy, Endpoint, LatencyRow, Letter, Moment, Now, Observation, Outcome, PastProbe, Place, Require,
+    Sight, TargetPolicy, Tracker, Verdict,
 };
 
 /// How much longer than its timeout a probe may take before we blame ourselves: the timer and the scheduler
 /// of a busy machine are late by milliseconds, a frozen one by seconds.
-const OWN_SLACK: std::time::Duration = std::time::Duration::from_secs(2);
+const OWN_SLACK: Duration = Duration::from_secs(2);
 
 /// One target. It is found by one search; what records ask of it then searches nothing: there may be ten thousand of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watched {
     /// How its checks combine.
     require: Require,
+    /// The records that may point at it, if there are any, in the order of their names.
+    pub(super) records: Option<Arc<[DomainName]>>,
     /// Sorted: by check, then by place; every check has the same places.
     pub(super) endpoints: Vec<Known>,
 }
@@ -28,10 +35,13 @@ pub(super) struct Watched {
 pub(super) struct Known {
     pub(super) endpoint: Endpoint,
     pub(super) tracker: Tracker,
-    pub(super) check: CheckPolicy,
+    check: CheckPolicy,
+    /// Silence longer than this ends its verdict.
+    pub(super) stale_after: Duration,
     pub(super) last: Option<(Moment, Outcome)>,
     /// The last failure, which a later pass does not explain away.
     failed: Option<(Moment, Outcome)>,
+    times: Times,
 }
 
 /// What an observation changed.
@@ -43,11 +53,15 @@ pub struct Counted {
     pub first_failure: bool,
     /// Whether the endpoint is settled changed.
     pub settled_changed: bool,
+    /// The endpoint is settled now.
+    pub settled: bool,
+    /// The endpoint's verdict now.
+    pub verdict: Verdict,
 }
 
 impl Known {
     /// Counts one observation: see [`Targets::count`](super::Targets::count).
-    pub(super) fn count(&mut self, observation: &Observation, stale_floor: std::time::Duration) -> Counted {
+    pub(super) fn count(&mut self, observation: &Observation, stale_floor: Duration) -> Counted {
         let (tracker, check) = (&mut self.tracker, self.check);
         let took = observation.ended.since(observation.started);
         let outcome = if took > check.timeout + OWN_SLACK {
@@ -57,12 +71,14 @@ impl Known {
         };
         let (was_settled, had_failed, before) =
             (tracker.is_settled(), tracker.first_failure(), tracker.verdict());
-        tracker.expire(observation.started, check.stale_after().max(stale_floor));
+        tracker.expire(observation.started, self.stale_after.max(stale_floor));
         tracker.count(observation.ended, &outcome, check.thresholds);
         let counted = Counted {
             verdict_changed: tracker.verdict() != before,
             first_failure: had_failed.is_none() && tracker.first_failure().is_some(),
             settled_changed: tracker.is_settled() != was_settled,
+            settled: tracker.is_settled(),
+            verdict: tracker.verdict(),
         };
         if let Outcome::Fail(_) = outcome {
             self.failed = Some((observation.ended, outcome.clone()));
@@ -71,9 +87,38 @@ impl Known {
         counted
     }
 
+    /// Remembers how long a probe took that was counted just now.
+    pub(super) fn remember(&mut self, observation: &Observation, now: &Now) {
+        if let Some((at, outcome)) = &self.last {
+            let (said, took) = (Letter::of(outcome), observation.timings.total);
+            self.times.count(PastProbe { at: *at, said, took }, now);
+        }
+    }
+
+    /// The last probes, oldest first.
+    pub(super) fn last_probes(&self) -> impl Iterator<Item = PastProbe> {
+        self.times.last()
+    }
+
+    /// The times since the last call.
+    pub(super) fn fetch_times(&mut self) -> impl Iterator<Item = LatencyRow> {
+        self.times.fetch(&self.endpoint)
+    }
+
+    /// After that moment its verdict has ended, unless it is heard of before.
+    pub(super) fn silent_at(&self, stale_floor: Duration) -> Moment {
+        let after = |last| last + self.stale_after.max(stale_floor);
+        self.tracker.last().map_or(FOREVER, after)
+    }
+
+    /// Ends its verdict after too long a silence: see [`Tracker::expire`].
+    pub(super) fn expire(&mut self, now: Moment, stale_floor: Duration) -> bool {
+        self.tracker.expire(now, self.stale_after.max(stale_floor))
+    }
+
     /// Takes over what was known of it before, but for the settings of its check.
     pub(super) fn inherit(&mut self, before: Known) {
-        *self = Known { check: self.check, ..before };
+        *self = Known { check: self.check, stale_after: self.stale_after, ..before };
     }
 
     fn verdict(&self) -> Verdict {
@@ -94,21 +139,31 @@ impl Known {
 
 impl Watched {
     /// Of which nothing is known, because there is no such target.
-    pub(super) const NONE: &'static Watched = &Watched { require: Require::All, endpoints: Vec::new() };
+    pub(super) const NONE: &'static Watched =
+        &Watched { require: Require::All, records: None, endpoints: Vec::new() };
 
     /// A target with these settings; `tracker` gives what is known of each endpoint already.
     pub(super) fn new(
         id: &super::TargetId,
         policy: &TargetPolicy,
+        records: Option<Arc<[DomainName]>>,
         tracker: impl Fn(&Endpoint) -> Tracker,
     ) -> Watched {
         let each = |(name, check)| policy.places.iter().map(move |place| (name, check, place));
         let known = |(name, check, place): (&super::CheckId, &CheckPolicy, &Place)| {
             let endpoint = Endpoint { target: id.clone(), check: name.clone(), address: place.clone() };
-            Known { tracker: tracker(&endpoint), endpoint, check: *check, last: None, failed: None }
+            Known {
+                tracker: tracker(&endpoint),
+                endpoint,
+                check: *check,
+                stale_after: check.stale_after(),
+                last: None,
+                failed: None,
+                times: Times::default(),
+            }
         };
         let endpoints = policy.checks.iter().flat_map(each).map(known).collect();
-        Watched { require: policy.require, endpoints }
+        Watched { require: policy.require, records, endpoints }
     }
 
     fn index(&self, endpoint: &Endpoint) -> Option<usize> {

@@ -60,8 +60,31 @@ fn a_probe_that_took_too_long_says_more_of_us_and_an_old_one_nothing() {
     let slow = observation("web", B4, (1, 7), Some(false));
     targets.count(&slow, Duration::ZERO);
     assert_eq!(targets.target(&"b".into(), &Sight::default()), Verdict::Unknown);
-    assert!(!targets.is_too_old(&slow, at(40)));
-    assert!(targets.is_too_old(&slow, at(41)), "three intervals and a time-out");
+    let mut hear = |second| {
+        let now = Now { moment: at(second), wall: jiff::Timestamp::UNIX_EPOCH };
+        targets.hear(&now, &slow, Duration::ZERO).is_some()
+    };
+    assert!(hear(40));
+    assert!(!hear(41), "three intervals and a time-out");
+}
+
+/// Nobody looks before a verdict can have ended, and then it has.
+#[test]
+fn each_verdict_ends_in_its_own_silence() {
+    let mut policy = policy();
+    let checks = policy.targets.get_mut(&"b".into()).unwrap().checks.values_mut();
+    checks.for_each(|check| check.interval = Duration::from_secs(1));
+    let mut targets = probed(&policy, &[(0, A4, Some(true))]);
+    let mut story = Vec::new();
+    for second in 0..40 {
+        if second == 20 {
+            // 6 s for this one: it was not heard of when everything was looked at last.
+            targets.count(&observation("web", B4, (20, 20), Some(true)), Duration::ZERO);
+        }
+        let lost = targets.expire(at(second), Duration::ZERO);
+        story.extend(lost.into_iter().map(|target| format!("{second}: {target}")));
+    }
+    assert_eq!(story, ["27: b", "34: a"]);
 }
 
 #[test]
