@@ -77,6 +77,7 @@ impl<'e, 'p> Http1<'e, 'p> {
 
     /// Reads what is there, at most a few KiB; 0 at the end of the stream.
     async fn read(&mut self, buffer: &mut Vec<u8>) -> Step<usize> {
+        // Most heads fit, and a system's allocator has pieces of this size at hand.
         buffer.reserve(1024);
         let read = match self.stream.read_buf(buffer).await {
             Err(error) if is_end(&error) => 0,

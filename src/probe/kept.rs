@@ -5,7 +5,8 @@
 //! [`MOST_USES`] probes, and none is used once its certificate has ended.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -60,19 +61,22 @@ pub(super) struct Past {
 /// The connections of all checks of one engine. They are closed when this is dropped.
 pub(super) struct Shelf {
     clock: Arc<dyn Clock>,
-    kept: RefCell<BTreeMap<Key, Entry>>,
+    places: RefCell<HashMap<Key, Place>>,
+    /// How many are kept.
+    count: Cell<usize>,
     /// How many are kept at most; one more is closed instead.
     most: usize,
-    /// When is looked next for connections to close; `None` while none is kept.
+    /// When is looked next for connections to close; `None` while there is no place for any.
     next_close: Cell<Option<Moment>>,
 }
 
-/// An address, and the place of a check in memory. As each entry holds its check weakly, no other check can come to
-/// that place while the entry is there.
+/// An address, and the place of a check in memory. As each place here holds its check weakly, no other check can come to
+/// that one in memory while the place is there.
 type Key = (IpAddr, usize);
 
-struct Entry {
-    kept: Kept,
+/// Where a connection is kept. It stays while a probe uses the connection: mostly it comes back at once.
+struct Place {
+    kept: Option<Kept>,
     check: Weak<Check>,
     /// When it is closed unless it is used.
     closes: Moment,
@@ -80,17 +84,18 @@ struct Entry {
 
 impl Shelf {
     pub(super) fn new(clock: Arc<dyn Clock>, most: usize) -> Self {
-        Shelf { clock, kept: RefCell::default(), most, next_close: Cell::new(None) }
+        let (places, count, next_close) = (RefCell::default(), Cell::default(), Cell::new(None));
+        Shelf { clock, places, count, most, next_close }
     }
 
     /// How many are kept.
     pub(super) fn len(&self) -> usize {
-        self.kept.borrow().len()
+        self.count.get()
     }
 
     /// A connection that was just made.
     pub(super) fn new_line(&self, line: Line, certificate: Option<Arc<Certificate>>) -> Kept {
-        Kept { line, past: Past { certificate, made: self.clock.now().moment, uses: 0 } }
+        Kept { line, past: Past { certificate, made: self.clock.moment(), uses: 0 } }
     }
 
     /// The connection that was kept for this, if it still may be used and stands. It is off the shelf then.
@@ -102,26 +107,37 @@ impl Shelf {
         check: &Arc<Check>,
         lasts: impl FnOnce(&Certificate, Timestamp) -> bool,
     ) -> Option<Kept> {
-        let Entry { mut kept, closes, .. } = self.kept.borrow_mut().remove(&key(address, check))?;
-        let now = self.clock.now();
+        let (mut kept, closes) = {
+            let mut places = self.places.borrow_mut();
+            let place = places.get_mut(&key(address, check))?;
+            (place.kept.take()?, place.closes)
+        };
+        self.count.set(self.count.get() - 1);
+        let now = self.clock.moment();
         let Past { certificate, made, uses } = &kept.past;
-        let in_time = now.moment < closes && *uses < MOST_USES && now.moment.since(*made) < LONGEST;
-        let lasts = certificate.as_deref().is_none_or(|certificate| lasts(certificate, now.wall));
+        let in_time = now < closes && *uses < MOST_USES && now.since(*made) < LONGEST;
+        let lasts =
+            certificate.as_deref().is_none_or(|certificate| lasts(certificate, self.clock.now().wall));
         (in_time && lasts && kept.line.is_open()).then_some(kept)
     }
 
     /// Keeps a connection for the next probe, unless too many are kept.
     pub(super) fn put(&self, address: IpAddr, check: &Arc<Check>, mut kept: Kept) {
         kept.past.uses += 1;
-        let key = key(address, check);
-        let mut all = self.kept.borrow_mut();
-        if all.len() >= self.most && !all.contains_key(&key) {
-            return;
-        }
+        let mut places = self.places.borrow_mut();
+        let is_full = self.count.get() >= self.most;
+        let place = match places.entry(key(address, check)) {
+            Occupied(place) if !is_full || place.get().kept.is_some() => place.into_mut(),
+            Vacant(place) if !is_full => {
+                place.insert(Place { kept: None, check: Arc::downgrade(check), closes: Moment::ZERO })
+            }
+            Occupied(_) | Vacant(_) => return,
+        };
         let now = self.clock.moment();
-        let closes = now + check.interval.saturating_mul(IDLE_INTERVALS);
-        let before = all.insert(key, Entry { kept, check: Arc::downgrade(check), closes });
-        drop((all, before));
+        place.closes = now + check.interval.saturating_mul(IDLE_INTERVALS);
+        let before = place.kept.replace(kept);
+        self.count.set(self.count.get() + usize::from(before.is_none()));
+        drop((places, before));
         if self.next_close.get().is_none() {
             self.next_close.set(Some(now + SWEEP));
         }
@@ -129,15 +145,15 @@ impl Shelf {
 
     /// Closes what was kept for this.
     pub(super) fn forget(&self, address: IpAddr, check: &Arc<Check>) {
-        let forgotten = self.kept.borrow_mut().remove(&key(address, check));
-        drop(forgotten);
+        let forgotten = self.places.borrow_mut().remove(&key(address, check));
+        self.closed(forgotten.iter());
     }
 
     /// Closes whatever was kept for this check, wherever.
     pub(super) fn forget_all(&self, check: &Arc<Check>) {
         let this = Arc::as_ptr(check).addr();
-        let forgotten: Vec<_> = self.kept.borrow_mut().extract_if(.., |(_, of), _| *of == this).collect();
-        drop(forgotten);
+        let forgotten: Vec<_> = self.places.borrow_mut().extract_if(|(_, of), _| *of == this).collect();
+        self.closed(forgotten.iter().map(|(_, place)| place));
     }
 
     /// When [`close_idle`](Self::close_idle) is due.
@@ -150,9 +166,18 @@ impl Shelf {
         if self.next_close.get().is_none_or(|due| due > now) {
             return;
         }
-        let mut kept = self.kept.borrow_mut();
-        kept.retain(|_, entry| entry.closes > now && entry.check.strong_count() > 0);
-        self.next_close.set((!kept.is_empty()).then(|| now + SWEEP));
+        let mut places = self.places.borrow_mut();
+        let is_over = |place: &Place| place.closes <= now || place.check.strong_count() == 0;
+        let over: Vec<_> = places.extract_if(|_, place| place.kept.is_none() || is_over(place)).collect();
+        self.next_close.set((!places.is_empty()).then(|| now + SWEEP));
+        drop(places);
+        self.closed(over.iter().map(|(_, place)| place));
+    }
+
+    /// These are off the shelf.
+    fn closed<'p>(&self, places: impl Iterator<Item = &'p Place>) {
+        let kept = places.filter(|place| place.kept.is_some()).count();
+        self.count.set(self.count.get() - kept);
     }
 }
 

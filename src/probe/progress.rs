@@ -72,7 +72,11 @@ pub(super) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     pub(super) fn begin(clock: &'a dyn Clock) -> Self {
-        let started = clock.moment();
+        Progress::begin_at(clock, clock.moment())
+    }
+
+    /// One that begins at this moment, which is now.
+    pub(super) fn begin_at(clock: &'a dyn Clock, started: Moment) -> Self {
         let timings = Timings::default();
         Progress {
             clock,

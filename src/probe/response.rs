@@ -1,6 +1,7 @@
 //! The head of an HTTP/1.1 response, read from a growing buffer. No I/O: bytes in, facts out.
 
 use std::io;
+use std::mem::MaybeUninit;
 
 use super::judge;
 use super::search::excerpt;
@@ -64,7 +65,7 @@ pub(super) struct HeadReader {
 
 impl HeadReader {
     pub(super) fn new() -> Self {
-        HeadReader { buffer: Vec::with_capacity(2048), skipped: 0, scanned: 0 }
+        HeadReader { buffer: Vec::new(), skipped: 0, scanned: 0 }
     }
 
     /// The head, once it is complete. It is then taken from the buffer; `to_head` says that the request was HEAD.
@@ -73,9 +74,11 @@ impl HeadReader {
             if !self.is_worth_parsing() {
                 return self.unfinished();
             }
-            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-            let mut response = httparse::Response::new(&mut headers);
-            let parsed = lenient().parse_response(&mut response, &self.buffer);
+            // To clear room for a hundred headers takes longer than to read the three that come.
+            let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+            let mut response = httparse::Response::new(&mut []);
+            let parsed =
+                lenient().parse_response_with_uninit_headers(&mut response, &self.buffer, &mut headers);
             let httparse::Status::Complete(len) = parsed.map_err(|error| self.garbled(error))? else {
                 return self.unfinished();
             };

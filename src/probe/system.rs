@@ -20,7 +20,7 @@ use super::progress::{Phase, Progress};
 use super::tls::{Roots, Tls};
 use super::{Check, CheckKind, Prober, Report, Step, dns, exec, grpc, http, icmp, tcp, tls_check};
 use crate::clock::Clock;
-use crate::decision::{Outcome, Place};
+use crate::decision::{Moment, Outcome, Place};
 use crate::resolve::{HostNames, NoAddress, Resolvers};
 
 /// Probes over the network and by programs.
@@ -73,9 +73,15 @@ impl Kit {
     }
 }
 
-/// One probe of one address on the engine that drives it, with `time` left of the check's timeout.
-pub(super) async fn look(kit: Rc<Kit>, address: IpAddr, check: Arc<Check>, time: Duration) -> Report {
-    let mut progress = Progress::begin(&*kit.clock);
+/// One probe of one address on the engine that drives it, which begins now, with `time` left of the check's timeout.
+pub(super) async fn look(
+    kit: Rc<Kit>,
+    address: IpAddr,
+    check: Arc<Check>,
+    time: Duration,
+    started: Moment,
+) -> Report {
+    let mut progress = Progress::begin_at(&*kit.clock, started);
     let ended = engine::timeout(time, pin!(kit.run(address, &check, &mut progress))).await;
     progress.conclude(ended.ok(), &check)
 }
@@ -184,7 +190,7 @@ mod tests {
     fn a_probe_under_way_is_small() {
         let kit = Rc::new(Kit::new(Arc::new(SystemClock::start()), Roots::Only(Vec::new()), 1));
         let http = Arc::new(check(CheckKind::Http(http_check(80))));
-        let size = size_of_val(&look(kit, LOOPBACK, http, Duration::ZERO));
+        let size = size_of_val(&look(kit, LOOPBACK, http, Duration::ZERO, Moment::ZERO));
         assert!(size <= 1536, "{size} bytes");
     }
 }

@@ -20,7 +20,7 @@ use crate::probe::Report;
 impl Loop {
     /// Begins the follow-up of a probe under way that is due, if there is room for it.
     pub(super) fn follow_up(&mut self, place: u32) {
-        let now = self.clock.moment();
+        let now = self.reactor.now();
         let (may, kept) = (!self.handover.is_blocked(), self.kept());
         let Some(slot) = self.slots.at(place) else { return };
         if slot.follow_up().is_some_and(|due| due <= now) {

@@ -34,7 +34,9 @@ thread_local! {
 /// See the module.
 pub(super) struct Reactor {
     registry: Registry,
-    pub(super) clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
+    /// When the clock was last read.
+    now: Cell<Moment>,
     /// Whose future is being driven.
     driven: Cell<u32>,
     /// In how long the next of its kind is due.
@@ -84,6 +86,7 @@ impl Reactor {
     pub(super) fn begin(registry: Registry, clock: Arc<dyn Clock>, most_spares: usize) -> Rc<Reactor> {
         let reactor = Rc::new(Reactor {
             registry,
+            now: Cell::new(clock.moment()),
             clock,
             driven: Cell::new(0),
             again: Cell::new(Duration::MAX),
@@ -103,6 +106,18 @@ impl Reactor {
     /// On a thread that is no engine's. Sockets and time-outs of this room are only ever driven by an engine.
     pub(super) fn here() -> Rc<Reactor> {
         HERE.with_borrow(|here| here.as_ref().map(Rc::clone)).expect("only an engine drives this")
+    }
+
+    /// The time now, for what is measured or begins.
+    pub(super) fn read_clock(&self) -> Moment {
+        self.now.set(self.clock.moment());
+        self.now.get()
+    }
+
+    /// The time when the clock was last read: at the beginning of a turn, or of a probe since. For whatever need not be told
+    /// from that: half of the readings that a probe would take.
+    pub(super) fn now(&self) -> Moment {
+        self.now.get()
     }
 
     /// Drives something of `place`, the next of which is due in `again`. Returns what it gave and when it wants to be driven
@@ -242,7 +257,7 @@ pub(in crate::probe) struct Elapsed;
 /// When it is not an engine that drives it.
 pub(in crate::probe) fn timeout<F: Future + Unpin>(limit: Duration, future: F) -> Timeout<F> {
     let reactor = Reactor::here();
-    Timeout { due: reactor.clock.moment() + limit, reactor, future }
+    Timeout { due: reactor.now() + limit, reactor, future }
 }
 
 /// See [`timeout`].
@@ -260,7 +275,7 @@ impl<F: Future + Unpin> Future for Timeout<F> {
         if let Poll::Ready(result) = Pin::new(&mut self.future).poll(cx) {
             return Poll::Ready(Ok(result));
         }
-        if self.reactor.clock.moment() >= self.due {
+        if self.reactor.now() >= self.due {
             return Poll::Ready(Err(Elapsed));
         }
         self.reactor.wake_at(self.due);

@@ -50,12 +50,11 @@ pub(super) fn run(
     let reactor = Reactor::begin(registry, Arc::clone(&clock), turns::most_spares(limit));
     let woken = Arc::new(Woken(AtomicBool::new(false)));
     let mut engine = Loop {
-        wheel: Wheel::new(clock.moment()),
-        kit: Rc::new(Kit::new(Arc::clone(&clock), roots, turns::most_kept(limit))),
+        wheel: Wheel::new(reactor.now()),
+        kit: Rc::new(Kit::new(clock, roots, turns::most_kept(limit))),
         waker: Waker::from(Arc::clone(&woken)),
         woken,
         reactor,
-        clock,
         slots: Slots::default(),
         limit,
         turns: Turns::new(limit),
@@ -106,7 +105,6 @@ impl Wake for Woken {
 }
 
 pub(super) struct Loop {
-    pub(super) clock: Arc<dyn Clock>,
     pub(super) kit: Rc<Kit>,
     pub(super) reactor: Rc<Reactor>,
     pub(super) waker: Waker,
@@ -136,15 +134,17 @@ impl Loop {
                 return false;
             }
         }
-        let now = self.clock.moment();
+        let now = self.reactor.read_clock();
         self.fire(now);
         // Before those who wait until there is room: nothing else wakes them.
         self.handover.flush(now);
         self.admit();
-        self.handover.flush(self.clock.moment());
+        self.handover.flush(self.reactor.now());
         let pause = self.pause();
         self.reactor.asks();
-        if let Err(error) = poll.poll(events, pause) {
+        let polled = poll.poll(events, pause);
+        self.reactor.read_clock();
+        if let Err(error) = polled {
             // An interruption by a signal is a turn without events; nothing else is known to happen.
             if error.kind() != std::io::ErrorKind::Interrupted {
                 tracing::warn!(%error, "the engine of probes cannot wait for its sockets");
@@ -170,12 +170,12 @@ impl Loop {
         }
         let closes = [self.kit.shelf.next_close(), self.reactor.next_close()];
         let news = [self.wheel.next(), self.handover.due()].into_iter().chain(closes);
-        news.flatten().min().map(|next| next.since(self.clock.moment()))
+        news.flatten().min().map(|next| next.since(self.reactor.read_clock()))
     }
 
     /// After something broke: what was under way is given up, and everything is planned anew.
     fn begin_anew(&mut self) {
-        let now = self.clock.moment();
+        let now = self.reactor.read_clock();
         (self.turns, self.wheel) = (Turns::new(self.limit), Wheel::new(now));
         self.due.clear();
         for place in self.slots.all() {
@@ -232,7 +232,7 @@ impl Loop {
     }
 
     fn adjust(&mut self, id: Id, adjust: impl FnOnce(&mut Cadence, &mut Pace, &mut bool, Moment)) {
-        let now = self.clock.moment();
+        let now = self.reactor.now();
         let Some(place) = self.slots.place(id) else { return };
         if let Some(Slot { what: What::Job { cadence, pace, nudged, .. }, .. }) = self.slots.at(place) {
             adjust(cadence, pace, nudged, now);
@@ -275,7 +275,7 @@ impl Loop {
 
     /// Does what is due in a slot, and arms a timer for what will be.
     pub(super) fn tend(&mut self, place: u32) {
-        let now = self.clock.moment();
+        let now = self.reactor.now();
         let Some(slot) = self.slots.at(place) else { return };
         let Some(due) = slot.due() else { return };
         if due > now {
@@ -336,7 +336,7 @@ impl Loop {
 
     /// Begins a probe whose turn was taken.
     pub(super) fn start(&mut self, place: u32) {
-        let started = self.clock.moment();
+        let started = self.reactor.read_clock();
         let kit = Rc::clone(&self.kit);
         let Some(slot) = self.slots.at(place) else { return };
         let (time, urgent) = match &mut slot.what {
@@ -350,7 +350,7 @@ impl Loop {
             What::Look { time, .. } => (*time, true),
             What::Follower { .. } => (slot.check.timeout, true),
         };
-        let probe: Probe = Box::pin(look(kit, slot.address, Arc::clone(&slot.check), time));
+        let probe: Probe = Box::pin(look(kit, slot.address, Arc::clone(&slot.check), time, started));
         slot.state = State::Runs { probe, started, wake: None, urgent };
         self.make_room();
         self.drive(place);
@@ -378,7 +378,7 @@ impl Loop {
         match polled {
             Ok(Poll::Ready(report)) => self.finish(place, report),
             Ok(Poll::Pending) => {
-                let again = woken.load(Ordering::Relaxed).then(|| self.clock.moment());
+                let again = woken.load(Ordering::Relaxed).then(|| self.reactor.now());
                 *wake = again.or(wanted);
                 if let Some(due) = slot.due() {
                     self.arm(place, due);
@@ -389,7 +389,7 @@ impl Loop {
     }
 
     fn finish(&mut self, place: u32, report: Report) {
-        let ended = self.clock.moment();
+        let ended = self.reactor.read_clock();
         let Some(slot) = self.slots.at(place) else { return };
         let State::Runs { started, urgent, .. } = std::mem::replace(&mut slot.state, State::Idle) else {
             return;

@@ -62,7 +62,7 @@ impl Reactor {
 
     /// Keeps a socket of what is driven, whose connection was dissolved. If there is another one for this, that is closed.
     pub(super) fn keep_spare(&self, key: Key, spare: Spare) {
-        let now = self.clock.moment();
+        let now = self.now();
         if let Some(seat) = spare.seat {
             self.rest(seat);
         }

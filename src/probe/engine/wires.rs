@@ -25,7 +25,7 @@ impl Loop {
     /// After a probe that passed: looks once more if it was for a tripwire that broke, and holds another if one is wanted and
     /// there is room for it.
     pub(super) fn hold_tripwire(&mut self, place: u32) {
-        let (now, room) = (self.clock.moment(), self.turns.room(self.kept()));
+        let (now, room) = (self.reactor.now(), self.turns.room(self.kept()));
         let Some(slot) = self.slots.at(place) else { return };
         if let (Some(tripwire), What::Job { cadence, .. }) = (&mut slot.tripwire, &mut slot.what)
             && tripwire.passed()
@@ -46,7 +46,7 @@ impl Loop {
 
     /// There was news of a slot: if its tripwire broke, it is probed.
     pub(super) fn look_at_tripwire(&mut self, place: u32) {
-        let now = self.clock.moment();
+        let now = self.reactor.now();
         let Some(slot) = self.slots.at(place) else { return };
         let Some(tripwire) = slot.tripwire.as_mut().filter(|tripwire| tripwire.is_held()) else { return };
         let mut cx = Context::from_waker(&self.waker);
@@ -66,7 +66,7 @@ impl Loop {
 
     /// Gives up as many tripwires as stand in the way of probes and of connections that are kept for probes.
     pub(super) fn spare_tripwires(&mut self) {
-        let now = self.clock.moment();
+        let now = self.reactor.now();
         while self.turns.room(self.kept()) == 0 || self.kept() > most_kept(self.limit) {
             let Some(place) = self.wires.pop_last() else { return };
             if let Some(tripwire) = self.slots.at(place).and_then(|slot| slot.tripwire.as_mut()) {

@@ -88,6 +88,7 @@ fn ten_thousand_probes_do_not_drift_and_keep_within_the_jitter() {
             let start = run(&mut cadence, Duration::from_millis(3));
             let off = start.micros() - (first + Duration::from_secs(10) * n).micros();
             assert!(off.abs() <= 5_000_000, "seed {seed}, probe {n}: {off} us off the grid");
+            assert_eq!(start.micros() % 4000, 0, "together with those of others");
             early += u32::from(off < -2_500_000);
             late += u32::from(off > 2_500_000);
         }
