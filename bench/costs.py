@@ -1,5 +1,5 @@
 """CPU for 1,000 checks, and memory, of the agent and of its peers."""
-import contextlib, http.client, os, statistics, sys, threading, time
+import contextlib, glob, http.client, os, statistics, sys, threading, time
 
 from common import Process, address, answered, apart, broken_off, fill, opened, spread, table
 
@@ -19,6 +19,9 @@ def failover(binary, folder, kind, count, interval="1s"):
         "https": f"http: {{port: 8443, tls: true, host: bench.test, ca: {folder}/ca.pem}}",
     }[kind]
     own = os.path.join(folder, "failover")
+    # It begins without a past: what is kept of a hundred thousand targets would be read by one that has a hundred.
+    for left in glob.glob(os.path.join(own, "failover.db*")):
+        os.remove(left)
     parts = os.path.join(own, "conf")
     os.makedirs(parts, exist_ok=True)
     for left in os.listdir(parts):

@@ -281,6 +281,24 @@ fn commands(text: &str) -> Vec<(usize, String)> {
 
 // The house they are held against.
 
+/// The texts that `tests/sim/bites.sh` breaks, each with the file under `src` that it is to stand in and its line.
+fn broken_texts(script: &str) -> Vec<(usize, String, String)> {
+    let begins = script.match_indices("\nat ").map(|(at, begin)| at + begin.len());
+    let text = |at: usize| {
+        let (file, rest) = script[at..].split_once(" '")?;
+        let mut text = String::new();
+        let mut pieces = rest.split('\'');
+        text += pieces.next()?;
+        // A quote within quotes is written '\''.
+        while let Some("\\") = pieces.next() {
+            text += "'";
+            text += pieces.next()?;
+        }
+        Some((script[..at].matches('\n').count() + 1, file.to_owned(), text))
+    };
+    begins.filter_map(text).collect()
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -372,6 +390,18 @@ fn the_commands_of_the_readme_exist() {
         }
     }
     must_be_none(breaches);
+}
+
+/// A break that breaks nothing would show that nothing notices it, after an hour.
+#[test]
+fn what_the_bites_break_is_there() {
+    let files = files();
+    let all = broken_texts(&files["tests/sim/bites.sh"]);
+    assert!(all.len() > 15, "{all:?}");
+    for (line, file, text) in all {
+        let there = files.get(&format!("src/{file}")).is_some_and(|whole| whole.contains(&text));
+        assert!(there, "tests/sim/bites.sh:{line}: this is not in {file}: {text}");
+    }
 }
 
 #[test]

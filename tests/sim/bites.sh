@@ -47,7 +47,7 @@ bite "believes every write" messages
 at decision/writing.rs 'match (holds || ours, untouched) {' 'match (ON || holds || ours, untouched) {'
 bite "does not see that it is done" quiet
 at decision/plan.rs 'if snapshot.holds(&after) {' 'if !ON && snapshot.holds(&after) {'
-at decision/reconcile.rs '_ if self.holds(name, &after) => Judgement::InSync' '_ if !ON && self.holds(name, &after) => Judgement::InSync'
+at decision/reconcile.rs '(snapshot.holds(&after), state.holds(&after))' '(snapshot.holds(&after), !ON && state.holds(&after))'
 bite "never goes back" converged
 at decision/select.rs 'Some(held) if best < held &&' 'Some(held) if !ON && best < held &&'
 bite "forgets what it had begun" messages
