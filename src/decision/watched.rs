@@ -72,7 +72,12 @@ impl Known {
         let (was_settled, had_failed, before) =
             (tracker.is_settled(), tracker.first_failure(), tracker.verdict());
         tracker.expire(observation.started, self.stale_after.max(stale_floor));
-        tracker.count(observation.ended, &outcome, check.thresholds);
+        let is_fail = matches!(outcome, Outcome::Fail(_));
+        let repeats =
+            is_fail && self.failed.as_ref().is_some_and(|(at, _)| is_one_event(*at, observation, check));
+        if !repeats {
+            tracker.count(observation.ended, &outcome, check.thresholds);
+        }
         let counted = Counted {
             verdict_changed: tracker.verdict() != before,
             first_failure: had_failed.is_none() && tracker.first_failure().is_some(),
@@ -80,7 +85,7 @@ impl Known {
             settled: tracker.is_settled(),
             verdict: tracker.verdict(),
         };
-        if let Outcome::Fail(_) = outcome {
+        if is_fail && !repeats {
             self.failed = Some((observation.ended, outcome.clone()));
         }
         self.last = Some((observation.ended, outcome));
@@ -135,6 +140,15 @@ impl Known {
         let failed = || self.failed.as_ref().filter(|_| self.is_down());
         bad.or_else(failed).map(|(at, outcome)| (*at, outcome))
     }
+}
+
+/// Of two probes under way together that fail together: they saw one event, as when the system gives up on a neighbour
+/// (EHOSTUNREACH for all that wait for it) or a server is killed that had not answered them. It counts once: `fall` wants as many
+/// looks.
+///
+/// Probes that time out do so as far apart as they began, a fast interval at least (`probe/engine/followers.rs`).
+fn is_one_event(failed: Moment, observation: &Observation, check: CheckPolicy) -> bool {
+    observation.started < failed && observation.ended.since(failed) < check.fast_interval / 2
 }
 
 impl Watched {

@@ -68,6 +68,26 @@ fn a_probe_that_took_too_long_says_more_of_us_and_an_old_one_nothing() {
     assert!(!hear(41), "three intervals and a time-out");
 }
 
+/// A neighbour that is given up fails all probes that wait for it at one moment; those that time out end one after the other.
+#[test]
+fn what_fails_together_counts_once() {
+    let mut policy = policy();
+    let checks = policy.targets.get_mut(&"b".into()).unwrap().checks.values_mut();
+    checks.for_each(|check| check.thresholds = crate::decision::Thresholds { fall: 3, rise: 1, clear: 1 });
+    let after = |probes: &[(i64, i64)]| {
+        let mut targets = probed(&policy, &[(0, B4, Some(true))]);
+        for (started, ended) in probes {
+            targets.count(&observation("web", B4, (*started, *ended), Some(false)), Duration::ZERO);
+        }
+        targets.target(&"b".into(), &Sight::default())
+    };
+    assert_eq!(after(&[(10, 13), (11, 13), (12, 13)]), Verdict::Up, "one event");
+    assert_eq!(after(&[(10, 13), (11, 13), (12, 13), (13, 14)]), Verdict::Up, "two");
+    assert_eq!(after(&[(10, 13), (11, 13), (12, 13), (13, 14), (14, 15)]), Verdict::Down);
+    assert_eq!(after(&[(10, 13), (11, 14), (12, 15)]), Verdict::Down, "each in its own time");
+    assert_eq!(after(&[(10, 10), (11, 11), (12, 12)]), Verdict::Down);
+}
+
 /// Nobody looks before a verdict can have ended, and then it has.
 #[test]
 fn each_verdict_ends_in_its_own_silence() {
