@@ -11,6 +11,7 @@ mod event_loop;
 mod jobs;
 mod ledger;
 mod log;
+mod lookout;
 mod orders;
 mod reload;
 mod reloader;

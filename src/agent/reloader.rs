@@ -1,146 +1,92 @@
-//! Looks after the files of the configuration: loads them again when they have changed or somebody asks for it.
+//! Takes over what the files of the configuration say now, and refuses what cannot be taken over.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc as blocking};
+use std::thread;
 
 use providers::ProviderConfig;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
+use super::Hands;
 use super::assemble::reassemble;
+use super::lookout::Lookout;
 use super::reload::{Refused, Reload};
-use super::{Hands, systemd};
-use crate::config::{Config, ConfigErrors, Loading, Prints};
-
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(4);
-/// The pause before the second look at a change: it counts when two looks in a row see the same, as somebody may be writing.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How often a file that changes while it is loaded is loaded again at once; after that, with the next look.
-const TRIES: u32 = 3;
+use crate::config::{Config, ConfigErrors};
 
 /// Watches the configuration that an agent runs with.
 pub struct Reloader {
-    path: PathBuf,
-    env: fn(&str) -> Option<String>,
+    lookout: Lookout,
     current: Arc<Config>,
     hands: Hands,
-    /// The files that values were taken from.
-    taken: BTreeSet<PathBuf>,
-    /// What was there when it was loaded last, good or bad.
-    loaded: Prints,
-    seen: Prints,
-}
-
-/// Why it is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    Changed,
-    Asked,
 }
 
 impl Reloader {
     /// `path` is where `current` came from, `hands` are the agent's. Everything that changes in the files from now on is
     /// seen; `env` answers for the environment.
     pub fn new(path: PathBuf, env: fn(&str) -> Option<String>, current: Arc<Config>, hands: Hands) -> Self {
-        let mut reloader = Reloader {
-            path,
-            env,
-            current,
-            hands,
-            taken: BTreeSet::new(),
-            loaded: Prints::default(),
-            seen: Prints::default(),
-        };
-        // Which files values are taken from is known only by loading; what was written since the start is seen.
-        let loading = Loading::of(&reloader.path, &reloader.env);
-        reloader.taken = loading.taken;
-        reloader.seen.look(&reloader.path, &reloader.taken);
-        let unchanged = loading.result.is_ok_and(|config| config.marks == reloader.current.marks);
-        if unchanged {
-            reloader.loaded = reloader.seen.clone();
-        }
-        reloader
+        Reloader { lookout: Lookout::new(path, env, &current), current, hands }
     }
 
     /// Watches until nobody listens any more. `asked` wakes it (SIGHUP): then the files are loaded at once, changed or not.
-    pub async fn run(mut self, mut asked: mpsc::Receiver<()>, out: mpsc::Sender<Reload>) {
+    ///
+    /// The files are looked at on a thread of its own. One of the runtime's would be woken by a timer of the runtime, and wake it
+    /// again to say that there is nothing: that was half of what an agent at rest woke for.
+    pub async fn run(self, mut asked: mpsc::Receiver<()>, out: mpsc::Sender<Reload>) {
+        let Reloader { lookout, mut current, mut hands } = self;
+        let (ask, is_asked) = blocking::sync_channel(1);
+        let (found, mut loaded) = mpsc::channel(1);
+        // It ends with `ask`; nobody waits for it, as a file system may keep it for ever.
+        let watching =
+            thread::Builder::new().name("files".into()).spawn(move || lookout.watch(&is_asked, &found));
+        if let Err(error) = watching {
+            tracing::error!(%error, "no thread can be had to watch the configuration: restart the agent after a change");
+            return;
+        }
         loop {
-            let pause = if self.seen.same(&self.loaded) { LOOK } else { LOOK_AGAIN };
-            let why = tokio::select! {
-                Some(()) = asked.recv() => Why::Asked,
-                () = sleep(pause) => Why::Changed,
+            let found = tokio::select! {
+                Some(()) = asked.recv() => {
+                    // One that waits already stands for this one, too.
+                    let _ = ask.try_send(());
+                    continue;
+                }
+                found = loaded.recv() => found,
                 () = out.closed() => return,
             };
-            let Ok((next, word)) = tokio::task::spawn_blocking(move || self.look(why)).await else {
+            let Some(found) = found else {
                 tracing::error!("the watch over the configuration ended: restart the agent after a change");
                 return;
             };
-            self = next;
-            if let Some(word) = self.judge(word).await
-                && out.send(word).await.is_err()
-            {
+            let word = judge(found, &mut current, &mut hands).await;
+            if out.send(word).await.is_err() {
                 return;
             }
         }
     }
+}
 
-    /// Looks, and loads where that is due. Blocks.
-    fn look(mut self, why: Why) -> (Self, Option<Result<Config, ConfigErrors>>) {
-        let before = self.seen.clone();
-        self.seen.look(&self.path, &self.taken);
-        let due = !self.seen.same(&self.loaded) && self.seen.same(&before);
-        if why == Why::Changed && !due {
-            return (self, None);
-        }
-        let known = self.seen.same(&self.loaded);
-        systemd::reloading();
-        let mut loading = Loading::of(&self.path, &self.env);
-        for _ in 0..TRIES {
-            let read = self.seen.clone();
-            self.taken = std::mem::take(&mut loading.taken);
-            self.seen.look(&self.path, &self.taken);
-            if self.seen.agree(&read) {
-                break;
+/// What the agent is told.
+async fn judge(loaded: Result<Config, ConfigErrors>, current: &mut Arc<Config>, hands: &mut Hands) -> Reload {
+    let config = match loaded {
+        Ok(mut config) => {
+            // Nobody wrote another name: the machine got one, and the agent keeps the one that it speaks by.
+            if config.marks.same(&current.marks, "agent", "id") {
+                config.agent.id.clone_from(&current.agent.id);
             }
-            loading = Loading::of(&self.path, &self.env);
+            Arc::new(config)
         }
-        self.loaded = self.seen.clone();
-        if let (Err(errors), true) = (&loading.result, known) {
-            // It was told when it was new.
-            tracing::warn!(faults = errors.faults().len(), "the configuration is as wrong as before");
-            systemd::ready();
-            return (self, None);
-        }
-        (self, Some(loading.result))
+        Err(errors) => return Reload::Refuse(Refused::Faults(faults(&errors))),
+    };
+    let keys = needs_restart(current, &config);
+    if !keys.is_empty() {
+        return Reload::Refuse(Refused::NeedsRestart(keys));
     }
-
-    /// What the agent is told, if anything.
-    async fn judge(&mut self, loaded: Option<Result<Config, ConfigErrors>>) -> Option<Reload> {
-        let config = match loaded? {
-            Ok(mut config) => {
-                // Nobody wrote another name: the machine got one, and the agent keeps the one that it speaks by.
-                if config.marks.same(&self.current.marks, "agent", "id") {
-                    config.agent.id.clone_from(&self.current.agent.id);
-                }
-                Arc::new(config)
-            }
-            Err(errors) => return Some(Reload::Refuse(Refused::Faults(faults(&errors)))),
-        };
-        let keys = needs_restart(&self.current, &config);
-        if !keys.is_empty() {
-            return Some(Reload::Refuse(Refused::NeedsRestart(keys)));
+    match reassemble(&config, current, hands).await {
+        Ok(fresh) => {
+            *current = config;
+            *hands = fresh.hands.clone();
+            Reload::Take(Box::new(fresh))
         }
-        match reassemble(&config, &self.current, &self.hands).await {
-            Ok(fresh) => {
-                self.current = config;
-                self.hands = fresh.hands.clone();
-                Some(Reload::Take(Box::new(fresh)))
-            }
-            Err(error) => Some(Reload::Refuse(Refused::Unbuilt(error.to_string()))),
-        }
+        Err(error) => Reload::Refuse(Refused::Unbuilt(error.to_string())),
     }
 }
 
