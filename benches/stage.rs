@@ -22,6 +22,20 @@ pub(crate) struct Stage {
     /// Microseconds between two probes: each endpoint is probed every 10 s.
     step: i64,
     next: usize,
+    /// From one target that is probed to the next: in an order that has nothing to do with their names, as jitter makes it.
+    stride: usize,
+}
+
+/// A step by which all of so many are visited before one of them again, far from each other.
+fn stride(count: usize) -> usize {
+    let coprime = |step: &usize| {
+        let (mut a, mut b) = (count, *step);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a == 1
+    };
+    (count * 5 / 8 + 1..=count + 1).find(coprime).expect("two numbers side by side have no divisor in common")
 }
 
 fn address(number: usize) -> Place {
@@ -93,7 +107,15 @@ impl Stage {
         });
         let step = 10_000_000 / i64::try_from(targets).expect("fewer than 2^63 targets");
         let names = records.iter().map(|record| record.name.clone()).collect();
-        let mut stage = Stage { decision, endpoints: endpoints.collect(), names, micros: 1, step, next: 0 };
+        let mut stage = Stage {
+            decision,
+            endpoints: endpoints.collect(),
+            names,
+            micros: 1,
+            step,
+            next: 0,
+            stride: stride(targets),
+        };
         // Nobody asks for the next wake-up here: each first verdict moves it, and then every record is asked for its own.
         for number in 0..targets {
             let input = stage.probed(number, Outcome::Pass);
@@ -135,7 +157,7 @@ impl Stage {
     /// The next endpoint in turn passes, and the shell wakes up when it is time.
     pub(crate) fn pass(&mut self) {
         let number = self.next;
-        self.next = (number + 1) % self.endpoints.len();
+        self.next = (number + self.stride) % self.endpoints.len();
         let input = self.probed(number, Outcome::Pass);
         let _ = self.take(input);
         let now = self.now().moment;

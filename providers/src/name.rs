@@ -1,6 +1,8 @@
 //! Names of the DNS: one canonical form inside, converted only at the edge.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// assert!(name.is_within(&"example.com".parse()?));
 /// # Ok::<(), failover_providers::NameError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct DomainName(Arc<str>);
 
@@ -103,6 +105,31 @@ impl DomainName {
     /// How many labels the name has; the root has none.
     pub fn label_count(&self) -> usize {
         if self.is_root() { 0 } else { self.0.split('.').count() }
+    }
+}
+
+// As they would be derived, but that most of what is compared is one and the same text: that is seen at once.
+impl PartialEq for DomainName {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Hash for DomainName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Ord for DomainName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for DomainName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+        #[derive(Clone, Eq, Deserialize)]
         #[serde(from = "String")]
         pub struct $name(Arc<str>);
 
@@ -20,7 +21,19 @@ macro_rules! id {
             }
         }
 
-        // As it would be derived, but that most of what is compared is one and the same text: that is seen at once.
+        // As they would be derived, but that most of what is compared is one and the same text: that is seen at once.
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
+            }
+        }
+
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> Ordering {
                 if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
