@@ -109,7 +109,15 @@ pub(crate) fn announces(argument: &str) -> bool {
 
 /// The parts of a text that it calls secret itself: `?token=x`, `--password=x`, `PASS x`, `user:x@host`.
 pub(crate) fn told(text: &str) -> Vec<Range<usize>> {
-    static TOLD: LazyLock<Regex> = LazyLock::new(|| {
+    if !may_tell(text) {
+        return Vec::new();
+    }
+    let found = form().captures_iter(text);
+    found.filter_map(|found| found.get(1).or_else(|| found.get(2))).map(|found| found.range()).collect()
+}
+
+fn form() -> &'static Regex {
+    static FORM: LazyLock<Regex> = LazyLock::new(|| {
         let names =
             r"[\w-]*(?:secret|token|passw|passphrase|api[_-]?key|credential)[\w-]*|pass|pwd|auth|key|sig";
         let before = r#"(?:^|[?&;,\s"'/-])"#;
@@ -117,14 +125,42 @@ pub(crate) fn told(text: &str) -> Vec<Range<usize>> {
         let form = format!(r#"(?i){before}(?:{names}){between}([^\s&;,"']+)|://[^/@\s]*:([^/@\s]+)@"#);
         Regex::new(&form).expect("a constant, tested")
     });
-    let found = TOLD.captures_iter(text);
-    found.filter_map(|found| found.get(1).or_else(|| found.get(2))).map(|found| found.range()).collect()
+    &FORM
+}
+
+/// Has the text what every match of the form has? To build the form would be nearly half of what `validate` takes, and most
+/// configurations have no such text.
+fn may_tell(text: &str) -> bool {
+    const NAMES: &[&str] = &["secret", "token", "pass", "key", "credential", "pwd", "auth", "sig"];
+    let is_between = |c: char| matches!(c, '=' | ':') || c.is_whitespace();
+    if !text.is_ascii() {
+        // Letters that are the same but for their case are more than ASCII's: U+212A is a k.
+        return true;
+    }
+    if !text.contains(is_between) {
+        return false;
+    }
+    let text = text.to_ascii_lowercase();
+    (text.contains("://") && text.contains('@')) || NAMES.iter().any(|name| text.contains(name))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::{ExecCheck, TcpCheck};
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_is_passed_over_that_tells(pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "TOKEN", "to\u{212a}en", "pass", "Passw", "api", "-", "_", "key", "sig", "ſig", "pwd", "auth", "credential", "secret",
+            "=", ":", " ", "\t", "\u{b}", "\u{2003}", "://", "@", "/", "?", "&", "\"", "x", "é", "Bearer",
+        ]), 0..8)) {
+            let text = pieces.concat();
+            prop_assert_eq!(told(&text).len(), form().captures_iter(&text).count(), "{}", text);
+        }
+    }
 
     fn hushed(kind: &CheckKind, reason: &str) -> String {
         hush(kind, Outcome::Fail(reason.into())).reason().to_owned()
@@ -142,6 +178,21 @@ mod tests {
         }
         assert_eq!(without("pässwörd-lang", "pässwörd-lang"), "***");
         assert_eq!(without("x", ""), "x");
+    }
+
+    #[test]
+    fn what_calls_itself_secret_has_something_between_its_name_and_itself() {
+        for (text, found) in [
+            ("/health", None),
+            ("/token/secret", None),
+            ("?token", None),
+            ("?token=x", Some(7..8)),
+            ("PASS\u{2003}x", Some(7..8)),
+            ("//user:x@host", None),
+            ("s://user:x@host", Some(9..10)),
+        ] {
+            assert_eq!(told(text), Vec::from_iter(found), "{text}");
+        }
     }
 
     #[test]
