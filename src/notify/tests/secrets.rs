@@ -37,9 +37,11 @@ async fn nothing_shows_a_secret() {
     let server = Server::start(vec![Act::Repeat(500), Act::Repeat(404), Act::Repeat(200), Act::Close]).await;
     let url = || {
         let url = server.url("/hooks/s3cret-id/s3cret-token?key=s3cret-key");
-        secrecy::SecretString::from(
-            secrecy::ExposeSecret::expose_secret(&url).replace("127", "s3cret-user:s3cret-password@127"),
-        )
+        secrecy::SecretString::from(secrecy::ExposeSecret::expose_secret(&url).replacen(
+            "127",
+            "s3cret-user:s3cret-password@127",
+            1,
+        ))
     };
     let kinds = [
         ("chat", ChannelKind::RocketChat { url: url(), channel: None }),
