@@ -145,11 +145,8 @@ impl Agent {
         let (commander, commands) = mpsc::channel(COMMANDS);
         let dry = matches!(mode, Mode::Plan { .. });
         let outbox = |store| {
-            if dry {
-                return Ok(None);
-            }
             let (settings, agent) = (config.notify.clone(), config.agent.id.clone());
-            Outbox::new(store, senders, settings, Arc::clone(&clock), agent, seed).map(Some)
+            (!dry).then(|| Outbox::new(store, senders, settings, Arc::clone(&clock), agent, seed))
         };
         let mut ledger = Ledger::new(config.agent.id.clone(), config.notify.clone(), state, outbox, seed)?;
         let age_limit = match mode {

@@ -54,7 +54,7 @@ impl Ledger {
         agent: String,
         notify: NotifySettings,
         state: State,
-        outbox: impl FnOnce(Store) -> Result<Option<Outbox>, StoreError>,
+        outbox: impl FnOnce(Store) -> Option<Outbox>,
         nonce: u64,
     ) -> Result<Self, StoreError> {
         let store = match state {
@@ -62,7 +62,7 @@ impl Ledger {
             State::Nowhere => Store::in_memory()?,
         };
         Ok(Ledger {
-            outbox: outbox(store.clone())?,
+            outbox: outbox(store.clone()),
             scribe: Scribe::new(agent, nonce),
             notify,
             store,
@@ -325,7 +325,7 @@ mod tests {
         );
         store.sql(&old).await;
         let state = State::File(store.clone());
-        let ledger = Ledger::new("a".into(), NotifySettings::default(), state, |_| Ok(None), 1).unwrap();
+        let ledger = Ledger::new("a".into(), NotifySettings::default(), state, |_| None, 1).unwrap();
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let kept = async || store.load(None, now).await.unwrap().trackers.len();
         assert_eq!(kept().await, 2 * PRUNED_AT_ONCE + 1);

@@ -59,13 +59,12 @@ async fn test(config: &Config, wanted: &[String]) -> Exit {
         Err(error) => return setup::fail(&error),
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let outbox = Store::in_memory().and_then(|store| {
-        Outbox::new(store, senders, config.notify.clone(), clock, config.agent.id.clone(), rand::random())
-    });
-    let outbox = match outbox {
-        Ok(outbox) => outbox,
+    let store = match Store::in_memory() {
+        Ok(store) => store,
         Err(error) => return setup::fail(&error),
     };
+    let (settings, agent) = (config.notify.clone(), config.agent.id.clone());
+    let outbox = Outbox::new(store, senders, settings, clock, agent, rand::random());
     let mut exit = Exit::Done;
     // All at once: one that hangs is waited for, and no two of them are.
     let results = join_all(wanted.iter().map(|channel| outbox.send_test(channel))).await;

@@ -109,10 +109,11 @@ impl Lane {
         matches!(self.source, Source::Kept(_))
     }
 
-    fn store(&self) -> &Store {
+    /// Where its deliveries are, if there ever were any.
+    fn store(&self) -> Option<&Store> {
         match &self.source {
-            Source::Kept(store) => store,
-            Source::Unsaved(_) => &self.unsaved.store,
+            Source::Kept(store) => Some(store),
+            Source::Unsaved(_) => self.unsaved.store(),
         }
     }
 
@@ -146,7 +147,10 @@ impl Lane {
         let delivery = match self.next(&memory, now).await? {
             Found::One(delivery) => delivery,
             Found::NotYet => return Ok(Step::Idle(now.checked_add(RECORD_AGAIN).ok())),
-            Found::Nothing => return Ok(Step::Idle(self.store().next_due(Some(&self.channel), now).await?)),
+            Found::Nothing => {
+                let Some(store) = self.store() else { return Ok(Step::Idle(None)) };
+                return Ok(Step::Idle(store.next_due(Some(&self.channel), now).await?));
+            }
         };
         let outcome = self.attempt(world, &delivery, &mut memory, stop).await;
         let step = match (outcome.attempt.delivered, outcome.events.is_empty()) {
@@ -173,7 +177,7 @@ impl Lane {
         };
         // A commit that was given up may have been made all the same: what is told from memory is not told from here
         // before both know the same of it. In this order, for it may be handed over between the two.
-        let elsewhere = self.unsaved.store.events_to(&self.channel).await?;
+        let elsewhere = self.unsaved.events_to(&self.channel).await?;
         let limit = u32::try_from(memory.unrecorded.len() + elsewhere.len() + 1).unwrap_or(u32::MAX);
         let mut due = store.due(Some(&self.channel), now, limit).await?;
         let count = due.len();
@@ -226,8 +230,9 @@ impl Lane {
     }
 
     async fn record(&self, delivery: &Delivery, outcome: Ended, memory: &mut Memory) {
-        let Source::Unsaved(kept) = &self.source else {
-            return self.keep(delivery.id, outcome, memory).await;
+        let kept = match &self.source {
+            Source::Kept(store) => return self.keep(store, delivery.id, outcome, memory).await,
+            Source::Unsaved(kept) => kept,
         };
         match self.unsaved.end(delivery.id, outcome.clone()).await {
             Ok(Home::Here) => {
@@ -240,9 +245,10 @@ impl Lane {
 
     /// An attempt has ended whose delivery came into the store meanwhile.
     async fn take_over(&self, delivery: &Delivery, outcome: Ended) {
+        let Some(store) = self.store() else { return };
         let mut memory = self.memory.lock().await;
-        match self.store().delivery_of(&delivery.event.id, &self.channel).await {
-            Ok(Some(id)) => self.keep(id, outcome, &mut memory).await,
+        match store.delivery_of(&delivery.event.id, &self.channel).await {
+            Ok(Some(id)) => self.keep(store, id, outcome, &mut memory).await,
             Ok(None) => {}
             Err(error) => {
                 let channel = &self.channel;
@@ -250,15 +256,17 @@ impl Lane {
             }
         }
         // From now on it is this lane's alone.
-        if let Err(error) = self.unsaved.store.forget([delivery.id].into()).await {
+        if let Some(unsaved) = self.unsaved.store()
+            && let Err(error) = unsaved.forget([delivery.id].into()).await
+        {
             tracing::error!(%error, "a message stays in memory that is in the file");
         }
         self.wake.notify_one();
     }
 
-    async fn keep(&self, id: i64, outcome: Ended, memory: &mut Memory) {
+    async fn keep(&self, store: &Store, id: i64, outcome: Ended, memory: &mut Memory) {
         let Ended { attempt, next, events, .. } = outcome.clone();
-        match self.store().record_attempt(id, attempt, next, events).await {
+        match store.record_attempt(id, attempt, next, events).await {
             Ok(()) => {
                 memory.unrecorded.remove(&id);
             }
@@ -274,9 +282,10 @@ impl Lane {
 
     /// Stops at the first that the store does not take: the others would not be taken either.
     async fn record_what_is_left(&self, memory: &mut Memory) {
+        let Some(store) = self.store() else { return };
         while let Some((&id, outcome)) = memory.unrecorded.first_key_value() {
             let Ended { attempt, next, events, .. } = outcome.clone();
-            if self.store().record_attempt(id, attempt, next, events).await.is_err() {
+            if store.record_attempt(id, attempt, next, events).await.is_err() {
                 return;
             }
             memory.unrecorded.remove(&id);

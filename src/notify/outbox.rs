@@ -84,9 +84,6 @@ impl Outbox {
     /// - `clock`: for due times and durations;
     /// - `agent`: the agent's id, for events of the outbox itself;
     /// - `seed`: spreads the retries.
-    ///
-    /// # Errors
-    /// See [`StoreError`]: there must be memory for messages that cannot be saved.
     pub fn new(
         store: Store,
         senders: BTreeMap<ChannelId, Arc<dyn Sender>>,
@@ -94,13 +91,18 @@ impl Outbox {
         clock: Arc<dyn Clock>,
         agent: impl Into<String>,
         seed: u64,
-    ) -> Result<Self, StoreError> {
-        let unsaved = Unsaved::new()?;
+    ) -> Self {
         let world = World { clock, settings: Mutex::new(settings), agent: agent.into(), seed };
-        let inner = Inner { lanes: Mutex::default(), changed: Notify::new(), store, unsaved, world };
+        let inner = Inner {
+            lanes: Mutex::default(),
+            changed: Notify::new(),
+            store,
+            unsaved: Unsaved::default(),
+            world,
+        };
         let outbox = Outbox { inner: Arc::new(inner) };
         outbox.set_senders(senders);
-        Ok(outbox)
+        outbox
     }
 
     /// Other channels and routes from now on. A lane whose channel stays goes on, with its memory and with the attempt
@@ -226,7 +228,7 @@ impl Outbox {
             }
         }?;
         let delivered = steps.iter().filter(|step| **step == Step::Delivered).count();
-        let left = self.inner.store.pending().await? + self.inner.unsaved.store.pending().await?;
+        let left = self.inner.store.pending().await? + self.inner.unsaved.pending().await?;
         Ok(Drained { delivered, failed: steps.len() - delivered, left })
     }
 
@@ -282,7 +284,10 @@ impl Outbox {
     /// # Errors
     /// See [`StoreError`].
     pub async fn prune_unsaved(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.inner.unsaved.store.prune(now).await
+        match self.inner.unsaved.store() {
+            Some(store) => store.prune(now).await,
+            None => Ok(0),
+        }
     }
 
     /// How many messages of [`Outbox::tell_unsaved`] wait.
@@ -290,7 +295,7 @@ impl Outbox {
     /// # Errors
     /// See [`StoreError`].
     pub async fn unsaved(&self) -> Result<u64, StoreError> {
-        self.inner.unsaved.store.pending().await
+        self.inner.unsaved.pending().await
     }
 
     /// Sends one test message to a channel, rendered and judged as any other, and returns what came of it; `None` when
@@ -328,7 +333,7 @@ impl Outbox {
 
     async fn abandon_unknown(&self) {
         let known: BTreeSet<ChannelId> = self.lanes().iter().map(|lane| lane.channel.clone()).collect();
-        for store in [&self.inner.store, &self.inner.unsaved.store] {
+        for store in [Some(&self.inner.store), self.inner.unsaved.store()].into_iter().flatten() {
             match store.abandon_unknown(known.clone()).await {
                 Ok(0) => {}
                 Ok(count) => {

@@ -54,8 +54,7 @@ async fn nothing_shows_a_secret() {
     let store = Store::in_memory().unwrap();
     let clock = Arc::new(ScriptedClock::at(time("12:04:01")));
     let outbox =
-        Outbox::new(store.clone(), senders(&settings).unwrap(), settings.clone(), clock.clone(), "a", 1)
-            .unwrap();
+        Outbox::new(store.clone(), senders(&settings).unwrap(), settings.clone(), clock.clone(), "a", 1);
 
     let mut seen = format!("{settings:?}");
     commit(&store, &["evt-1"], &["chat", "slack", "web", "console"]).await;

@@ -68,7 +68,7 @@ fn outbox(store: &Store, clock: Arc<dyn Clock>, channels: Channels<'_>) -> Outbo
         .iter()
         .map(|(name, sender)| (ChannelId::from(*name), sender.clone() as Arc<dyn Sender>))
         .collect();
-    Outbox::new(store.clone(), senders, everything_to(&names), clock, "toronto-1", 42).unwrap()
+    Outbox::new(store.clone(), senders, everything_to(&names), clock, "toronto-1", 42)
 }
 
 fn virtual_clock() -> Arc<TokioClock> {
@@ -201,7 +201,7 @@ async fn a_process_killed_between_sending_and_recording_sends_again_under_the_sa
     let open = || {
         let store = Store::open(&path).unwrap();
         let senders = senders(&settings).unwrap();
-        (Outbox::new(store.clone(), senders, settings.clone(), clock.clone(), "a", 1).unwrap(), store)
+        (Outbox::new(store.clone(), senders, settings.clone(), clock.clone(), "a", 1), store)
     };
     let (outbox, store) = open();
     commit(&store, &["evt-1"], &["web"]).await;
@@ -228,7 +228,7 @@ async fn an_error_and_then_success_over_real_sockets() {
         NotifySettings { channels: [("slack".into(), Channel { kind })].into(), routes: Vec::new() };
     let (store, clock) = (Store::in_memory().unwrap(), Arc::new(ScriptedClock::at(time("12:04:01"))));
     let senders = senders(&settings).unwrap();
-    let outbox = Outbox::new(store.clone(), senders, settings, clock.clone(), "a", 1).unwrap();
+    let outbox = Outbox::new(store.clone(), senders, settings, clock.clone(), "a", 1);
     commit(&store, &["a"], &["slack"]).await;
     assert_eq!(
         outbox.drain(Duration::from_secs(10)).await.unwrap(),
@@ -378,6 +378,23 @@ async fn what_is_told_from_memory_is_bounded() {
     assert!(kept.len() <= 2_000, "{} are remembered", kept.len());
     outbox.drain(Duration::from_mins(1)).await.unwrap();
     assert!(fine.seen().contains(&"fine-2".into()), "the newest are told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outbox_that_never_told_anything_from_memory_hands_nothing_over_and_tells_later() {
+    let (store, chat) = (Store::in_memory().unwrap(), Scripted::new(Mood::Fine));
+    let outbox = outbox(&store, virtual_clock(), &[("chat", chat.clone())]);
+    run_for(&outbox, Duration::from_mins(1)).await;
+    let hand_over = outbox.hand_over().await.unwrap();
+    assert_eq!(hand_over.deliveries(), []);
+    outbox.tell_unsaved(unsaved(&["a".into()], "chat")).await.unwrap();
+    hand_over.done().await.unwrap();
+    assert_eq!(
+        (outbox.prune_unsaved(time("12:04:00")).await.unwrap(), outbox.unsaved().await.unwrap()),
+        (0, 1)
+    );
+    run_for(&outbox, Duration::from_mins(1)).await;
+    assert_eq!((chat.seen(), outbox.unsaved().await.unwrap()), (vec!["a".into()], 0));
 }
 
 #[tokio::test(start_paused = true)]
