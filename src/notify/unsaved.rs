@@ -16,7 +16,7 @@ const ALL: u32 = 100_000;
 /// The store in memory, and what of it is in flight. A clone is another handle.
 #[derive(Clone, Default)]
 pub(super) struct Unsaved {
-    /// Made for the first message: most agents never need it, and to make it was a tenth of what `once` takes.
+    /// Made for the first message: most agents never need it, and to make it was a fifth of what `once` takes.
     store: Arc<OnceLock<Store>>,
     /// Held while an attempt is begun or ended, and for the whole of a hand-over: so none falls into its middle.
     flights: Arc<Mutex<Flights>>,
