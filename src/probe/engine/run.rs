@@ -396,7 +396,7 @@ impl Loop {
         };
         let lane = slot.lane;
         let slow = report.timings.total > slot.check.timeout / SLOW;
-        let passed = report.outcome == Outcome::Pass;
+        let (passed, failed) = (report.outcome == Outcome::Pass, matches!(report.outcome, Outcome::Fail(_)));
         match &mut slot.what {
             What::Job { key, cadence, .. } => {
                 cadence.told(passed.then_some(report.timings.total));
@@ -411,6 +411,8 @@ impl Loop {
                 if passed {
                     self.overtake(place, started);
                     self.hold_tripwire(place);
+                } else if failed && let Some(tripwire) = &mut slot.tripwire {
+                    tripwire.failed();
                 }
                 // Not at once, even if it is late: the others come first.
                 let due = self.slots.at(place).and_then(|slot| slot.due()).map(|due| due.max(ended));

@@ -3,7 +3,8 @@
 //!
 //! It is made after a probe that passed. Many servers hang up on whoever says nothing, and that is no news; so one that stood
 //! for less than an interval is made again later each time. What it costs is bounded by that: of early probes there are two an
-//! interval at most, or two in five minutes where the server hangs up at once.
+//! interval at most, or two in five minutes where the server hangs up at once. A break that a failed probe bears out was worth
+//! its probe: then it is made again after a second, so that the next death is seen as soon.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -28,8 +29,19 @@ pub(super) struct Tripwire {
     /// After one that stood too short: how long is waited.
     pause: Duration,
     not_before: Option<Moment>,
-    /// It broke, and the next pass is not believed: see [`passed`](Self::passed).
-    was_broken: bool,
+    alarm: Alarm,
+}
+
+/// What a break has come to.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Alarm {
+    /// There was none, or it is settled.
+    #[default]
+    Settled,
+    /// It broke, and no probe has ended since.
+    Raised,
+    /// One has passed since, which is not believed: see [`Tripwire::passed`].
+    Doubted,
 }
 
 struct Held {
@@ -64,14 +76,27 @@ impl Tripwire {
             self.pause = Duration::ZERO;
         }
         self.held = None;
-        self.was_broken |= by_target;
+        if by_target {
+            self.alarm = Alarm::Raised;
+        }
         by_target
     }
 
     /// A probe passed; whether another one should follow soon. A program that is killed loses its connections one after the
     /// other: the first probe after the break may still have met its last socket.
     pub(super) fn passed(&mut self) -> bool {
-        std::mem::take(&mut self.was_broken)
+        let was = self.alarm;
+        self.alarm = if was == Alarm::Raised { Alarm::Doubted } else { Alarm::Settled };
+        was == Alarm::Raised
+    }
+
+    /// A probe failed. If the tripwire had said so, it is no server that hangs up on whoever says nothing.
+    pub(super) fn failed(&mut self) {
+        if std::mem::take(&mut self.alarm) != Alarm::Settled && !self.pause.is_zero() {
+            let broke = self.not_before.map(|until| until - self.pause);
+            self.pause = Duration::ZERO;
+            self.not_before = broke.map(|broke| broke + FIRST_PAUSE);
+        }
     }
 
     /// Closes it: its descriptor is needed.
@@ -129,6 +154,41 @@ mod tests {
     fn one_that_stood_for_an_interval_is_made_again_at_once() {
         let interval = crate::probe::tests::tcp_only(1).interval;
         assert_eq!(pauses(3, interval), [0, 0, 0]);
+    }
+
+    /// `b`: it broke at once; `+`, `-`: a probe passed or failed; ` `: the next one may be made. The pauses after the breaks.
+    fn story(letters: &str) -> Vec<u64> {
+        let mut tripwire = Tripwire::default();
+        let check = crate::probe::tests::tcp_only(1);
+        let mut now = Moment::ZERO;
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut waited = Vec::new();
+        for letter in letters.chars() {
+            match letter {
+                'b' => {
+                    tripwire.held = Some(Held { since: now, broken: Box::pin(std::future::ready(true)) });
+                    assert!(tripwire.is_broken(&check, now, &mut cx));
+                }
+                '+' => drop(tripwire.passed()),
+                '-' => tripwire.failed(),
+                _ => {
+                    let until = tripwire.not_before.expect("it broke");
+                    waited.push(until.since(now).as_secs());
+                    now = until;
+                }
+            }
+        }
+        waited
+    }
+
+    #[test]
+    fn a_break_that_a_probe_bears_out_is_no_reason_to_wait_longer() {
+        assert_eq!(story("b+ b+ b+ "), [1, 2, 4], "a server that hangs up");
+        assert_eq!(story("b- b- b- b- "), [1, 1, 1, 1], "one that dies each time");
+        assert_eq!(story("b+ b+ b- b+ b+ "), [1, 2, 1, 1, 2], "what was learned of it is forgotten");
+        assert_eq!(story("b+- b+- b+- "), [1, 1, 1], "the first probe may have met its last socket");
+        assert_eq!(story("b++- b++- b++- "), [1, 2, 4], "a failure later has nothing to do with it");
+        assert_eq!(story("b-- b+ "), [1, 1], "told once");
     }
 
     #[test]
